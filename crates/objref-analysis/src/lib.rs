@@ -1,0 +1,1 @@
+//! What does it mean? Pure functions from a snapshot to plain serde structs.

@@ -1,0 +1,1 @@
+//! What does the binary say about itself? Symbols, DWARF types, variables, location lists.

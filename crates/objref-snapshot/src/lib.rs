@@ -1,0 +1,1 @@
+//! The whole heap as one value: scan, type inference, names.
