@@ -1,1 +1,37 @@
 //! Graph algorithms over dense ids.
+//!
+//! This crate knows nothing of Go, of ELF or of objects: a graph is something that has `len` nodes,
+//! numbered from 0, and can list a node's successors. Nothing in here allocates per node, nothing
+//! recurses, and every result is the same whatever the number of threads.
+//!
+//! - [`Successors`]: what a graph has to be able to do.
+//! - [`bfs`]: the breadth-first tree from a list of roots, in parallel where that pays.
+//! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
+//!   implements petgraph's visit traits, so petgraph's algorithms run on it.
+
+mod bfs;
+mod csr;
+mod petgraph;
+
+pub use bfs::{BfsTree, NONE, ROOT, bfs};
+pub use csr::Csr;
+pub use petgraph::{Edge, Edges, Visited};
+
+/// A directed graph over the nodes `0..len`.
+///
+/// `Sync`, because [`bfs`] asks for successors from several threads at once.
+pub trait Successors: Sync {
+    /// How many nodes there are.
+    fn len(&self) -> usize;
+
+    /// Calls `visit` with every successor of `node`, always in the same order.
+    ///
+    /// A successor may come more than once; an id that is not below [`Successors::len`] is a bug in
+    /// the implementation and may panic.
+    fn successors(&self, node: u32, visit: &mut impl FnMut(u32));
+
+    /// Whether the graph has no nodes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,173 @@
+//! The breadth-first tree against a queue written down naively, and against petgraph.
+
+use std::collections::VecDeque;
+
+use objref_graph::{BfsTree, Csr, NONE, ROOT, Successors, bfs};
+use petgraph::visit::{Bfs, NodeCount};
+use proptest::prelude::*;
+
+fn csr(nodes: usize, edges: &[(u32, u32)]) -> Csr {
+    Csr::from_edges(nodes, edges.iter().copied())
+}
+
+/// The definition: a queue.
+fn naive(graph: &Csr, roots: &[u32]) -> BfsTree {
+    let mut parent = vec![NONE; graph.len()];
+    let mut distance = vec![0; graph.len()];
+    let mut queue = VecDeque::new();
+    for &root in roots {
+        if parent[root as usize] == NONE {
+            parent[root as usize] = ROOT;
+            queue.push_back(root);
+        }
+    }
+    let (mut order, mut levels) = (Vec::new(), Vec::new());
+    while let Some(node) = queue.pop_front() {
+        if distance[node as usize] == levels.len() {
+            levels.push(order.len() as u32);
+        }
+        order.push(node);
+        for &next in graph.targets(node) {
+            if parent[next as usize] == NONE {
+                parent[next as usize] = node;
+                distance[next as usize] = distance[node as usize] + 1;
+                queue.push_back(next);
+            }
+        }
+    }
+    levels.push(order.len() as u32);
+    BfsTree {
+        order,
+        parent,
+        levels,
+    }
+}
+
+fn xorshift(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// Wide enough for the parallel walk, with duplicate edges and many ways to each node.
+fn random(nodes: u32, edges: usize, mut seed: u64) -> Csr {
+    let edges: Vec<(u32, u32)> = (0..edges)
+        .map(|_| {
+            let from = xorshift(&mut seed) % u64::from(nodes);
+            (from as u32, (xorshift(&mut seed) % u64::from(nodes)) as u32)
+        })
+        .collect();
+    csr(nodes as usize, &edges)
+}
+
+#[test]
+fn empty_graph_and_no_roots() {
+    let tree = bfs(&csr(0, &[]), std::iter::empty());
+    assert_eq!(
+        tree,
+        BfsTree {
+            order: vec![],
+            parent: vec![],
+            levels: vec![0]
+        }
+    );
+    let tree = bfs(&csr(2, &[(0, 1)]), std::iter::empty());
+    assert_eq!(tree.parent, [NONE, NONE]);
+    assert_eq!(tree.depth(), 0);
+}
+
+#[test]
+fn the_first_holder_wins() {
+    //  0 -> 2 -> 3,  1 -> 3,  4 alone
+    let tree = bfs(&csr(5, &[(0, 2), (2, 3), (1, 3)]), [1, 0, 1].into_iter());
+    assert_eq!(tree.order, [1, 0, 3, 2]);
+    assert_eq!(tree.parent, [ROOT, ROOT, 0, 1, NONE]);
+    assert_eq!(tree.levels, [0, 2, 4]);
+    assert_eq!(tree.distances(), [0, 0, 1, 1, NONE]);
+    assert_eq!(
+        (0..4).map(|p| tree.distance_at(p)).collect::<Vec<_>>(),
+        [0, 0, 1, 1]
+    );
+}
+
+#[test]
+fn a_list_of_a_million_is_a_million_levels() {
+    let nodes = 1_000_000;
+    let edges = (0..nodes as u32 - 1).map(|n| (n, n + 1));
+    let tree = bfs(&Csr::from_edges(nodes, edges), std::iter::once(0));
+    assert_eq!(tree.depth(), nodes);
+    assert_eq!(tree.parent[nodes - 1], nodes as u32 - 2);
+}
+
+#[test]
+fn wide_levels_give_the_sequential_tree_on_any_number_of_threads() {
+    for seed in 1..=4 {
+        let graph = random(200_000, 900_000, seed * 7919);
+        let roots: Vec<u32> = (0..20).map(|n| n * 31).collect();
+        let expected = naive(&graph, &roots);
+        assert!(
+            expected.levels.windows(2).any(|l| l[1] - l[0] > 50_000),
+            "wide enough"
+        );
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let tree = pool.install(|| bfs(&graph, roots.iter().copied()));
+            assert_eq!(tree, expected, "seed {seed}, {threads} threads");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_queue(
+        (nodes, edges, roots) in (1usize..60).prop_flat_map(|nodes| {
+            let node = 0..nodes as u32;
+            (
+                Just(nodes),
+                prop::collection::vec((node.clone(), node.clone()), 0..200),
+                prop::collection::vec(node, 0..5),
+            )
+        })
+    ) {
+        let graph = csr(nodes, &edges);
+        let tree = bfs(&graph, roots.iter().copied());
+        prop_assert_eq!(&tree, &naive(&graph, &roots));
+
+        // petgraph starts from one node and stacks up nothing else: give it the first root.
+        if let Some(&root) = roots.first() {
+            let one = bfs(&graph, std::iter::once(root));
+            let mut walk = Bfs::new(&graph, root);
+            let order: Vec<u32> = std::iter::from_fn(|| walk.next(&graph)).collect();
+            prop_assert_eq!(&one.order, &order);
+            let lengths = petgraph::algo::dijkstra(&graph, root, None, |_| 1u32);
+            let distances = one.distances();
+            for node in 0..graph.node_count() as u32 {
+                let expected = lengths.get(&node).copied().unwrap_or(NONE);
+                prop_assert_eq!(distances[node as usize], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_keep_the_order_of_the_edges(
+        edges in prop::collection::vec((0u32..20, 0u32..20), 0..100)
+    ) {
+        let graph = csr(20, &edges);
+        prop_assert_eq!(graph.edge_count(), edges.len());
+        for node in 0..20 {
+            let expected: Vec<u32> =
+                edges.iter().filter(|e| e.0 == node).map(|e| e.1).collect();
+            prop_assert_eq!(graph.targets(node), &expected[..]);
+        }
+        let back = graph.reversed().reversed();
+        for node in 0..20 {
+            let mut expected = graph.targets(node).to_vec();
+            expected.sort_unstable();
+            prop_assert_eq!(back.targets(node), &expected[..]);
+        }
+    }
+}
