@@ -1,0 +1,104 @@
+"""Runs a fixture program and takes a core dump of it at its quietest."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+KINDS = ("kernel", "gcore")
+TIMEOUT = 300  # seconds for a program to publish its truth
+
+
+class DumpError(Exception):
+    """No dump came out; says why."""
+
+
+def take(exe, arguments, kind, folder, extra_env=None):
+    """Run `exe` and leave `core.KIND` and `truth.KIND.json` in `folder`."""
+    with tempfile.TemporaryDirectory(prefix="run.", dir=folder) as scratch:
+        scratch = Path(scratch)
+        truth = scratch / "truth.json"
+        process = _start(exe, arguments, scratch, truth, extra_env or {})
+        try:
+            _await_truth(process, truth, scratch)
+            core = _DUMPERS[kind](process, scratch)
+        finally:
+            process.kill()
+            process.wait()
+        core.rename(folder / f"core.{kind}")
+        truth.rename(folder / f"truth.{kind}.json")
+        if kind == "kernel":  # the runtime's own account of every goroutine
+            (scratch / "stderr.txt").rename(folder / "stderr.txt")
+
+
+def _start(exe, arguments, scratch, truth, extra_env):
+    """Start the program in `scratch`, allowed to dump core."""
+    drop = ("GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT")
+    env = {k: v for k, v in os.environ.items() if k not in drop}
+    env.update(GOTRACEBACK="crash", OBJREF_TRUTH=str(truth), **extra_env)
+    with open(scratch / "stderr.txt", "wb") as stderr:
+        return subprocess.Popen(
+            [Path(exe).resolve(), *arguments],
+            cwd=scratch, env=env, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+            preexec_fn=_allow_core,
+        )
+
+
+def _allow_core():
+    """Lift the limit on the size of core files (runs in the child)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def _await_truth(process, truth, scratch):
+    """Wait until the program has written all of its truth and has parked."""
+    deadline = time.monotonic() + TIMEOUT
+    while not _is_json(truth):
+        if process.poll() is not None:
+            errors = (scratch / "stderr.txt").read_text(errors="replace")
+            raise DumpError(f"exit status {process.returncode} before the truth: {errors[-2000:]}")
+        if time.monotonic() > deadline:
+            raise DumpError(f"no truth within {TIMEOUT} s")
+        time.sleep(0.02)
+    time.sleep(0.3)
+
+
+def _is_json(path):
+    """Whether the file is there and complete."""
+    try:
+        json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return True
+
+
+def _kernel(process, scratch):
+    """Let the program die of SIGABRT and find what the kernel wrote."""
+    process.send_signal(signal.SIGABRT)
+    process.wait(TIMEOUT)
+    cores = list(scratch.glob("core*"))
+    if len(cores) != 1:
+        pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+        raise DumpError(
+            f"the kernel wrote no core into {scratch}: kernel.core_pattern is '{pattern}'; "
+            "as root: sysctl -w kernel.core_pattern=core")
+    return cores[0]
+
+
+def _gcore(process, scratch):
+    """Let gdb write the core of the living program; punch holes into its zeros."""
+    done = subprocess.run(
+        ["gcore", "-o", "core", str(process.pid)],
+        cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )
+    core = scratch / f"core.{process.pid}"
+    if not core.exists():
+        raise DumpError(f"gcore wrote nothing: {done.stdout}{done.stderr}")
+    subprocess.run(["fallocate", "--dig-holes", core], check=True)
+    return core
+
+
+_DUMPERS = {"kernel": _kernel, "gcore": _gcore}
