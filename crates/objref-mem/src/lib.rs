@@ -1,7 +1,34 @@
 //! What bytes are at this address? ELF cores, notes, file-backed segments, compressed input.
 //!
-//! This crate knows nothing of Go: it could as well read the core of a C++ program.
+//! This crate knows nothing of Go: it could as well read the core of a C++ program. The way in:
+//! [`Input::open`] maps a file, [`Core::parse`] and [`Image::parse`] read its headers,
+//! [`Image::load_bias`] says where a binary was loaded, and [`AddressSpace::new`] lays them over
+//! each other. Nothing in a file is trusted: no input makes this crate panic, and a read that
+//! cannot be served is a small [`Fault`] with the address.
 
 mod addr;
+mod arch;
+mod bytes;
+mod core;
+mod elf;
+mod image;
+mod input;
+mod layers;
+mod load_bias;
+mod map;
+mod notes;
+mod space;
+mod unpack;
 
 pub use addr::{Addr, LinkAddr, LoadBias};
+pub use arch::{Arch, Registers};
+pub use core::{Core, CoreError, Missing, Segment, Writer};
+pub use elf::{ElfKind, Permissions};
+pub use image::{Image, ImageError, ImageSegment, Section, Symbol, SymbolKind};
+pub use input::{Input, InputError};
+pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
+pub use space::{AddressSpace, Fault, FaultKind, Region, RegionKind};
+pub use unpack::Compression;
+
+// Offsets in files and lengths of slices are converted freely.
+const _: () = assert!(usize::BITS == 64, "objref runs on 64-bit hosts only");

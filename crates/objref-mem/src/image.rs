@@ -1,0 +1,436 @@
+//! An ELF executable or shared object: the file that a part of the process was loaded from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object::elf::{
+    DF_1_PIE, DT_FLAGS_1, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR, SHT_NOBITS, SHT_NOTE,
+    SHT_SYMTAB, STT_FUNC, STT_OBJECT, STT_TLS,
+};
+
+use crate::addr::{LinkAddr, LoadBias};
+use crate::arch::Arch;
+use crate::bytes::{self, at, available, until_nul};
+use crate::core::Core;
+use crate::elf::{
+    ElfKind, Header, HeaderError, Permissions, ProgramHeader, SectionHeader, machine_name,
+};
+use crate::input::Input;
+use crate::load_bias;
+use crate::notes::Notes;
+
+/// Why a file cannot be used as the binary of a process.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// No ELF magic.
+    #[error("{}: not an ELF file; the program's binary is expected", path.display())]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// ELF, but neither an executable nor a shared object.
+    #[error("{}: this is {kind}, not a program's binary", path.display())]
+    NotAnImage {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        kind: ElfKind,
+    },
+    /// A binary for a system that is not supported.
+    #[error("{}: {what} is not supported; only linux/amd64 and linux/arm64 are", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What about it.
+        what: String,
+    },
+    /// The file ends before the headers do.
+    #[error(
+        "{}: truncated: the {what} end at byte {end} but the file has only {size}", path.display()
+    )]
+    HeaderBeyondEof {
+        /// The file.
+        path: PathBuf,
+        /// Which headers.
+        what: &'static str,
+        /// Where they end, in bytes.
+        end: u64,
+        /// The size of the file, in bytes.
+        size: u64,
+    },
+    /// A header contradicts itself.
+    #[error("{}: damaged ELF file: {what}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The core is of another architecture than the binary.
+    #[error("{}: a binary for {image}, but the core is of {core}", path.display())]
+    OtherArch {
+        /// The binary.
+        path: PathBuf,
+        /// Its architecture.
+        image: &'static str,
+        /// The core's.
+        core: &'static str,
+    },
+    /// Nothing in the core says where the file was loaded.
+    #[error(
+        "{}: cannot tell where this file was loaded: the core's auxiliary vector and file table \
+         do not agree with it; is it the binary that was running?", path.display()
+    )]
+    NotLoaded {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl ImageError {
+    /// A stable name of the kind of error, for machine-readable output.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotElf { .. } => "image.not-elf",
+            Self::NotAnImage { .. } => "image.not-an-image",
+            Self::Unsupported { .. } => "image.unsupported",
+            Self::HeaderBeyondEof { .. } => "image.truncated-headers",
+            Self::Malformed { .. } => "image.malformed",
+            Self::OtherArch { .. } => "image.other-arch",
+            Self::NotLoaded { .. } => "image.not-loaded",
+        }
+    }
+
+    fn from_header(path: PathBuf, error: HeaderError) -> Self {
+        match error {
+            HeaderError::NotElf => Self::NotElf { path },
+            HeaderError::Unsupported(what) => Self::Unsupported { path, what },
+            HeaderError::BeyondEof { what, end, size } => Self::HeaderBeyondEof {
+                path,
+                what,
+                end,
+                size,
+            },
+            HeaderError::Malformed(what) => Self::Malformed { path, what },
+        }
+    }
+}
+
+/// A loaded part of the file: one `PT_LOAD`. `file_size <= mem_size`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ImageSegment {
+    /// First address, before the load bias.
+    pub addr: LinkAddr,
+    /// Bytes in memory; those beyond `file_size` start as zero (bss).
+    pub mem_size: u64,
+    /// Where its bytes start in the file.
+    pub file_offset: u64,
+    /// Bytes in the file, as far as they are really there.
+    pub file_size: u64,
+    /// What the program may do with it.
+    pub flags: Permissions,
+}
+
+/// A section of the file.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Section<'a> {
+    /// Its name; empty when it is not UTF-8.
+    pub name: &'a str,
+    /// Its address before the load bias; 0 when it is not loaded.
+    pub addr: LinkAddr,
+    /// Its size in bytes, in the file when it has bytes there, else in memory.
+    pub size: u64,
+    /// `sh_flags`; `0x800` is `SHF_COMPRESSED`.
+    pub flags: u64,
+    /// `sh_type`
+    pub kind: u32,
+    /// `sh_addralign`
+    pub align: u64,
+    /// Its bytes in the file as they stand there, not decompressed; empty for `.bss`.
+    pub data: &'a [u8],
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum SymbolKind {
+    /// A variable.
+    Object,
+    /// A function.
+    Function,
+    /// A thread-local variable: the address is an offset.
+    ThreadLocal,
+    /// Anything else.
+    Other,
+}
+
+/// An entry of `.symtab`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Symbol<'a> {
+    /// Its name, mangled as it is.
+    pub name: &'a str,
+    /// Its address before the load bias.
+    pub addr: LinkAddr,
+    /// Its size in bytes; 0 when it is not known.
+    pub size: u64,
+    /// What it stands for.
+    pub kind: SymbolKind,
+}
+
+/// A parsed executable or shared object. Only the headers are read.
+#[derive(Debug)]
+pub struct Image {
+    input: Arc<Input>,
+    arch: Arch,
+    header: Header,
+    program_headers: Vec<ProgramHeader>,
+    segments: Vec<ImageSegment>,
+    sections: Vec<SectionHeader>,
+    /// Index of the section with the names of sections.
+    section_names: u32,
+}
+
+impl Image {
+    /// Reads the headers. Missing or damaged section headers are no error: the file then has no
+    /// sections.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError`]: not ELF, a core, another architecture, headers cut off.
+    pub fn parse(input: Arc<Input>) -> Result<Self, ImageError> {
+        let data = input.bytes();
+        let path = || input.path().to_path_buf();
+        let fail = |e| ImageError::from_header(path(), e);
+        let header = Header::parse(data).map_err(fail)?;
+        if !matches!(header.kind, ElfKind::Executable | ElfKind::SharedObject) {
+            return Err(ImageError::NotAnImage {
+                path: path(),
+                kind: header.kind,
+            });
+        }
+        let Some(arch) = Arch::from_elf_machine(header.machine) else {
+            let what = format!("a binary for {}", machine_name(header.machine));
+            return Err(ImageError::Unsupported { path: path(), what });
+        };
+        let program_headers = header.program_headers(data).map_err(fail)?;
+        let segments = program_headers
+            .iter()
+            .filter(|ph| ph.kind == PT_LOAD.0)
+            .map(|ph| ImageSegment {
+                addr: LinkAddr(ph.vaddr),
+                mem_size: ph.memsz,
+                file_offset: ph.offset,
+                file_size: available(data, ph.offset, ph.filesz.min(ph.memsz)).len() as u64,
+                flags: Permissions(ph.flags & 7),
+            })
+            .collect();
+        let (sections, section_names) = header.section_headers(data);
+        Ok(Self {
+            input,
+            arch,
+            header,
+            program_headers,
+            segments,
+            sections,
+            section_names,
+        })
+    }
+
+    /// The architecture the file was built for.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// The kind of file: [`ElfKind::Executable`] or [`ElfKind::SharedObject`].
+    pub fn kind(&self) -> ElfKind {
+        self.header.kind
+    }
+
+    /// Whether this is a position-independent executable, as opposed to a shared library.
+    pub fn is_pie(&self) -> bool {
+        self.header.kind == ElfKind::SharedObject
+            && (self.program_header(PT_INTERP.0).is_some() || self.has_pie_flag())
+    }
+
+    fn has_pie_flag(&self) -> bool {
+        let Some(ph) = self.program_header(PT_DYNAMIC.0) else {
+            return false;
+        };
+        available(self.input.bytes(), ph.offset, ph.filesz)
+            .chunks_exact(16)
+            .any(|entry| {
+                bytes::u64(entry, 0) == Some(DT_FLAGS_1.0 as u64)
+                    && bytes::u64(entry, 8).is_some_and(|v| v & DF_1_PIE.0 != 0)
+            })
+    }
+
+    /// Where the program starts; 0 in most shared libraries.
+    pub fn entry(&self) -> LinkAddr {
+        LinkAddr(self.header.entry)
+    }
+
+    /// Where the program headers are loaded: `PT_PHDR`, else the segment that covers them.
+    pub fn phdr_vaddr(&self) -> Option<LinkAddr> {
+        if let Some(ph) = self.program_header(PT_PHDR.0) {
+            return Some(LinkAddr(ph.vaddr));
+        }
+        let phoff = self.header.phoff;
+        self.segments.iter().find_map(|s| {
+            let inside = phoff
+                .checked_sub(s.file_offset)
+                .filter(|&n| n < s.file_size)?;
+            Some(s.addr.add(inside))
+        })
+    }
+
+    fn program_header(&self, kind: u32) -> Option<&ProgramHeader> {
+        self.program_headers.iter().find(|ph| ph.kind == kind)
+    }
+
+    /// The loaded parts in the order of the file, which is by address.
+    pub fn segments(&self) -> &[ImageSegment] {
+        &self.segments
+    }
+
+    /// All sections in the order of the file.
+    pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
+        self.sections.iter().map(|s| self.section_of(s))
+    }
+
+    /// The first section of that name.
+    pub fn section(&self, name: &str) -> Option<Section<'_>> {
+        self.sections().find(|s| s.name == name)
+    }
+
+    /// Whether there is a section of that name.
+    pub fn has_section(&self, name: &str) -> bool {
+        self.section(name).is_some()
+    }
+
+    fn section_of(&self, s: &SectionHeader) -> Section<'_> {
+        let name = self
+            .sections
+            .get(self.section_names as usize)
+            .and_then(|names| self.string(names, s.name))
+            .unwrap_or("");
+        let data = self.section_data(s);
+        Section {
+            name,
+            addr: LinkAddr(s.addr),
+            size: s.size,
+            flags: s.flags,
+            kind: s.kind,
+            align: s.align,
+            data,
+        }
+    }
+
+    fn section_data(&self, s: &SectionHeader) -> &[u8] {
+        if s.kind == SHT_NOBITS.0 {
+            return &[];
+        }
+        available(self.input.bytes(), s.offset, s.size)
+    }
+
+    fn string(&self, table: &SectionHeader, offset: u32) -> Option<&str> {
+        let raw = self.section_data(table).get(offset as usize..)?;
+        str::from_utf8(until_nul(raw)).ok()
+    }
+
+    /// The linker's build id (`.note.gnu.build-id`), raw bytes.
+    pub fn gnu_build_id(&self) -> Option<&[u8]> {
+        self.note(b"GNU", 3)
+    }
+
+    /// The Go build id (`.note.go.buildid`).
+    pub fn go_build_id(&self) -> Option<&str> {
+        str::from_utf8(self.note(b"Go", 4)?).ok()
+    }
+
+    /// The descriptor of a note, looked for in the segments and then in the sections.
+    fn note(&self, name: &[u8], kind: u32) -> Option<&[u8]> {
+        let data = self.input.bytes();
+        let segments = self
+            .program_headers
+            .iter()
+            .filter(|ph| ph.kind == PT_NOTE.0);
+        let segments = segments.map(|ph| (available(data, ph.offset, ph.filesz), ph.align));
+        let sections = self.sections.iter().filter(|s| s.kind == SHT_NOTE.0);
+        let sections = sections.map(|s| (self.section_data(s), s.align));
+        segments
+            .chain(sections)
+            .flat_map(|(data, align)| Notes::new(data, align))
+            .find(|n| n.name == name && n.kind == kind)
+            .map(|n| n.desc)
+    }
+
+    /// The symbols of `.symtab` that are defined in this file and have a name in UTF-8, in the
+    /// order of the file. None when the file is stripped.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol<'_>> {
+        let table = self.sections.iter().find(|s| s.kind == SHT_SYMTAB.0);
+        let entries = table.map_or(&[][..], |t| self.section_data(t));
+        let names = table.and_then(|t| self.sections.get(t.link as usize));
+        // Elf64_Sym: name u32, info u8, other u8, shndx u16, value u64, size u64
+        entries.chunks_exact(24).filter_map(move |raw| {
+            if bytes::u16(raw, 6)? == 0 {
+                return None;
+            }
+            let name = self.string(names?, bytes::u32(raw, 0)?)?;
+            let kind = match raw[4] & 15 {
+                k if k == STT_OBJECT.0 => SymbolKind::Object,
+                k if k == STT_FUNC.0 => SymbolKind::Function,
+                k if k == STT_TLS.0 => SymbolKind::ThreadLocal,
+                _ => SymbolKind::Other,
+            };
+            let (addr, size) = (LinkAddr(bytes::u64(raw, 8)?), bytes::u64(raw, 16)?);
+            (!name.is_empty()).then_some(Symbol {
+                name,
+                addr,
+                size,
+                kind,
+            })
+        })
+    }
+
+    /// The file.
+    pub fn input(&self) -> &Arc<Input> {
+        &self.input
+    }
+
+    /// What has to be added to this file's addresses in the process of `core`: 0 for a fixed
+    /// executable, from the auxiliary vector for a position-independent one, from the file table
+    /// for a shared library.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::OtherArch`]; [`ImageError::NotLoaded`] when nothing in the core agrees with
+    /// this file.
+    pub fn load_bias(&self, core: &Core) -> Result<LoadBias, ImageError> {
+        let path = || self.input.path().to_path_buf();
+        if self.arch != core.arch() {
+            let (image, core) = (self.arch.name(), core.arch().name());
+            return Err(ImageError::OtherArch {
+                path: path(),
+                image,
+                core,
+            });
+        }
+        load_bias::find(self, core).ok_or_else(|| ImageError::NotLoaded { path: path() })
+    }
+
+    /// `len` bytes of the file at an address before the load bias, as they were linked: not
+    /// relocated, not as the process left them. `None` when they are not all in one segment.
+    pub fn link_bytes(&self, addr: LinkAddr, len: u64) -> Option<&[u8]> {
+        self.segments.iter().find_map(|s| {
+            let inside = addr.0.checked_sub(s.addr.0)?;
+            if inside.checked_add(len)? > s.file_size {
+                return None;
+            }
+            at(self.input.bytes(), s.file_offset.checked_add(inside)?, len)
+        })
+    }
+}

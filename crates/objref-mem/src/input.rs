@@ -1,0 +1,185 @@
+//! An input file, mapped: as it is, or decompressed into a temporary file.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use crate::elf::{self, ElfKind};
+use crate::map::map_file;
+use crate::unpack::{self, Compression, UnpackError};
+
+/// An opened input file. Its bytes are mapped, never slurped: opening costs the same for 1 MB and
+/// for 100 GB, unless the file is compressed.
+#[derive(Debug)]
+pub struct Input {
+    path: PathBuf,
+    map: Mmap,
+    compression: Option<Compression>,
+}
+
+/// Why an input file could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The file could not be opened, read or mapped.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory, a device, a socket.
+    #[error("{}: not a regular file", path.display())]
+    NotAFile {
+        /// The file as it was named.
+        path: PathBuf,
+    },
+    /// The compressed data ends too early or is damaged.
+    #[error("{}: cannot decompress as {format}: {source}; try `{format} -t` on it", path.display())]
+    Decompress {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What its magic says it is.
+        format: Compression,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// The temporary file for the decompressed bytes could not be written.
+    #[error(
+        "{}: cannot write its decompressed bytes into {}: {source}; \
+         set TMPDIR to a directory with more room",
+        path.display(), dir.display()
+    )]
+    TemporaryFile {
+        /// The file as it was named.
+        path: PathBuf,
+        /// The directory for temporary files.
+        dir: PathBuf,
+        /// What the system said, for example that no space is left.
+        source: io::Error,
+    },
+}
+
+impl InputError {
+    /// A stable name of the kind of error, for machine-readable output.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "input.io",
+            Self::NotAFile { .. } => "input.not-a-file",
+            Self::Decompress { .. } => "input.decompress",
+            Self::TemporaryFile { .. } => "input.temporary-file",
+        }
+    }
+}
+
+impl Input {
+    /// Opens and maps `path`.
+    ///
+    /// zstd, gzip, lz4 and xz are recognised by their magic and decompressed into an unlinked
+    /// temporary file below `TMPDIR`, in which blocks of zeros take no space. A pipe is copied
+    /// there too, since it cannot be mapped. The file must not be truncated by anybody while it
+    /// is open: reading a page that has gone ends the process with SIGBUS.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`]: cannot be opened, is no file, is damaged, no room to decompress.
+    pub fn open(path: &Path) -> Result<Arc<Self>, InputError> {
+        let path = path.to_path_buf();
+        let opened = File::open(&path).and_then(|f| Ok((f.metadata()?.file_type(), f)));
+        let (file_type, mut file) = match opened {
+            Ok(opened) => opened,
+            Err(source) => return Err(InputError::Io { path, source }),
+        };
+        if file_type.is_fifo() {
+            let mut head = Vec::new();
+            let peeked = (&mut file)
+                .take(Compression::MAGIC_LEN as u64)
+                .read_to_end(&mut head);
+            if let Err(source) = peeked {
+                return Err(InputError::Io { path, source });
+            }
+            let format = Compression::sniff(&head);
+            return Self::spool(path, format, io::Cursor::new(head).chain(file));
+        }
+        if !file_type.is_file() {
+            return Err(InputError::NotAFile { path });
+        }
+        let map = match map_file(&file) {
+            Ok(map) => map,
+            Err(source) => return Err(InputError::Io { path, source }),
+        };
+        match Compression::sniff(&map) {
+            Some(format) => Self::spool(path, Some(format), &map[..]),
+            None => Ok(Arc::new(Self {
+                path,
+                map,
+                compression: None,
+            })),
+        }
+    }
+
+    /// Copies or decompresses `from` into a temporary file and maps that.
+    fn spool(
+        path: PathBuf,
+        format: Option<Compression>,
+        from: impl Read,
+    ) -> Result<Arc<Self>, InputError> {
+        let dir = std::env::temp_dir();
+        let file = match tempfile::tempfile_in(&dir) {
+            Ok(file) => file,
+            Err(source) => return Err(InputError::TemporaryFile { path, dir, source }),
+        };
+        let done = match format {
+            Some(format) => unpack::unpack(format, from, &file),
+            None => unpack::spool(from, &file),
+        };
+        match (done, format) {
+            (Ok(()), _) => {}
+            (Err(UnpackError::Read(source)), Some(format)) => {
+                return Err(InputError::Decompress {
+                    path,
+                    format,
+                    source,
+                });
+            }
+            (Err(UnpackError::Read(source)), None) => return Err(InputError::Io { path, source }),
+            (Err(UnpackError::Write(source)), _) => {
+                return Err(InputError::TemporaryFile { path, dir, source });
+            }
+        }
+        match map_file(&file) {
+            Ok(map) => Ok(Arc::new(Self {
+                path,
+                map,
+                compression: format,
+            })),
+            Err(source) => Err(InputError::Io { path, source }),
+        }
+    }
+
+    /// All bytes of the file, decompressed.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// The path as it was given to [`Input::open`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How the file was compressed; `None` when it is read as it is.
+    pub fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
+    /// What kind of ELF file this is, by its first bytes; `None` when it is no ELF file.
+    pub fn elf_kind(&self) -> Option<ElfKind> {
+        elf::kind(self.bytes())
+    }
+}

@@ -1,0 +1,454 @@
+//! The address space of the dumped process: which bytes were at which address.
+//!
+//! The core does not have all of it. Read-only pages of files are left out by the kernel, since
+//! the file still has them; a core may be truncated. So several layers lie over each other, and
+//! an address gets what the uppermost one has there:
+//!
+//! ```text
+//!   address            0x400000   0x49f000        0x579000 0x584000              0xc000000000
+//!                      |          |               |        |                     |
+//!   bytes in the core  ##         .               ######## ############          ######????
+//!   binary, read-only  ==#========#=============#=                              truncated ^
+//!   lost in truncation                                                                 ####
+//!   binary, writable                              #=======
+//!   tails, anonymous                                                 0000
+//!   tails, of files                     ??
+//!                      -----------------------------------------------------------------------
+//!   what a read gets   CCIIIIIIIIIIIIIIIIIIIIIIII CCCCCCCC CCCCCCCCCC0000  unmapped  CCCCCC????
+//!
+//!   C core   I image   0 zero   ? missing: a fault, never zero
+//! ```
+//!
+//! 1. What is really in the core is the truth.
+//! 2. A read-only segment of the binary at its bias: the process could not change it.
+//! 3. What the core promised but lost by truncation is missing, even where a *writable* segment
+//!    of the binary has an initial value, for that is not what the process had.
+//! 4. A writable segment of the binary, where the core promised nothing: the kernel leaves out
+//!    private pages of files that were never written to, so the file is right.
+//! 5. The rest of a segment beyond what the core promised (`p_memsz > p_filesz`):
+//!    * covered by the file table (`NT_FILE`): missing;
+//!    * no permissions at all: reserved, which the process could not read either;
+//!    * a tail after bytes that are there: zero, as ELF has it;
+//!    * nothing promised at all: zero if the kernel wrote the core and it has other anonymous
+//!      memory, because then this part was left out for never having been touched. Otherwise the
+//!      dump's filter excluded it: missing. (Memory with `MADV_DONTDUMP` looks like untouched
+//!      memory; Go's runtime never asks for that.)
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::addr::{Addr, LoadBias};
+use crate::core::Core;
+use crate::elf::Permissions;
+use crate::image::Image;
+use crate::input::Input;
+use crate::layers::{self, Piece, Source};
+
+/// Why bytes could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The process had nothing at that address.
+    Unmapped,
+    /// The process had memory there, but neither the core nor a binary has its contents.
+    NotInCore,
+    /// Address plus length passes the end of the address space, or the length is absurd.
+    Overflow,
+    /// The bytes are there but not in one piece: [`AddressSpace::bytes`] can assemble them.
+    Split,
+}
+
+/// A read that could not be served. Small and cheap: faults are an everyday result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Fault {
+    /// The first address that could not be read.
+    pub addr: Addr,
+    /// Why.
+    pub kind: FaultKind,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            FaultKind::Unmapped => "is not mapped",
+            FaultKind::NotInCore => "is not in the core",
+            FaultKind::Overflow => "starts a read that passes the end of the address space",
+            FaultKind::Split => "is where the bytes stop being in one piece",
+        };
+        write!(f, "address {} {what}", self.addr)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Where the bytes of a region come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
+pub enum RegionKind {
+    /// The core.
+    Core,
+    /// A binary.
+    Image,
+    /// All zero: never touched, or a tail.
+    Zero,
+    /// Memory whose contents nobody has: lost by truncation or left out of the dump.
+    Missing,
+    /// Address space without permissions: the process could not read it either.
+    Reserved,
+}
+
+/// A part of the address space of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Region {
+    /// First address.
+    pub start: Addr,
+    /// Bytes; never 0.
+    pub len: u64,
+    /// Where its bytes come from.
+    pub kind: RegionKind,
+    /// As the core says; as the binary says for what only the binary has.
+    pub flags: Permissions,
+}
+
+/// The largest slice that a zero region can serve.
+const ZERO_BLOCK: usize = 1 << 20;
+static ZEROS: [u8; ZERO_BLOCK] = [0; ZERO_BLOCK];
+
+/// The largest copy that [`AddressSpace::bytes`] assembles.
+const MAX_COPY: usize = 1 << 30;
+
+/// The bytes of the dumped process by address. Immutable and `Sync`: any number of threads reads.
+#[derive(Debug)]
+pub struct AddressSpace {
+    /// First address of each span, sorted; a separate array to keep the search in few cache lines.
+    starts: Box<[u64]>,
+    spans: Box<[Span]>,
+    sources: Box<[Arc<Input>]>,
+    pieces: Box<[Piece]>,
+}
+
+/// Adjacent pieces whose bytes are adjacent too, merged.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    len: u64,
+    source: Source,
+    /// Offset in the source's bytes of the first one.
+    offset: u64,
+}
+
+/// What is at an address: the rest of its span.
+enum Rest<'a> {
+    Bytes(&'a [u8]),
+    Zeros(u64),
+}
+
+impl AddressSpace {
+    /// Lays the core over its binaries; see the module's drawing for the order.
+    pub fn new(core: &Core, images: &[(Arc<Image>, LoadBias)]) -> Self {
+        let mut sources = vec![core.input().clone()];
+        sources.extend(images.iter().map(|(image, _)| image.input().clone()));
+        let pieces = layers::build(core, images);
+        let mut starts: Vec<u64> = Vec::new();
+        let mut spans: Vec<Span> = Vec::new();
+        for p in &pieces {
+            if let (Some(span), Some(&start)) = (spans.last_mut(), starts.last())
+                && start.checked_add(span.len) == Some(p.start)
+                && span.source == p.source
+                && (!p.source.has_bytes() || span.offset + span.len == p.offset)
+            {
+                span.len += p.len();
+                continue;
+            }
+            starts.push(p.start);
+            spans.push(Span {
+                len: p.len(),
+                source: p.source,
+                offset: p.offset,
+            });
+        }
+        Self {
+            starts: starts.into(),
+            spans: spans.into(),
+            sources: sources.into(),
+            pieces: pieces.into(),
+        }
+    }
+
+    /// The span that covers `a`, and how far into it `a` is.
+    #[inline]
+    fn locate(&self, a: u64) -> Option<(&Span, u64)> {
+        let after = self.starts.partition_point(|&s| s <= a);
+        let i = after.checked_sub(1)?;
+        let (span, inside) = (self.spans.get(i)?, a - self.starts.get(i)?);
+        (inside < span.len).then_some((span, inside))
+    }
+
+    /// The bytes of one file behind `len` addresses from `a`; `None` sends the caller to a slower
+    /// way that finds out why.
+    #[inline]
+    fn direct(&self, a: Addr, len: usize) -> Option<&[u8]> {
+        let (span, inside) = self.locate(a.0)?;
+        if span.len - inside < len as u64 {
+            return None;
+        }
+        let source = self.sources.get(span.source.0 as usize)?;
+        let from = (span.offset + inside) as usize;
+        source.bytes().get(from..from.checked_add(len)?)
+    }
+
+    #[inline]
+    fn rest_at(&self, a: Addr) -> Result<Rest<'_>, Fault> {
+        let Some((span, inside)) = self.locate(a.0) else {
+            return Err(Fault {
+                addr: a,
+                kind: FaultKind::Unmapped,
+            });
+        };
+        let len = span.len - inside;
+        match span.source {
+            Source::ZERO => Ok(Rest::Zeros(len)),
+            Source::MISSING | Source::RESERVED => Err(Fault {
+                addr: a,
+                kind: FaultKind::NotInCore,
+            }),
+            Source(n) => {
+                let bytes = self.sources.get(n as usize).map_or(&[][..], |s| s.bytes());
+                match crate::bytes::available(bytes, span.offset + inside, len) {
+                    [] => Err(Fault {
+                        addr: a,
+                        kind: FaultKind::NotInCore,
+                    }),
+                    bytes => Ok(Rest::Bytes(bytes)),
+                }
+            }
+        }
+    }
+
+    /// `len` bytes at `a` without copying.
+    ///
+    /// # Errors
+    ///
+    /// A fault at the first address that cannot be read; [`FaultKind::Split`] when all can but
+    /// not in one piece, or when more than 1 MiB of zeros are wanted.
+    #[inline]
+    pub fn slice(&self, a: Addr, len: usize) -> Result<&[u8], Fault> {
+        match self.direct(a, len) {
+            Some(bytes) => Ok(bytes),
+            None => self.slice_slow(a, len),
+        }
+    }
+
+    #[cold]
+    fn slice_slow(&self, a: Addr, len: usize) -> Result<&[u8], Fault> {
+        if len == 0 {
+            return Ok(&[]);
+        }
+        self.check(a, len)?;
+        match self.rest_at(a)? {
+            Rest::Zeros(n) if len as u64 <= n && len <= ZERO_BLOCK => Ok(&ZEROS[..len]),
+            Rest::Zeros(n) => Err(Fault {
+                addr: a.add(n.min(len as u64 - 1)),
+                kind: FaultKind::Split,
+            }),
+            Rest::Bytes(b) => Err(Fault {
+                addr: a.add(b.len() as u64),
+                kind: FaultKind::Split,
+            }),
+        }
+    }
+
+    /// Whether all of `len` bytes can be read; how far is told by the fault.
+    fn check(&self, a: Addr, len: usize) -> Result<(), Fault> {
+        if len == 0 {
+            return Ok(());
+        }
+        if a.0.checked_add(len as u64 - 1).is_none() {
+            return Err(Fault {
+                addr: a,
+                kind: FaultKind::Overflow,
+            });
+        }
+        let mut done = 0u64;
+        while done < len as u64 {
+            done += match self.rest_at(a.add(done))? {
+                Rest::Bytes(b) => b.len() as u64,
+                Rest::Zeros(n) => n,
+            };
+        }
+        Ok(())
+    }
+
+    /// `len` bytes at `a`, copied only when they are not in one piece.
+    ///
+    /// # Errors
+    ///
+    /// A fault at the first address that cannot be read; [`FaultKind::Overflow`] also for a copy
+    /// of more than 1 GiB.
+    pub fn bytes(&self, a: Addr, len: usize) -> Result<Cow<'_, [u8]>, Fault> {
+        match self.slice(a, len) {
+            Ok(bytes) => return Ok(Cow::Borrowed(bytes)),
+            Err(Fault {
+                kind: FaultKind::Split,
+                ..
+            }) => {}
+            Err(fault) => return Err(fault),
+        }
+        if len > MAX_COPY {
+            return Err(Fault {
+                addr: a,
+                kind: FaultKind::Overflow,
+            });
+        }
+        let mut out = Vec::with_capacity(len);
+        while out.len() < len {
+            let wanted = len - out.len();
+            match self.rest_at(a.add(out.len() as u64))? {
+                Rest::Bytes(b) => out.extend_from_slice(&b[..b.len().min(wanted)]),
+                Rest::Zeros(n) => out.resize(out.len() + n.min(wanted as u64) as usize, 0),
+            }
+        }
+        Ok(Cow::Owned(out))
+    }
+
+    /// What can be read from `a` on in one piece: at least one byte, at most to the end of its
+    /// region, and at most 1 MiB where all is zero.
+    ///
+    /// # Errors
+    ///
+    /// A fault when not even the byte at `a` can be read.
+    pub fn rest(&self, a: Addr) -> Result<&[u8], Fault> {
+        Ok(match self.rest_at(a)? {
+            Rest::Bytes(b) => b,
+            Rest::Zeros(n) => &ZEROS[..n.min(ZERO_BLOCK as u64) as usize],
+        })
+    }
+
+    #[inline]
+    fn array<const N: usize>(&self, a: Addr) -> Result<[u8; N], Fault> {
+        match self.direct(a, N).and_then(|b| b.try_into().ok()) {
+            Some(array) => Ok(array),
+            None => self.array_slow(a),
+        }
+    }
+
+    #[cold]
+    fn array_slow<const N: usize>(&self, a: Addr) -> Result<[u8; N], Fault> {
+        let bytes = self.bytes(a, N)?;
+        let mut array = [0; N];
+        array.copy_from_slice(&bytes);
+        Ok(array)
+    }
+
+    /// The byte at `a`.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the address.
+    #[inline]
+    pub fn u8(&self, a: Addr) -> Result<u8, Fault> {
+        self.array::<1>(a).map(|[b]| b)
+    }
+
+    /// The 16-bit integer at `a`; need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn u16(&self, a: Addr) -> Result<u16, Fault> {
+        self.array(a).map(u16::from_le_bytes)
+    }
+
+    /// The 32-bit integer at `a`; need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn u32(&self, a: Addr) -> Result<u32, Fault> {
+        self.array(a).map(u32::from_le_bytes)
+    }
+
+    /// The 64-bit integer at `a`; need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn u64(&self, a: Addr) -> Result<u64, Fault> {
+        self.array(a).map(u64::from_le_bytes)
+    }
+
+    /// The signed 32-bit integer at `a`; need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn i32(&self, a: Addr) -> Result<i32, Fault> {
+        self.array(a).map(i32::from_le_bytes)
+    }
+
+    /// The pointer at `a`, whatever it points to.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn ptr(&self, a: Addr) -> Result<Addr, Fault> {
+        self.u64(a).map(Addr)
+    }
+
+    /// The text at `a` up to a NUL or `max` bytes, whichever comes first.
+    ///
+    /// # Errors
+    ///
+    /// A fault when memory ends before the text does.
+    pub fn c_string(&self, a: Addr, max: usize) -> Result<String, Fault> {
+        let mut text = Vec::new();
+        while text.len() < max {
+            let rest = self.rest(a.add(text.len() as u64))?;
+            let rest = &rest[..rest.len().min(max - text.len())];
+            let part = crate::bytes::until_nul(rest);
+            text.extend_from_slice(part);
+            if part.len() < rest.len() {
+                break;
+            }
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The `len` bytes of text at `a`; what is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`AddressSpace::bytes`].
+    pub fn string(&self, a: Addr, len: usize) -> Result<String, Fault> {
+        Ok(String::from_utf8_lossy(&self.bytes(a, len)?).into_owned())
+    }
+
+    /// Whether the process had something at `a`, be it readable here or not.
+    #[inline]
+    pub fn is_mapped(&self, a: Addr) -> bool {
+        self.locate(a.0).is_some()
+    }
+
+    /// All regions, by address, without overlaps.
+    pub fn regions(&self) -> impl Iterator<Item = Region> {
+        self.pieces.iter().map(|p| Region {
+            start: Addr(p.start),
+            len: p.len(),
+            kind: p.kind(),
+            flags: p.flags,
+        })
+    }
+
+    /// Bytes that the process could read but that neither the core nor a binary has: those lost
+    /// by truncation ([`Core::missing`]) and those of files that were not given.
+    pub fn missing_bytes(&self) -> u64 {
+        let missing = self.pieces.iter().filter(|p| p.source == Source::MISSING);
+        missing.fold(0, |n, p| n.saturating_add(p.len()))
+    }
+}
