@@ -1,1 +1,23 @@
-//! What does it mean? Pure functions from a snapshot to plain serde structs.
+//! What does it mean? Plain structs with the answers, and the algorithms that need nothing else.
+//!
+//! Nothing in here reads memory, files or terminals; a report turns these structs into bytes.
+//!
+//! - [`FrameTree`]: who keeps what alive, merged into the frames of a flame graph; built step by
+//!   step with recursion folded away, cut to a readable size by [`FrameTree::prune`].
+//! - [`Summary`]: the numbers of one dump on one page.
+//! - [`ObjectRow`]: one reachable object in a listing.
+
+mod flame;
+mod names;
+mod object_row;
+mod prune;
+mod summary;
+
+pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
+pub use names::Names;
+pub use object_row::{ObjectRow, Parent};
+pub use prune::{Metric, PruneOptions};
+pub use summary::{
+    Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
+    RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
+};
