@@ -22,6 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         core.missing(),
         core.damaged_notes()
     );
+    println!(
+        "executable {:?} {}",
+        core.executable_path(),
+        core.executable_ids()
+    );
     for t in core.threads() {
         let r = &t.regs;
         let (pc, sp, g) = (r.pc(), r.sp(), r.g());
@@ -45,10 +50,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             bias.0,
             image.go_build_id()
         );
+        let ids = image.build_ids();
         println!(
-            "      pie {} gnu {:x?}",
+            "      pie {} {ids} agree {:?}",
             image.is_pie(),
-            image.gnu_build_id()
+            ids.agree_with(&core.executable_ids())
         );
         println!(
             "      {} sections, {} symbols",

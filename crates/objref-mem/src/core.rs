@@ -1,6 +1,5 @@
 //! An ELF core: segments, threads, and what the notes say about the process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use object::elf::{NT_PRPSINFO, NT_PRSTATUS, PT_LOAD, PT_NOTE};
@@ -8,7 +7,8 @@ use object::elf::{NT_PRPSINFO, NT_PRSTATUS, PT_LOAD, PT_NOTE};
 use crate::addr::Addr;
 use crate::arch::Arch;
 use crate::bytes::available;
-use crate::elf::{ElfKind, Header, HeaderError, Permissions, ProgramHeader, machine_name};
+use crate::elf::{ElfKind, Header, Permissions, ProgramHeader, machine_name};
+use crate::error::CoreError;
 use crate::input::Input;
 use crate::notes::{CoreNotes, MappedFile, ProcessInfo, SignalInfo, Thread};
 
@@ -61,83 +61,6 @@ impl Writer {
             Self::Kernel => "kernel",
             Self::Gdb => "gdb",
             Self::Other => "other",
-        }
-    }
-}
-
-/// Why a file cannot be read as a core.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CoreError {
-    /// No ELF magic.
-    #[error("{}: not an ELF file; a core file is expected", path.display())]
-    NotElf {
-        /// The file.
-        path: PathBuf,
-    },
-    /// ELF, but no core.
-    #[error("{}: this is {kind}, not a core", path.display())]
-    NotACore {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        kind: ElfKind,
-    },
-    /// A core of a system that is not supported.
-    #[error("{}: {what} is not supported; only linux/amd64 and linux/arm64 are", path.display())]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// What about it.
-        what: String,
-    },
-    /// The file ends before the headers do: nothing can be read.
-    #[error(
-        "{}: truncated: the {what} end at byte {end} but the file has only {size}", path.display()
-    )]
-    HeaderBeyondEof {
-        /// The file.
-        path: PathBuf,
-        /// Which headers.
-        what: &'static str,
-        /// Where they end, in bytes.
-        end: u64,
-        /// The size of the file, in bytes.
-        size: u64,
-    },
-    /// A header contradicts itself.
-    #[error("{}: damaged ELF file: {what}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: &'static str,
-    },
-}
-
-impl CoreError {
-    /// A stable name of the kind of error, for machine-readable output.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotElf { .. } => "core.not-elf",
-            Self::NotACore { .. } => "core.not-a-core",
-            Self::Unsupported { .. } => "core.unsupported",
-            Self::HeaderBeyondEof { .. } => "core.truncated-headers",
-            Self::Malformed { .. } => "core.malformed",
-        }
-    }
-
-    fn from_header(path: PathBuf, error: HeaderError) -> Self {
-        match error {
-            HeaderError::NotElf => Self::NotElf { path },
-            HeaderError::Unsupported(what) => Self::Unsupported { path, what },
-            HeaderError::BeyondEof { what, end, size } => Self::HeaderBeyondEof {
-                path,
-                what,
-                end,
-                size,
-            },
-            HeaderError::Malformed(what) => Self::Malformed { path, what },
         }
     }
 }

@@ -126,7 +126,6 @@ pub(crate) struct SectionHeader {
 }
 
 const HEADER_SIZE: u64 = 64;
-const PROGRAM_HEADER_SIZE: u64 = 56;
 const SECTION_HEADER_SIZE: u64 = 64;
 
 /// The kind by the first bytes, in either byte order; `None` when it is not ELF.
@@ -209,14 +208,14 @@ impl Header {
             return Ok(Vec::new());
         }
         let stride = u64::from(self.phentsize);
-        if stride < PROGRAM_HEADER_SIZE {
+        if stride < ProgramHeader::SIZE {
             return Err(HeaderError::Malformed(
                 "program headers of an impossible size",
             ));
         }
         let entry = |i: u64| {
             let offset = self.phoff.checked_add(i.checked_mul(stride)?)?;
-            ProgramHeader::parse(at(data, offset, PROGRAM_HEADER_SIZE)?)
+            ProgramHeader::parse(at(data, offset, ProgramHeader::SIZE)?)
         };
         let size = data.len() as u64;
         let beyond = |end| HeaderError::BeyondEof {
@@ -281,7 +280,9 @@ impl Header {
 }
 
 impl ProgramHeader {
-    fn parse(raw: &[u8]) -> Option<Self> {
+    pub(crate) const SIZE: u64 = 56;
+
+    pub(crate) fn parse(raw: &[u8]) -> Option<Self> {
         Some(Self {
             kind: bytes::u32(raw, 0)?,
             flags: bytes::u32(raw, 4)?,

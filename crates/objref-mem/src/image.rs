@@ -1,6 +1,5 @@
 //! An ELF executable or shared object: the file that a part of the process was loaded from.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use object::elf::{
@@ -12,110 +11,11 @@ use crate::addr::{LinkAddr, LoadBias};
 use crate::arch::Arch;
 use crate::bytes::{self, at, available, until_nul};
 use crate::core::Core;
-use crate::elf::{
-    ElfKind, Header, HeaderError, Permissions, ProgramHeader, SectionHeader, machine_name,
-};
+use crate::elf::{ElfKind, Header, Permissions, ProgramHeader, SectionHeader, machine_name};
+use crate::error::ImageError;
 use crate::input::Input;
 use crate::load_bias;
-use crate::notes::Notes;
-
-/// Why a file cannot be used as the binary of a process.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImageError {
-    /// No ELF magic.
-    #[error("{}: not an ELF file; the program's binary is expected", path.display())]
-    NotElf {
-        /// The file.
-        path: PathBuf,
-    },
-    /// ELF, but neither an executable nor a shared object.
-    #[error("{}: this is {kind}, not a program's binary", path.display())]
-    NotAnImage {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        kind: ElfKind,
-    },
-    /// A binary for a system that is not supported.
-    #[error("{}: {what} is not supported; only linux/amd64 and linux/arm64 are", path.display())]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// What about it.
-        what: String,
-    },
-    /// The file ends before the headers do.
-    #[error(
-        "{}: truncated: the {what} end at byte {end} but the file has only {size}", path.display()
-    )]
-    HeaderBeyondEof {
-        /// The file.
-        path: PathBuf,
-        /// Which headers.
-        what: &'static str,
-        /// Where they end, in bytes.
-        end: u64,
-        /// The size of the file, in bytes.
-        size: u64,
-    },
-    /// A header contradicts itself.
-    #[error("{}: damaged ELF file: {what}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// The core is of another architecture than the binary.
-    #[error("{}: a binary for {image}, but the core is of {core}", path.display())]
-    OtherArch {
-        /// The binary.
-        path: PathBuf,
-        /// Its architecture.
-        image: &'static str,
-        /// The core's.
-        core: &'static str,
-    },
-    /// Nothing in the core says where the file was loaded.
-    #[error(
-        "{}: cannot tell where this file was loaded: the core's auxiliary vector and file table \
-         do not agree with it; is it the binary that was running?", path.display()
-    )]
-    NotLoaded {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl ImageError {
-    /// A stable name of the kind of error, for machine-readable output.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotElf { .. } => "image.not-elf",
-            Self::NotAnImage { .. } => "image.not-an-image",
-            Self::Unsupported { .. } => "image.unsupported",
-            Self::HeaderBeyondEof { .. } => "image.truncated-headers",
-            Self::Malformed { .. } => "image.malformed",
-            Self::OtherArch { .. } => "image.other-arch",
-            Self::NotLoaded { .. } => "image.not-loaded",
-        }
-    }
-
-    fn from_header(path: PathBuf, error: HeaderError) -> Self {
-        match error {
-            HeaderError::NotElf => Self::NotElf { path },
-            HeaderError::Unsupported(what) => Self::Unsupported { path, what },
-            HeaderError::BeyondEof { what, end, size } => Self::HeaderBeyondEof {
-                path,
-                what,
-                end,
-                size,
-            },
-            HeaderError::Malformed(what) => Self::Malformed { path, what },
-        }
-    }
-}
+use crate::notes::{Note, Notes};
 
 /// A loaded part of the file: one `PT_LOAD`. `file_size <= mem_size`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -343,16 +243,16 @@ impl Image {
 
     /// The linker's build id (`.note.gnu.build-id`), raw bytes.
     pub fn gnu_build_id(&self) -> Option<&[u8]> {
-        self.note(b"GNU", 3)
+        self.note(|n| n.is_gnu_build_id())
     }
 
     /// The Go build id (`.note.go.buildid`).
     pub fn go_build_id(&self) -> Option<&str> {
-        str::from_utf8(self.note(b"Go", 4)?).ok()
+        str::from_utf8(self.note(|n| n.is_go_build_id())?).ok()
     }
 
     /// The descriptor of a note, looked for in the segments and then in the sections.
-    fn note(&self, name: &[u8], kind: u32) -> Option<&[u8]> {
+    fn note<'a>(&'a self, wanted: impl Fn(&Note<'a>) -> bool) -> Option<&'a [u8]> {
         let data = self.input.bytes();
         let segments = self
             .program_headers
@@ -364,7 +264,7 @@ impl Image {
         segments
             .chain(sections)
             .flat_map(|(data, align)| Notes::new(data, align))
-            .find(|n| n.name == name && n.kind == kind)
+            .find(wanted)
             .map(|n| n.desc)
     }
 

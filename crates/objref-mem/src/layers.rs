@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::addr::{Addr, LoadBias};
-use crate::core::{Core, Segment, Writer};
+use crate::core::{Core, Segment};
 use crate::elf::Permissions;
 use crate::image::{Image, ImageSegment};
 use crate::space::RegionKind;
@@ -18,8 +18,10 @@ impl Source {
     pub(crate) const MISSING: Self = Self(u32::MAX - 1);
     pub(crate) const RESERVED: Self = Self(u32::MAX - 2);
 
+    pub(crate) const LEFT_OUT: Self = Self(u32::MAX - 3);
+
     pub(crate) fn has_bytes(self) -> bool {
-        self.0 < Self::RESERVED.0
+        self.0 < Self::LEFT_OUT.0
     }
 }
 
@@ -61,6 +63,7 @@ impl Piece {
             Source::CORE => RegionKind::Core,
             Source::ZERO => RegionKind::Zero,
             Source::MISSING => RegionKind::Missing,
+            Source::LEFT_OUT => RegionKind::LeftOut,
             Source::RESERVED => RegionKind::Reserved,
             Source(_) => RegionKind::Image,
         }
@@ -162,17 +165,16 @@ fn whole_pages(s: &ImageSegment, file_size: u64) -> (u64, u64) {
 fn tails(core: &Core) -> Vec<Piece> {
     let segments = core.segments();
     let files = file_ranges(core);
-    let untouched_is_zero = core.writer() == Writer::Kernel && has_anonymous(segments, &files);
     let mut pieces = Vec::new();
     for s in segments {
         let tail = s.mem_size - s.file_size;
         let start = s.addr.0 + s.file_size;
         let anonymous = if s.flags.none() {
             Source::RESERVED
-        } else if s.file_size > 0 || untouched_is_zero {
+        } else if s.file_size > 0 {
             Source::ZERO
         } else {
-            Source::MISSING
+            Source::LEFT_OUT
         };
         let Some(tail) = Piece::new(start, tail, anonymous, 0, s.flags) else {
             continue;
@@ -212,15 +214,6 @@ fn file_ranges(core: &Core) -> Vec<(u64, u64)> {
         }
     }
     out
-}
-
-/// Whether the core has memory that belongs to no file: if not, its filter excluded all of it.
-fn has_anonymous(segments: &[Segment], files: &[(u64, u64)]) -> bool {
-    segments.iter().any(|s| {
-        let after = files.partition_point(|&(start, _)| start <= s.addr.0);
-        let of_file = after > 0 && files[after - 1].1 >= s.addr.0;
-        s.file_size > 0 && s.flags.writable() && !of_file
-    })
 }
 
 /// Sorts one layer and cuts what overlaps inside it: the piece that starts first wins.

@@ -11,23 +11,30 @@ mod arch;
 mod bytes;
 mod core;
 mod elf;
+mod error;
+mod fault;
+mod ids;
 mod image;
 mod input;
 mod layers;
 mod load_bias;
 mod map;
 mod notes;
+mod read;
 mod space;
 mod unpack;
 
 pub use addr::{Addr, LinkAddr, LoadBias};
 pub use arch::{Arch, Registers};
-pub use core::{Core, CoreError, Missing, Segment, Writer};
+pub use core::{Core, Missing, Segment, Writer};
 pub use elf::{ElfKind, Permissions};
-pub use image::{Image, ImageError, ImageSegment, Section, Symbol, SymbolKind};
+pub use error::{CoreError, ImageError};
+pub use fault::{Fault, FaultKind};
+pub use ids::BuildIds;
+pub use image::{Image, ImageSegment, Section, Symbol, SymbolKind};
 pub use input::{Input, InputError};
 pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
-pub use space::{AddressSpace, Fault, FaultKind, Region, RegionKind};
+pub use space::{AddressSpace, Region, RegionKind};
 pub use unpack::Compression;
 
 // Offsets in files and lengths of slices are converted freely.

@@ -9,11 +9,11 @@ use crate::elf::ElfKind;
 use crate::image::{Image, ImageSegment};
 use crate::notes::MappedFile;
 
-const AT_PHDR: u64 = 3;
-const AT_ENTRY: u64 = 9;
+pub(crate) const AT_PHDR: u64 = 3;
+pub(crate) const AT_ENTRY: u64 = 9;
 
 /// Mappings and biases are multiples of this on every supported system.
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// The bias, or `None` when nothing in the core agrees with the image.
 pub(crate) fn find(image: &Image, core: &Core) -> Option<LoadBias> {

@@ -14,6 +14,17 @@ pub(crate) struct Note<'a> {
     pub(crate) desc: &'a [u8],
 }
 
+impl Note<'_> {
+    pub(crate) fn is_gnu_build_id(&self) -> bool {
+        self.name == b"GNU" && self.kind == 3
+    }
+
+    // cmd/link/internal/ld/elf.go: ELF_NOTE_GOBUILDID_TAG
+    pub(crate) fn is_go_build_id(&self) -> bool {
+        self.name == b"Go" && self.kind == 4
+    }
+}
+
 /// Iterates over the notes of one segment or section; ends at the first that does not fit.
 pub(crate) struct Notes<'a> {
     data: &'a [u8],

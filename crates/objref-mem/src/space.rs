@@ -28,59 +28,21 @@
 //! 5. The rest of a segment beyond what the core promised (`p_memsz > p_filesz`):
 //!    * covered by the file table (`NT_FILE`): missing;
 //!    * no permissions at all: reserved, which the process could not read either;
-//!    * a tail after bytes that are there: zero, as ELF has it;
-//!    * nothing promised at all: zero if the kernel wrote the core and it has other anonymous
-//!      memory, because then this part was left out for never having been touched. Otherwise the
-//!      dump's filter excluded it: missing. (Memory with `MADV_DONTDUMP` looks like untouched
-//!      memory; Go's runtime never asks for that.)
+//!    * a tail after bytes that were promised: zero, as ELF has it;
+//!    * nothing promised at all: left out. The kernel does so for memory that was never touched,
+//!      which is zero, but as well for `MADV_DONTDUMP` and for what the dump's filter excludes;
+//!      the core does not tell one from the other, so a read is a fault.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use crate::addr::{Addr, LoadBias};
 use crate::core::Core;
 use crate::elf::Permissions;
+use crate::fault::{Fault, FaultKind};
 use crate::image::Image;
 use crate::input::Input;
 use crate::layers::{self, Piece, Source};
-
-/// Why bytes could not be read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// The process had nothing at that address.
-    Unmapped,
-    /// The process had memory there, but neither the core nor a binary has its contents.
-    NotInCore,
-    /// Address plus length passes the end of the address space, or the length is absurd.
-    Overflow,
-    /// The bytes are there but not in one piece: [`AddressSpace::bytes`] can assemble them.
-    Split,
-}
-
-/// A read that could not be served. Small and cheap: faults are an everyday result.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Fault {
-    /// The first address that could not be read.
-    pub addr: Addr,
-    /// Why.
-    pub kind: FaultKind,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            FaultKind::Unmapped => "is not mapped",
-            FaultKind::NotInCore => "is not in the core",
-            FaultKind::Overflow => "starts a read that passes the end of the address space",
-            FaultKind::Split => "is where the bytes stop being in one piece",
-        };
-        write!(f, "address {} {what}", self.addr)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// Where the bytes of a region come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -94,6 +56,9 @@ pub enum RegionKind {
     Zero,
     /// Memory whose contents nobody has: lost by truncation or left out of the dump.
     Missing,
+    /// Memory that the writer left out on purpose: never touched, or excluded from dumps. The core
+    /// does not tell which, so this is not zero.
+    LeftOut,
     /// Address space without permissions: the process could not read it either.
     Reserved,
 }
@@ -188,7 +153,7 @@ impl AddressSpace {
     /// The bytes of one file behind `len` addresses from `a`; `None` sends the caller to a slower
     /// way that finds out why.
     #[inline]
-    fn direct(&self, a: Addr, len: usize) -> Option<&[u8]> {
+    pub(crate) fn direct(&self, a: Addr, len: usize) -> Option<&[u8]> {
         let (span, inside) = self.locate(a.0)?;
         if span.len - inside < len as u64 {
             return None;
@@ -325,110 +290,6 @@ impl AddressSpace {
         })
     }
 
-    #[inline]
-    fn array<const N: usize>(&self, a: Addr) -> Result<[u8; N], Fault> {
-        match self.direct(a, N).and_then(|b| b.try_into().ok()) {
-            Some(array) => Ok(array),
-            None => self.array_slow(a),
-        }
-    }
-
-    #[cold]
-    fn array_slow<const N: usize>(&self, a: Addr) -> Result<[u8; N], Fault> {
-        let bytes = self.bytes(a, N)?;
-        let mut array = [0; N];
-        array.copy_from_slice(&bytes);
-        Ok(array)
-    }
-
-    /// The byte at `a`.
-    ///
-    /// # Errors
-    ///
-    /// A fault with the address.
-    #[inline]
-    pub fn u8(&self, a: Addr) -> Result<u8, Fault> {
-        self.array::<1>(a).map(|[b]| b)
-    }
-
-    /// The 16-bit integer at `a`; need not be aligned.
-    ///
-    /// # Errors
-    ///
-    /// A fault with the first bad address.
-    #[inline]
-    pub fn u16(&self, a: Addr) -> Result<u16, Fault> {
-        self.array(a).map(u16::from_le_bytes)
-    }
-
-    /// The 32-bit integer at `a`; need not be aligned.
-    ///
-    /// # Errors
-    ///
-    /// A fault with the first bad address.
-    #[inline]
-    pub fn u32(&self, a: Addr) -> Result<u32, Fault> {
-        self.array(a).map(u32::from_le_bytes)
-    }
-
-    /// The 64-bit integer at `a`; need not be aligned.
-    ///
-    /// # Errors
-    ///
-    /// A fault with the first bad address.
-    #[inline]
-    pub fn u64(&self, a: Addr) -> Result<u64, Fault> {
-        self.array(a).map(u64::from_le_bytes)
-    }
-
-    /// The signed 32-bit integer at `a`; need not be aligned.
-    ///
-    /// # Errors
-    ///
-    /// A fault with the first bad address.
-    #[inline]
-    pub fn i32(&self, a: Addr) -> Result<i32, Fault> {
-        self.array(a).map(i32::from_le_bytes)
-    }
-
-    /// The pointer at `a`, whatever it points to.
-    ///
-    /// # Errors
-    ///
-    /// A fault with the first bad address.
-    #[inline]
-    pub fn ptr(&self, a: Addr) -> Result<Addr, Fault> {
-        self.u64(a).map(Addr)
-    }
-
-    /// The text at `a` up to a NUL or `max` bytes, whichever comes first.
-    ///
-    /// # Errors
-    ///
-    /// A fault when memory ends before the text does.
-    pub fn c_string(&self, a: Addr, max: usize) -> Result<String, Fault> {
-        let mut text = Vec::new();
-        while text.len() < max {
-            let rest = self.rest(a.add(text.len() as u64))?;
-            let rest = &rest[..rest.len().min(max - text.len())];
-            let part = crate::bytes::until_nul(rest);
-            text.extend_from_slice(part);
-            if part.len() < rest.len() {
-                break;
-            }
-        }
-        Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-
-    /// The `len` bytes of text at `a`; what is not UTF-8 is replaced.
-    ///
-    /// # Errors
-    ///
-    /// As [`AddressSpace::bytes`].
-    pub fn string(&self, a: Addr, len: usize) -> Result<String, Fault> {
-        Ok(String::from_utf8_lossy(&self.bytes(a, len)?).into_owned())
-    }
-
     /// Whether the process had something at `a`, be it readable here or not.
     #[inline]
     pub fn is_mapped(&self, a: Addr) -> bool {
@@ -446,7 +307,8 @@ impl AddressSpace {
     }
 
     /// Bytes that the process could read but that neither the core nor a binary has: those lost
-    /// by truncation ([`Core::missing`]) and those of files that were not given.
+    /// by truncation ([`Core::missing`]) and those of files that were not given. What the writer
+    /// left out on purpose is not counted.
     pub fn missing_bytes(&self) -> u64 {
         let missing = self.pieces.iter().filter(|p| p.source == Source::MISSING);
         missing.fold(0, |n, p| n.saturating_add(p.len()))
