@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use crate::Names;
+use crate::{Names, thousands};
 
 /// The frame that holds all others, named `all`.
 pub const ROOT_FRAME: u32 = 0;
@@ -201,7 +201,7 @@ impl FrameTree {
             Some(levels) => Cow::Owned(format!(
                 "{} ↻ {} levels deep",
                 self.name(frame),
-                thousands(levels)
+                thousands(levels.into())
             )),
             None => Cow::Borrowed(self.name(frame)),
         }
@@ -273,17 +273,4 @@ impl FrameTree {
         self.objects[frame] = objects;
         self.flags[frame] = CUT;
     }
-}
-
-/// `1234567` as `1,234,567`.
-fn thousands(n: u32) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

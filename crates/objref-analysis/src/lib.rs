@@ -12,6 +12,7 @@ mod names;
 mod object_row;
 mod prune;
 mod summary;
+mod units;
 
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
 pub use names::Names;
@@ -21,3 +22,4 @@ pub use summary::{
     Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
+pub use units::{iec, thousands};

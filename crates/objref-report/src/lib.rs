@@ -1,1 +1,25 @@
 //! How is it shown? Plain structs to bytes.
+//!
+//! Every report is a function from the structs of `objref-analysis` to a writer, and gives the same
+//! bytes for the same input: no clock, no random colours, no order that depends on a hash map.
+//!
+//! - [`flame_svg`]: the reference flame graph, one self-contained SVG.
+//! - [`folded`]: the same as lines for other flame graph tools.
+//! - [`summary_text`], [`summary_json`]: the page of numbers.
+//! - [`ObjectsTsv`]: one line per object, as they come.
+
+mod colour;
+mod flame;
+mod folded;
+mod objects;
+mod restore;
+mod summary;
+mod text;
+mod walk;
+
+pub use flame::{FlameOptions, flame_svg};
+pub use folded::{SEMICOLON, folded};
+pub use objects::ObjectsTsv;
+pub use summary::{summary_json, summary_text};
+pub use text::TextOptions;
+pub use walk::Order;
