@@ -14,6 +14,9 @@ use crate::notes::{Note, Notes};
 const AT_PHENT: u64 = 4;
 const AT_PHNUM: u64 = 5;
 
+/// Bytes of a note with a build id of 20 bytes.
+const GNU_NOTE: u64 = 12 + 4 + 20;
+
 /// What linkers write into a binary to identify it. Either may be absent.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Hash)]
 #[non_exhaustive]
@@ -122,9 +125,14 @@ impl Core {
         };
         for ph in headers.iter().filter(|ph| ph.kind == PT_NOTE.0) {
             let at = Addr(ph.vaddr.wrapping_add(bias));
-            let Some(data) = self.present_bytes(at, ph.filesz) else {
-                continue;
-            };
+            // Go's linker puts the GNU note right behind the Go note, but not into its PT_NOTE.
+            let sizes = [GNU_NOTE, 0]
+                .into_iter()
+                .filter_map(|n| ph.filesz.checked_add(n));
+            let data = sizes
+                .filter_map(|n| self.present_bytes(at, n))
+                .next()
+                .unwrap_or(&[]);
             Notes::new(data, ph.align).for_each(|note| ids.add(&note));
         }
         Some(())

@@ -19,6 +19,7 @@ pub struct Input {
     path: PathBuf,
     map: Mmap,
     compression: Option<Compression>,
+    damage: Option<io::Error>,
 }
 
 /// Why an input file could not be opened.
@@ -39,7 +40,7 @@ pub enum InputError {
         /// The file as it was named.
         path: PathBuf,
     },
-    /// The compressed data ends too early or is damaged.
+    /// The compressed data is damaged or ends before its first byte could be had.
     #[error("{}: cannot decompress as {format}: {source}; try `{format} -t` on it", path.display())]
     Decompress {
         /// The file as it was named.
@@ -87,7 +88,8 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// [`InputError`]: cannot be opened, is no file, is damaged, no room to decompress.
+    /// [`InputError`]: cannot be opened, is no file, cannot be decompressed, no room to do so.
+    /// Compressed data that ends early is no error: see [`Input::damage`].
     pub fn open(path: &Path) -> Result<Arc<Self>, InputError> {
         let path = path.to_path_buf();
         let opened = File::open(&path).and_then(|f| Ok((f.metadata()?.file_type(), f)));
@@ -119,6 +121,7 @@ impl Input {
                 path,
                 map,
                 compression: None,
+                damage: None,
             })),
         }
     }
@@ -134,12 +137,8 @@ impl Input {
             Ok(file) => file,
             Err(source) => return Err(InputError::TemporaryFile { path, dir, source }),
         };
-        let done = match format {
-            Some(format) => unpack::unpack(format, from, &file),
-            None => unpack::spool(from, &file),
-        };
-        match (done, format) {
-            (Ok(()), _) => {}
+        let damage = match (unpack::unpack(format, from, &file), format) {
+            (Ok(damage), _) => damage,
             (Err(UnpackError::Read(source)), Some(format)) => {
                 return Err(InputError::Decompress {
                     path,
@@ -151,12 +150,13 @@ impl Input {
             (Err(UnpackError::Write(source)), _) => {
                 return Err(InputError::TemporaryFile { path, dir, source });
             }
-        }
+        };
         match map_file(&file) {
             Ok(map) => Ok(Arc::new(Self {
                 path,
                 map,
                 compression: format,
+                damage,
             })),
             Err(source) => Err(InputError::Io { path, source }),
         }
@@ -176,6 +176,12 @@ impl Input {
     /// How the file was compressed; `None` when it is read as it is.
     pub fn compression(&self) -> Option<Compression> {
         self.compression
+    }
+
+    /// Why the bytes are not all of the file: its compressed data ends early or is damaged. What
+    /// came before the damage is there. `None` when all went well.
+    pub fn damage(&self) -> Option<&io::Error> {
+        self.damage.as_ref()
     }
 
     /// What kind of ELF file this is, by its first bytes; `None` when it is no ELF file.

@@ -65,30 +65,77 @@ pub(crate) enum UnpackError {
     Write(io::Error),
 }
 
-/// Decompresses all of `input` into `out`, skipping blocks of zeros so that they stay holes.
-pub(crate) fn unpack(how: Compression, input: impl Read, out: &File) -> Result<(), UnpackError> {
+/// Decompresses `input` into `out`, skipping blocks of zeros so that they stay holes. Without
+/// `how` it is copied as it is: for pipes, which cannot be mapped.
+///
+/// When the data ends early or is damaged, what came before is kept and the error is returned as
+/// the damage; it is a failure only when nothing came before.
+pub(crate) fn unpack(
+    how: Option<Compression>,
+    input: impl Read,
+    out: &File,
+) -> Result<Option<io::Error>, UnpackError> {
     let mut sink = SparseWriter::new(out);
-    match how {
-        Compression::Zstd => unzstd(input, &mut sink)?,
-        Compression::Gzip => copy(flate2::read::MultiGzDecoder::new(input), &mut sink)?,
-        Compression::Lz4 => unlz4(input, &mut sink)?,
-        Compression::Xz => copy(lzma_rust2::XzReader::new(input, true), &mut sink)?,
-    }
-    sink.finish()
-}
-
-/// Copies `input` as it is: for pipes, which cannot be mapped.
-pub(crate) fn spool(input: impl Read, out: &File) -> Result<(), UnpackError> {
-    let mut sink = SparseWriter::new(out);
-    copy(input, &mut sink)?;
-    sink.finish()
+    let done = match how {
+        None => copy(input, &mut sink),
+        Some(Compression::Zstd) => unzstd(input, &mut sink),
+        Some(Compression::Gzip) => copy(flate2::read::MultiGzDecoder::new(input), &mut sink),
+        Some(Compression::Lz4) => unlz4(input, &mut sink),
+        Some(Compression::Xz) => copy(lzma_rust2::XzReader::new(input, true), &mut sink),
+    };
+    let damage = match done {
+        Ok(()) => None,
+        Err(UnpackError::Read(damage)) if sink.len() > 0 => Some(damage),
+        Err(e) => return Err(e),
+    };
+    sink.finish()?;
+    Ok(damage)
 }
 
 fn copy(mut from: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+    // A decoder that fails keeps to itself what it has put into the slice so far: keep it short.
+    const CHUNK: usize = 64 << 10;
     loop {
-        match from.read(sink.spare()) {
+        let spare = sink.spare();
+        let len = spare.len().min(CHUNK);
+        match from.read(&mut spare[..len]) {
             Ok(0) => return Ok(()),
             Ok(n) => sink.filled(n)?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(UnpackError::Read(e)),
+        }
+    }
+}
+
+/// A reader that knows whether somebody wanted more than there was.
+struct Watched<R> {
+    inner: R,
+    exhausted: bool,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(out)?;
+        self.exhausted |= n == 0 && !out.is_empty();
+        Ok(n)
+    }
+}
+
+/// Calls `frame` for each of the frames that follow each other in `input`.
+fn each_frame<R: Read>(
+    input: R,
+    mut frame: impl FnMut(&mut dyn Read, &mut Watched<R>) -> Result<(), UnpackError>,
+) -> Result<(), UnpackError> {
+    let mut input = Watched {
+        inner: input,
+        exhausted: false,
+    };
+    loop {
+        // Peek one byte: the end of the file between frames is the regular end.
+        let mut first = [0u8; 1];
+        match input.read(&mut first) {
+            Ok(0) => return Ok(()),
+            Ok(_) => frame(&mut first.as_slice(), &mut input)?,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(UnpackError::Read(e)),
         }
@@ -99,74 +146,77 @@ fn copy(mut from: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackEr
 const MAX_ZSTD_WINDOW: u64 = 1 << 31;
 
 /// All frames of a zstd file, one after the other, skippable ones skipped.
-fn unzstd(mut input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+fn unzstd(input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
     let bad = |e: FrameDecoderError| UnpackError::Read(io::Error::other(e));
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(MAX_ZSTD_WINDOW);
-    let mut frames = 0u64;
-    loop {
-        // Peek one byte: the end of the file between frames is the regular end.
-        let mut first = [0u8; 1];
-        match input.read(&mut first) {
-            Ok(0) if frames > 0 => return Ok(()),
-            Ok(0) => return Err(UnpackError::Read(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(UnpackError::Read(e)),
-        }
-        let mut frame = first.as_slice().chain(&mut input);
-        frames += 1;
-        match decoder.reset(&mut frame) {
+    each_frame(input, |first, input| {
+        match decoder.reset(first.chain(&mut *input)) {
             Ok(()) => {}
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
                 length,
                 ..
             })) => {
-                let skipped = io::copy(&mut frame.take(length.into()), &mut io::sink())
-                    .map_err(UnpackError::Read)?;
-                if skipped < u64::from(length) {
-                    return Err(UnpackError::Read(io::ErrorKind::UnexpectedEof.into()));
-                }
-                continue;
+                let length = u64::from(length);
+                let skipped = io::copy(&mut input.take(length), &mut io::sink());
+                return match skipped {
+                    Ok(n) if n == length => Ok(()),
+                    Ok(_) => Err(UnpackError::Read(io::ErrorKind::UnexpectedEof.into())),
+                    Err(e) => Err(UnpackError::Read(e)),
+                };
             }
             Err(e) => return Err(bad(e)),
         }
         while !decoder.is_finished() {
-            decoder
-                .decode_blocks(&mut frame, BlockDecodingStrategy::UptoBytes(BUFFER))
-                .map_err(bad)?;
-            while decoder.can_collect() > 0 {
-                let n = decoder.read(sink.spare()).map_err(UnpackError::Read)?;
-                if n == 0 {
-                    break;
+            let decoded =
+                decoder.decode_blocks(&mut *input, BlockDecodingStrategy::UptoBytes(BUFFER));
+            if let Err(e) = decoded {
+                if input.exhausted && !decoder.is_finished() {
+                    // The decoder holds back a window of good bytes until the last block: give it
+                    // an empty one, and four bytes for a checksum.
+                    let last_block = [1, 0, 0, 0, 0, 0, 0];
+                    let _ = decoder.decode_blocks(&last_block[..], BlockDecodingStrategy::All);
                 }
-                sink.filled(n)?;
+                drain(&mut decoder, sink)?;
+                return Err(bad(e));
             }
+            drain(&mut decoder, sink)?;
         }
-        while decoder.can_collect() > 0 {
-            let n = decoder.read(sink.spare()).map_err(UnpackError::Read)?;
-            sink.filled(n)?;
+        let sums = decoder
+            .get_checksum_from_data()
+            .zip(decoder.get_calculated_checksum());
+        if sums.is_some_and(|(stored, calculated)| stored != calculated) {
+            return Err(UnpackError::Read(io::Error::other("checksum mismatch")));
         }
-    }
+        Ok(())
+    })
 }
 
-/// All frames of an LZ4 file; the decoder stops after each of them.
-fn unlz4(input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
-    let mut decoder = lz4_flex::frame::FrameDecoder::new(input);
-    let mut ended = false;
-    loop {
-        match decoder.read(sink.spare()) {
-            // The end of a frame and the end of the file both read as 0: two in a row is the end.
-            Ok(0) if ended => return Ok(()),
-            Ok(0) => ended = true,
-            Ok(n) => {
-                ended = false;
-                sink.filled(n)?;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(UnpackError::Read(e)),
+fn drain(decoder: &mut FrameDecoder, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+    while decoder.can_collect() > 0 {
+        match decoder.read(sink.spare()).map_err(UnpackError::Read)? {
+            0 => break,
+            n => sink.filled(n)?,
         }
     }
+    Ok(())
+}
+
+/// All frames of an LZ4 file. Each gets a decoder of its own, since the decoder asserts in debug
+/// builds that the block sizes of all frames are the same.
+fn unlz4(input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+    each_frame(input, |first, input| {
+        copy(
+            lz4_flex::frame::FrameDecoder::new(first.chain(&mut *input)),
+            sink,
+        )?;
+        // The decoder takes a file that ends between two blocks for complete; a complete frame
+        // ends with a mark and needs no look behind it.
+        match input.exhausted {
+            true => Err(UnpackError::Read(io::ErrorKind::UnexpectedEof.into())),
+            false => Ok(()),
+        }
+    })
 }
 
 const BUFFER: usize = 1 << 20;
@@ -189,6 +239,11 @@ impl<'a> SparseWriter<'a> {
             used: 0,
             offset: 0,
         }
+    }
+
+    /// Bytes taken over so far.
+    fn len(&self) -> u64 {
+        self.offset + self.used as u64
     }
 
     /// Where to put the next bytes; never empty.
@@ -229,5 +284,116 @@ impl<'a> SparseWriter<'a> {
     fn finish(mut self) -> Result<(), UnpackError> {
         self.flush()?;
         self.out.set_len(self.offset).map_err(UnpackError::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+    use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+
+    /// Some text, a hole of zeros, more text, not ending at a block.
+    fn sample() -> Vec<u8> {
+        let text: Vec<u8> = (0..300_000u32)
+            .flat_map(|i| (i % 9000).wrapping_mul(i).to_le_bytes())
+            .collect();
+        [&text[..], &[0; 5_000_000], &text[..70_001]].concat()
+    }
+
+    fn compress(how: Compression, data: &[u8]) -> Vec<u8> {
+        match how {
+            Compression::Zstd => {
+                ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest)
+            }
+            Compression::Gzip => {
+                let mut w = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                w.write_all(data).unwrap();
+                w.finish().unwrap()
+            }
+            Compression::Lz4 => {
+                let info = FrameInfo::new().block_size(BlockSize::Max64KB);
+                let mut w = FrameEncoder::with_frame_info(info, Vec::new());
+                w.write_all(data).unwrap();
+                w.finish().unwrap()
+            }
+            Compression::Xz => {
+                let options = lzma_rust2::XzOptions::with_preset(0);
+                let mut w = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+                w.write_all(data).unwrap();
+                w.finish().unwrap()
+            }
+        }
+    }
+
+    fn unpacked(data: &[u8]) -> Result<(Vec<u8>, bool, File), UnpackError> {
+        let out = tempfile::tempfile().unwrap();
+        let damage = unpack(Compression::sniff(data), data, &out)?;
+        let mut bytes = vec![0; out.metadata().unwrap().len() as usize];
+        out.read_exact_at(&mut bytes, 0).unwrap();
+        Ok((bytes, damage.is_some(), out))
+    }
+
+    const ALL: [Compression; 4] = [
+        Compression::Zstd,
+        Compression::Gzip,
+        Compression::Lz4,
+        Compression::Xz,
+    ];
+
+    #[test]
+    fn every_format_comes_back_with_holes() {
+        let data = sample();
+        for how in ALL {
+            let packed = compress(how, &data);
+            assert_eq!(Compression::sniff(&packed), Some(how));
+            let Ok((bytes, damaged, file)) = unpacked(&packed) else {
+                panic!("{how}")
+            };
+            assert!(bytes == data && !damaged, "{how}");
+            let on_disk = file.metadata().unwrap().blocks() * 512;
+            assert!(on_disk < 2_000_000, "{how}: {on_disk} bytes on disk");
+        }
+    }
+
+    #[test]
+    fn concatenated_files_are_one() {
+        let data = sample();
+        for how in ALL {
+            let packed = compress(how, &data).repeat(2);
+            let Ok((bytes, damaged, _)) = unpacked(&packed) else {
+                panic!("{how}")
+            };
+            assert!(bytes == data.repeat(2) && !damaged, "{how}");
+        }
+    }
+
+    #[test]
+    fn truncated_files_give_what_is_there_and_say_so() {
+        let data = sample();
+        for how in ALL {
+            let packed = compress(how, &data);
+            for keep in [packed.len() - 1, packed.len() - 9, packed.len() / 2] {
+                let Ok((bytes, damaged, _)) = unpacked(&packed[..keep]) else {
+                    panic!("{how}")
+                };
+                assert!(damaged && data.starts_with(&bytes), "{how} {keep}");
+            }
+            assert!(unpacked(&packed[..8]).is_err(), "{how}");
+        }
+    }
+
+    #[test]
+    fn garbage_behind_a_magic_never_panics() {
+        let data = sample();
+        for how in ALL {
+            let packed = compress(how, &data[..50_000]);
+            for i in 0..200.min(packed.len()) {
+                let mut broken = packed.clone();
+                broken[i] ^= 0x55;
+                let _ = unpacked(&broken);
+            }
+        }
     }
 }
