@@ -14,7 +14,6 @@ const ARGS_UNKNOWN: u32 = 0x8000_0000;
 const NO_FUNCDATA: u32 = u32::MAX;
 
 // internal/abi/symtab.go: PCDATA_*, FUNCDATA_*
-pub(crate) const PCDATA_UNSAFE_POINT: u32 = 0;
 pub(crate) const PCDATA_STACK_MAP_INDEX: u32 = 1;
 pub(super) const PCDATA_INL_TREE_INDEX: u32 = 2;
 pub(crate) const FUNCDATA_ARGS_POINTER_MAPS: u32 = 0;

@@ -11,6 +11,9 @@ use std::borrow::Cow;
 use objref_mem::{Addr, AddressSpace};
 
 pub use func::{Func, FuncFlags, FuncKind};
+pub(crate) use func::{
+    FUNCDATA_ARGS_POINTER_MAPS, FUNCDATA_LOCALS_POINTER_MAPS, FUNCDATA_STACK_OBJECTS, PCDATA_STACK_MAP_INDEX,
+};
 pub use inline::LogicalFrame;
 
 use crate::layout::{LayoutError, StructSource, find_field, find_size, layout};

@@ -1,0 +1,396 @@
+//! Pointers that a goroutine's stack holds, as the collector finds them.
+
+use std::borrow::Cow;
+
+use objref_mem::{Addr, AddressSpace, Arch};
+
+use crate::goroutine::{GStatus, Goroutine};
+use crate::layout::{FieldAt, LayoutError, StructSource, find_field, find_size, layout};
+use crate::module::AddrRange;
+use crate::pclntab::{FuncKind, Pclntab};
+use crate::stackmap::{FrameMaps, StackMaps, StackObject};
+use crate::start::{Start, StartKind};
+use crate::unwind::{Frame, UnwindEnd, Unwinder};
+
+layout! {
+    // runtime/runtime2.go: _defer
+    struct DeferLayout = "runtime._defer" {
+        heap: "heap",
+        func: "fn",
+        link: "link",
+    }
+}
+
+layout! {
+    /// Fields of `runtime.g` that hold roots themselves.
+    // runtime/runtime2.go: g
+    struct GSlots = "runtime.g" {
+        ctxt: "sched.ctxt",
+        defer: "_defer",
+    }
+}
+
+/// Where on a goroutine a pointer was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum StackRootKind {
+    /// A local variable or a spilled register.
+    Local,
+    /// An argument or result.
+    Arg,
+    /// A local variable whose address is taken, and which a live pointer points to.
+    StackObject,
+    /// A deferred call.
+    Defer,
+    /// The closure that a parked goroutine goes on with.
+    Context,
+    /// A register of a goroutine stopped between two instructions; for vector registers, where they were saved.
+    Register,
+}
+
+/// A pointer that keeps something alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackRoot {
+    /// Index of the frame; [`StackRoot::NO_FRAME`] for what belongs to the whole goroutine.
+    pub frame: u32,
+    /// Where the pointer lies; for a general register its number (see [`crate::RegisterFile::general`]).
+    pub slot: Addr,
+    /// The pointer.
+    pub value: Addr,
+    /// Whether the word only may be a pointer: it counts if it points into an allocated object.
+    pub conservative: bool,
+    /// What holds it.
+    pub kind: StackRootKind,
+}
+
+impl StackRoot {
+    /// The frame of a root that no frame holds.
+    pub const NO_FRAME: u32 = u32::MAX;
+}
+
+/// What was scanned, and how well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackScan {
+    /// The whole stack was scanned conservatively, because its frames are not known or not final.
+    pub conservative: bool,
+    /// Frames that were scanned conservatively, as the collector scans those that it stopped between two instructions.
+    pub conservative_frames: u32,
+    /// Of these, frames where the collector itself would have had a map; its absence is a fault of the dump or of
+    /// this program.
+    pub unmapped_frames: u32,
+    /// Words that are not in the dump.
+    pub unreadable_words: u64,
+}
+
+/// Reads the stacks of goroutines: their frames and the pointers in them. Each thread of the reader has its own.
+pub struct StackReader<'p> {
+    unwinder: Unwinder<'p>,
+    maps: StackMaps<'p>,
+    space: &'p AddressSpace,
+    defers: DeferLayout,
+    g: GSlots,
+    /// The saved vector registers: address in their record and size. From go1.27 on the collector scans them.
+    x_regs: Option<FieldAt>,
+    scan: Scan<'p>,
+}
+
+/// More deferred calls than this are taken for a list that loops.
+const MAX_DEFERS: usize = 1 << 24;
+/// Nothing lies below: a smaller word is a number.
+const MIN_POINTER: u64 = 4096;
+
+impl<'p> StackReader<'p> {
+    /// A reader for the program with these tables. `minor` is the Go version's second number.
+    pub fn new(
+        tab: &'p Pclntab<'p>,
+        source: &dyn StructSource,
+        arch: Arch,
+        minor: u32,
+    ) -> Result<Self, LayoutError> {
+        let x_regs = find_size(source, "runtime.xRegState").map(|size| {
+            let offset = find_field(source, "runtime.xRegState", "regs").map_or(0, |f| f.offset);
+            FieldAt { offset, size: size.min(1 << 16) }
+        });
+        Ok(StackReader {
+            unwinder: Unwinder::new(tab, arch),
+            maps: StackMaps::new(tab, source, !matches!(arch, Arch::Amd64))?,
+            space: tab.space(),
+            defers: DeferLayout::resolve(source)?,
+            g: GSlots::resolve(source)?,
+            x_regs: x_regs.filter(|_| minor >= 27),
+            scan: Scan::default(),
+        })
+    }
+
+    /// The unwinder.
+    pub fn unwinder(&mut self) -> &mut Unwinder<'p> {
+        &mut self.unwinder
+    }
+
+    /// Calls `emit` for each pointer that the stack of `g` holds, other than those into the stack itself. `frames` are
+    /// its frames as [`Unwinder::unwind`] found them from `start`, and `end` how that ended.
+    // runtime/mgcmark.go: scanstack
+    pub fn roots(
+        &mut self,
+        g: &Goroutine,
+        start: &Start,
+        frames: &[Frame],
+        end: UnwindEnd,
+        emit: &mut dyn FnMut(StackRoot),
+    ) -> StackScan {
+        let low = if g.stack.contains(start.sp) { start.sp } else { g.stack.start };
+        let settled = end.is_complete() && start.kind != StartKind::Stale && g.status != GStatus::CopyStack;
+        self.scan.begin(self.space, g.stack, low);
+        if g.sched.ctxt.0 != 0 {
+            let slot = self.g.ctxt.at(g.addr);
+            self.scan.pointer(StackRootKind::Context, StackRoot::NO_FRAME, slot, g.sched.ctxt, false, emit);
+        }
+        if let Some(regs) = &start.regs {
+            for (i, &word) in regs.general.iter().enumerate() {
+                let kind = StackRootKind::Register;
+                self.scan.pointer(kind, StackRoot::NO_FRAME, Addr(i as u64), Addr(word), true, emit);
+            }
+        }
+        if g.async_safe_point && g.x_regs.0 != 0 && let Some(regs) = self.x_regs {
+            let words = AddrRange { start: regs.at(g.x_regs), end: g.x_regs.add(regs.size) };
+            self.scan.every_word(StackRootKind::Register, StackRoot::NO_FRAME, words, emit);
+        }
+        if settled {
+            self.scan_frames(start, frames, emit);
+        } else {
+            self.scan.result.conservative = true;
+            let words = AddrRange { start: low, end: g.stack.end };
+            self.scan.every_word(StackRootKind::Local, StackRoot::NO_FRAME, words, emit);
+        }
+        self.scan_defers(g, emit);
+        if g.panics.0 != 0 {
+            // A panic's record always lies on the stack; it keeps its value alive.
+            self.scan.into_stack(g.panics, false);
+        }
+        self.scan.objects(emit);
+        self.scan.result
+    }
+
+    // runtime/mgcmark.go: scanframeworker
+    fn scan_frames(&mut self, start: &Start, frames: &[Frame], emit: &mut dyn FnMut(StackRoot)) {
+        // The frame of code that was stopped between two instructions, and every frame whose registers another one
+        // saved, is scanned conservatively.
+        let mut conservative = start.kind.is_asynchronous();
+        for (i, frame) in frames.iter().enumerate() {
+            let injected = matches!(frame.kind, FuncKind::AsyncPreempt | FuncKind::DebugCall);
+            if conservative || injected {
+                self.conservative_frame(i as u32, frame, emit);
+                conservative = injected || self.calls_without_map(frame);
+                continue;
+            }
+            if frame.continpc.0 != 0 {
+                match self.maps.of(frame) {
+                    Ok(maps) => self.scan.mapped(i as u32, frame, &maps, emit),
+                    Err(_) => {
+                        self.scan.result.unmapped_frames += 1;
+                        self.conservative_frame(i as u32, frame, emit);
+                    }
+                }
+            }
+            conservative = self.calls_without_map(frame);
+        }
+    }
+
+    fn conservative_frame(&mut self, index: u32, frame: &Frame, emit: &mut dyn FnMut(StackRoot)) {
+        self.scan.result.conservative_frames += 1;
+        let mut end = frame.varp;
+        if frame.kind.is_injected() {
+            end = end.add(self.unwinder.injected_size());
+        }
+        let words = AddrRange { start: frame.sp, end };
+        self.scan.every_word(StackRootKind::Local, index, words, emit);
+        let args = self.unwinder.pclntab().func(frame.func).and_then(|f| f.args()).unwrap_or(0);
+        let words = AddrRange { start: frame.argp, end: frame.argp.add(u64::from(args) & !7) };
+        self.scan.every_word(StackRootKind::Arg, index, words, emit);
+    }
+
+    /// Whether the compiler calls the function in places where it writes no stack map: from within a write barrier, or
+    /// to copy and clear. The collector never stops there, a dump may.
+    // cmd/compile/internal/liveness/plive.go: hasStackMap; cmd/compile/internal/ssa/_gen: LoweredWB, DUFFCOPY, DUFFZERO
+    fn calls_without_map(&self, frame: &Frame) -> bool {
+        let name = self.unwinder.pclntab().func(frame.func).map_or("", |f| f.name());
+        let Some(name) = name.strip_prefix("runtime.") else { return false };
+        name.starts_with("gcWriteBarrier") || matches!(name, "wbZero" | "wbMove" | "duffzero" | "duffcopy")
+    }
+
+    fn scan_defers(&mut self, g: &Goroutine, emit: &mut dyn FnMut(StackRoot)) {
+        let mut found_at = self.g.defer.at(g.addr);
+        let mut at = g.defers;
+        for _ in 0..MAX_DEFERS {
+            if at.0 == 0 {
+                return;
+            }
+            let read = |f: FieldAt| f.ptr(self.space, at);
+            let (Ok(func), Ok(link)) = (read(self.defers.func), read(self.defers.link)) else {
+                self.scan.result.unreadable_words += 1;
+                return;
+            };
+            let scan = &mut self.scan;
+            let mut root = |slot, value| {
+                scan.pointer(StackRootKind::Defer, StackRoot::NO_FRAME, slot, value, false, emit);
+            };
+            root(self.defers.func.at(at), func);
+            root(self.defers.link.at(at), link);
+            if self.defers.heap.read(self.space, at).is_ok_and(|heap| heap != 0) {
+                root(found_at, at);
+            }
+            found_at = self.defers.link.at(at);
+            at = link;
+        }
+        self.scan.result.unreadable_words += 1;
+    }
+}
+
+/// A stack object of a frame of the stack being scanned.
+struct LiveObject {
+    at: Addr,
+    frame: u32,
+    object: StackObjectRef,
+    done: bool,
+}
+
+/// Which of the frame's objects.
+type StackObjectRef = (usize, usize);
+
+/// The scan of one stack; reused for the next.
+// runtime/mgcstack.go: stackScanState
+#[derive(Default)]
+struct Scan<'p> {
+    space: Option<&'p AddressSpace>,
+    stack: AddrRange,
+    low: Addr,
+    words: Cow<'p, [u8]>,
+    /// Pointers into the stack that are yet to be followed.
+    precise: Vec<Addr>,
+    conservative: Vec<Addr>,
+    objects: Vec<LiveObject>,
+    tables: Vec<std::rc::Rc<[StackObject<'p>]>>,
+    result: StackScan,
+}
+
+impl<'p> Scan<'p> {
+    fn begin(&mut self, space: &'p AddressSpace, stack: AddrRange, low: Addr) {
+        self.space = Some(space);
+        self.stack = stack;
+        self.low = low;
+        let len = stack.end.0.saturating_sub(low.0) as usize;
+        self.words = space.slice(low, len).map(Cow::Borrowed).unwrap_or_default();
+        self.precise.clear();
+        self.conservative.clear();
+        self.objects.clear();
+        self.tables.clear();
+        self.result = StackScan::default();
+    }
+
+    fn word(&mut self, at: Addr) -> Option<Addr> {
+        let offset = at.0.wrapping_sub(self.low.0) as usize;
+        if let Some(bytes) = offset.checked_add(8).and_then(|end| self.words.get(offset..end)) {
+            return bytes.try_into().ok().map(|b| Addr(u64::from_le_bytes(b)));
+        }
+        let word = self.space.and_then(|s| s.ptr(at).ok());
+        self.result.unreadable_words += u64::from(word.is_none());
+        word
+    }
+
+    fn into_stack(&mut self, pointer: Addr, conservative: bool) {
+        if !self.stack.contains(pointer) {
+            return;
+        }
+        let queue = if conservative { &mut self.conservative } else { &mut self.precise };
+        queue.push(pointer);
+    }
+
+    // runtime/mgcmark.go: scanblock, scanConservative
+    fn pointer(
+        &mut self,
+        kind: StackRootKind,
+        frame: u32,
+        slot: Addr,
+        value: Addr,
+        conservative: bool,
+        emit: &mut dyn FnMut(StackRoot),
+    ) {
+        if self.stack.contains(value) {
+            self.into_stack(value, conservative);
+        } else if value.0 >= MIN_POINTER {
+            emit(StackRoot { frame, slot, value, conservative, kind });
+        }
+    }
+
+    fn every_word(&mut self, kind: StackRootKind, frame: u32, words: AddrRange, emit: &mut dyn FnMut(StackRoot)) {
+        let mut at = words.start;
+        while at < words.end {
+            if let Some(value) = self.word(at) {
+                self.pointer(kind, frame, at, value, true, emit);
+            }
+            at = at.add(8);
+        }
+    }
+
+    fn mapped(&mut self, index: u32, frame: &Frame, maps: &FrameMaps<'p>, emit: &mut dyn FnMut(StackRoot)) {
+        let locals = Addr(frame.varp.0.wrapping_sub(maps.locals.len * 8));
+        for (kind, base, bits) in
+            [(StackRootKind::Local, locals, &maps.locals), (StackRootKind::Arg, frame.argp, &maps.args)]
+        {
+            for i in bits.ones() {
+                let slot = base.add(i * 8);
+                if let Some(value) = self.word(slot) {
+                    self.pointer(kind, index, slot, value, false, emit);
+                }
+            }
+        }
+        if maps.objects.is_empty() {
+            return;
+        }
+        let table = self.tables.len();
+        self.tables.push(maps.objects.clone());
+        for (i, object) in maps.objects.iter().enumerate() {
+            let base = if object.offset < 0 { frame.varp } else { frame.argp };
+            let at = Addr(base.0.wrapping_add_signed(i64::from(object.offset)));
+            // Below the stack pointer: not allocated yet. Out of order: damaged.
+            let last = self.objects.last().map_or(0, |o| o.at.0);
+            if at >= frame.sp && at.0 >= last && at < self.stack.end {
+                self.objects.push(LiveObject { at, frame: index, object: (table, i), done: false });
+            }
+        }
+    }
+
+    /// Follows pointers into the stack until no new object is found. Pointers that certainly are some go first: what
+    /// only a conservative pointer reaches may be dead and hold anything.
+    fn objects(&mut self, emit: &mut dyn FnMut(StackRoot)) {
+        loop {
+            let (pointer, conservative) = match (self.precise.pop(), self.conservative.is_empty()) {
+                (Some(p), _) => (p, false),
+                (None, false) => (self.conservative.pop().unwrap_or_default(), true),
+                (None, true) => return,
+            };
+            let Some(i) = self.objects.partition_point(|o| o.at <= pointer).checked_sub(1) else { continue };
+            let Some((at, frame, (table, n))) = self.objects.get_mut(i).and_then(|live| {
+                let fresh = !std::mem::replace(&mut live.done, true);
+                fresh.then_some((live.at, live.frame, live.object))
+            }) else {
+                continue;
+            };
+            let Some(objects) = self.tables.get(table).cloned() else { continue };
+            let Some(object) = objects.get(n) else { continue };
+            if pointer.0 - at.0 >= u64::from(object.size) {
+                // It points between two objects: the one below stays unseen.
+                if let Some(live) = self.objects.get_mut(i) {
+                    live.done = false;
+                }
+                continue;
+            }
+            for word in object.mask.ones() {
+                let slot = at.add(word * 8);
+                if let Some(value) = self.word(slot) {
+                    self.pointer(StackRootKind::StackObject, frame, slot, value, conservative, emit);
+                }
+            }
+        }
+    }
+}
