@@ -17,12 +17,24 @@ class DumpError(Exception):
     """No dump came out; says why."""
 
 
-def take(exe, arguments, kind, folder, extra_env=None):
+def take_once(program, exe, kind, folder):
+    """Take a dump unless it is there from the same executable; says whether it did."""
+    stamp = folder / f"core.{kind}.key"
+    key = program.key() + " " + " ".join(program.arguments)
+    if stamp.exists() and stamp.read_text() == key and (folder / f"core.{kind}").exists():
+        return False
+    stamp.unlink(missing_ok=True)
+    _take(exe, program.arguments, kind, folder)
+    stamp.write_text(key)
+    return True
+
+
+def _take(exe, arguments, kind, folder):
     """Run `exe` and leave `core.KIND` and `truth.KIND.json` in `folder`."""
     with tempfile.TemporaryDirectory(prefix="run.", dir=folder) as scratch:
         scratch = Path(scratch)
         truth = scratch / "truth.json"
-        process = _start(exe, arguments, scratch, truth, extra_env or {})
+        process = _start(exe, arguments, scratch, truth)
         try:
             _await_truth(process, truth, scratch)
             core = _DUMPERS[kind](process, scratch)
@@ -35,11 +47,11 @@ def take(exe, arguments, kind, folder, extra_env=None):
             (scratch / "stderr.txt").rename(folder / "stderr.txt")
 
 
-def _start(exe, arguments, scratch, truth, extra_env):
+def _start(exe, arguments, scratch, truth):
     """Start the program in `scratch`, allowed to dump core."""
     drop = ("GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT")
     env = {k: v for k, v in os.environ.items() if k not in drop}
-    env.update(GOTRACEBACK="crash", OBJREF_TRUTH=str(truth), **extra_env)
+    env.update(GOTRACEBACK="crash", OBJREF_TRUTH=str(truth))
     with open(scratch / "stderr.txt", "wb") as stderr:
         return subprocess.Popen(
             [Path(exe).resolve(), *arguments],
