@@ -1,1 +1,38 @@
-//! What is the Go runtime's state? Version, layout, moduledata, pclntab, types, spans, pointer bits, goroutines, stacks, roots.
+//! What is the Go runtime's state? Version, layouts, moduledata, pclntab, types, spans, pointer bits, goroutines,
+//! stacks, roots.
+//!
+//! This crate knows nothing of object graphs or reports.
+
+mod gcprog;
+mod goroutine;
+mod heap;
+mod layout;
+mod module;
+mod pclntab;
+mod process;
+mod roots;
+mod rtype;
+mod sigframe;
+mod stack_roots;
+mod stackmap;
+mod start;
+mod thread;
+mod unwind;
+mod version;
+mod wait_reason;
+
+pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
+pub use heap::{GcPhase, Heap, ObjId, ReadError, Span, SpanState, SpanTotals, Tally};
+pub use layout::{FieldAt, LayoutError, StructSource};
+pub use module::{AddrRange, Mask, Module, ModuleError, RawSlice, TextSection};
+pub use pclntab::{Func, FuncFlags, FuncId, FuncKind, LogicalFrame, Pclntab};
+pub use process::{DwarfLayout, GoProcess, OpenError};
+pub use roots::{RootKind, RootPointer, SpecialRoots, global_roots};
+pub use rtype::{Kind, RuntimeField, RuntimeType, RuntimeTypes, TypeMask};
+pub use sigframe::{RegisterFile, interrupted};
+pub use stack_roots::{StackReader, StackRoot, StackRootKind, StackScan};
+pub use start::{Start, StartKind};
+pub use thread::{Machine, Machines};
+pub use unwind::{Frame, UnwindEnd, Unwinder};
+pub use version::{GoVersion, TESTED};
+pub use wait_reason::WaitReasons;

@@ -1,1 +1,25 @@
-//! The whole heap as one value: scan, type inference, names.
+//! The whole heap as one value: who can be reached, from where, as what type, and under which name.
+//!
+//! [`Snapshot::load`] spells the way from a dump to that value out, stage by stage.
+
+mod classes;
+mod closure;
+mod infer;
+mod names;
+mod roots;
+mod shape;
+mod snapshot;
+mod stacks;
+mod statics;
+mod step;
+mod symbols;
+mod types;
+mod view;
+
+pub use names::short;
+pub use roots::{Holder, Root, RootCount};
+pub use snapshot::{Diagnostic, LoadOptions, NoProgress, Progress, Snapshot, SnapshotError};
+pub use stacks::{StackNode, StackTree};
+pub use step::{INSIDE, StepId, Steps};
+pub use types::{Kind, Type, TypeId, Types};
+pub use view::{Certainty, Form, View};

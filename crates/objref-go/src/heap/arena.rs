@@ -1,0 +1,145 @@
+//! Heap arenas: 64 MiB of address space each, with metadata kept outside.
+
+use objref_mem::{Addr, AddressSpace, Arch, Fault};
+
+use crate::layout::{FieldAt, LayoutError, StructSource, layout};
+
+layout! {
+    /// Offsets in heapArena.
+    // runtime/mheap.go: heapArena
+    struct ArenaLayout = "runtime.heapArena" {
+        bitmap: ? "bitmap",
+        no_more_ptrs: ? "noMorePtrs",
+        inline_marks: ? "pageUseSpanInlineMarkBits",
+    }
+}
+
+// runtime/malloc.go: logHeapArenaBytes, heapArenaBytes; the same on every 64-bit Unix.
+const ARENA_SHIFT: u32 = 26;
+const PAGES_PER_ARENA: u64 = 8192;
+const WORDS_PER_ARENA: u64 = 1 << (ARENA_SHIFT - 3);
+
+/// Where the heap keeps which words are pointers. Decided once, by the shape of `heapArena`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// Up to 1.19: two bits a word in the arena, pointer and "more follows".
+    ArenaTwoBits { bitmap: FieldAt },
+    /// 1.20 and 1.21: one bit a word in the arena, and one bit for each 64 words that no more follow.
+    ArenaOneBit { bitmap: FieldAt, no_more_ptrs: FieldAt },
+    /// From 1.22: in the span, in a header before the object, or in the span's record.
+    PerObject,
+}
+
+/// The way from an address to its arena's metadata.
+#[derive(Debug)]
+pub(super) struct Arenas {
+    pub(super) scheme: Scheme,
+    inline_marks: Option<FieldAt>,
+    /// The second level of `mheap.arenas`; the first has one entry on every Unix.
+    table: Addr,
+    base_offset: u64,
+}
+
+impl Arenas {
+    /// `field` is the address of `mheap.arenas`.
+    pub(super) fn new(
+        space: &AddressSpace,
+        arch: Arch,
+        source: &dyn StructSource,
+        field: Addr,
+    ) -> Result<Arenas, ArenaError> {
+        let layout = ArenaLayout::resolve(source)?;
+        let scheme = match (layout.bitmap, layout.no_more_ptrs) {
+            (Some(bitmap), Some(no_more_ptrs)) => Scheme::ArenaOneBit { bitmap, no_more_ptrs },
+            (Some(bitmap), None) => Scheme::ArenaTwoBits { bitmap },
+            (None, _) => Scheme::PerObject,
+        };
+        let base_offset = match source.constant("runtime.arenaBaseOffsetUintptr") {
+            Some(offset) => offset as u64,
+            // runtime/malloc.go: arenaBaseOffset
+            None if arch == Arch::Amd64 => 0xffff_8000_0000_0000,
+            None => 0,
+        };
+        Ok(Arenas { scheme, inline_marks: layout.inline_marks, table: space.ptr(field)?, base_offset })
+    }
+
+    /// The `heapArena` of an address; `None` where there is none.
+    pub(super) fn arena(&self, space: &AddressSpace, addr: u64) -> Option<Addr> {
+        let index = addr.wrapping_sub(self.base_offset) >> ARENA_SHIFT;
+        space.ptr(self.table.add(index.checked_mul(8)?)).ok().filter(|a| a.0 != 0)
+    }
+
+    /// Whether the page's span keeps mark bits in its last 128 bytes (Green Tea).
+    // runtime/mgcmark_greenteagc.go: spanInlineMarkBits
+    pub(super) fn has_inline_marks(&self, space: &AddressSpace, addr: u64) -> bool {
+        let (Some(field), Some(arena)) = (self.inline_marks, self.arena(space, addr)) else { return false };
+        let page = (addr / super::PAGE) % PAGES_PER_ARENA;
+        space.u8(field.at(arena).add(page / 8)).is_ok_and(|byte| byte >> (page % 8) & 1 != 0)
+    }
+
+    /// Calls `visit(first word, mask)` for the pointer words of `size` bytes at `at`, 64 words at most at a time.
+    pub(super) fn pointer_words(&self, space: &AddressSpace, at: u64, size: u64, mut visit: impl FnMut(u64, u64)) {
+        let (mut word, end) = (at / 8, (at + size) / 8);
+        while word < end {
+            let Some(arena) = self.arena(space, word * 8) else { return };
+            let group = word % WORDS_PER_ARENA / 64;
+            let skip = word % 64;
+            let take = (64 - skip).min(end - word);
+            let (mask, more) = match self.group(space, arena, group) {
+                Ok(bits) => bits,
+                Err(_) => return,
+            };
+            visit(word * 8 - at, (mask >> skip) & low_bits(take));
+            word += take;
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Pointer bits of 64 words, and whether an object that goes on past them may have more.
+    // runtime/mbitmap.go: heapBitsForAddr
+    fn group(&self, space: &AddressSpace, arena: Addr, group: u64) -> Result<(u64, bool), Fault> {
+        match self.scheme {
+            Scheme::ArenaOneBit { bitmap, no_more_ptrs } => {
+                let mask = space.u64(bitmap.at(arena).add(group * 8))?;
+                let last = space.u8(no_more_ptrs.at(arena).add(group / 8))? >> (group % 8) & 1 != 0;
+                Ok((mask, !last))
+            }
+            Scheme::ArenaTwoBits { bitmap } => {
+                let bytes = space.bytes(bitmap.at(arena).add(group * 16), 16)?;
+                // Low nibble: pointers; high nibble: the object's pointers go on at this word.
+                let mut mask = 0;
+                for (i, byte) in bytes.iter().enumerate() {
+                    mask |= u64::from(byte & byte >> 4 & 15) << (i * 4);
+                }
+                Ok((mask, true))
+            }
+            Scheme::PerObject => Ok((0, false)),
+        }
+    }
+}
+
+/// The lowest `n` bits, 1 to 64.
+#[inline]
+pub(super) fn low_bits(n: u64) -> u64 {
+    u64::MAX >> (64 - n)
+}
+
+/// Why the arena table could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArenaError {
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<ArenaError> for super::ReadError {
+    fn from(e: ArenaError) -> Self {
+        match e {
+            ArenaError::Layout(e) => e.into(),
+            ArenaError::Fault(e) => e.into(),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Which slots of a span hold objects, and which words of an object are pointers.
+
+use objref_mem::{Addr, AddressSpace};
+
+use super::arena::{Arenas, Scheme, low_bits};
+use super::span::{PAGE, RawSpan};
+use super::{GcPhase, Heap, Span};
+
+/// Where the pointer bits of a span's objects are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PointerBits {
+    /// The objects hold no pointers.
+    NoScan,
+    /// A bit a word, this many bytes from the span's start.
+    InSpan { offset: u32 },
+    /// The first word of each slot is the type.
+    Header,
+    /// The span's record has the type.
+    Large,
+    /// In the arena's bitmap.
+    Arena,
+}
+
+/// What a span's bitmaps say.
+pub(super) struct Slots {
+    /// A bit a slot: allocated, and not found dead by a collection that has yet to sweep it.
+    pub(super) live: Vec<u64>,
+    /// Slots allocated by the allocator's predicate.
+    pub(super) allocated: u32,
+    pub(super) bits: PointerBits,
+}
+
+pub(super) struct SlotReader<'a> {
+    pub(super) space: &'a AddressSpace,
+    pub(super) arenas: &'a Arenas,
+    pub(super) sweepgen: u32,
+    pub(super) phase: GcPhase,
+}
+
+/// Objects up to this size have their pointer bits at the end of the span.
+// runtime/mbitmap.go: heapBitsInSpan, minSizeForMallocHeader
+const MAX_IN_SPAN: u64 = 512;
+/// Size of the inline mark bits, and of the pointer bits of a one-page span.
+// runtime/mgcmark_greenteagc.go: spanInlineMarkBits; 8192 bytes / 8 / 8
+const IN_SPAN_BYTES: u64 = 128;
+
+impl SlotReader<'_> {
+    pub(super) fn read(&self, span: &RawSpan) -> Slots {
+        let inline_marks = span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start);
+        let mut live = self.allocated(span);
+        let allocated = live.iter().map(|w| w.count_ones()).sum();
+        if self.awaits_sweep(span) {
+            for (word, marked) in live.iter_mut().zip(self.marked(span, inline_marks)) {
+                *word &= marked;
+            }
+        }
+        Slots { live, allocated, bits: self.pointer_bits(span, inline_marks) }
+    }
+
+    /// A slot is in use below `freeindex`, and above it when its bit says so.
+    // runtime/mbitmap.go: isFree
+    fn allocated(&self, span: &RawSpan) -> Vec<u64> {
+        let mut words = self.bitmap(span.alloc_bits, span.nelems);
+        for (i, word) in words.iter_mut().enumerate() {
+            let first = i as u64 * 64;
+            let below = span.freeindex.saturating_sub(first).min(64);
+            if below > 0 {
+                *word |= low_bits(below);
+            }
+            *word &= low_bits((span.nelems - first).min(64));
+        }
+        words
+    }
+
+    /// Whether the last collection's marks still have to be turned into free slots here.
+    // runtime/mheap.go: mspan.sweepgen
+    fn awaits_sweep(&self, span: &RawSpan) -> bool {
+        let behind = self.sweepgen.wrapping_sub(span.sweepgen);
+        self.phase == GcPhase::Off && (behind == 2 || behind == u32::MAX)
+    }
+
+    fn marked(&self, span: &RawSpan, inline_marks: bool) -> Vec<u64> {
+        let mut marked = self.bitmap(span.gcmark_bits, span.nelems);
+        if inline_marks {
+            // {scans [63]u8, owned u8, marks [63]u8, class u8}
+            let at = Addr(span.start + span.npages * PAGE - IN_SPAN_BYTES + 64);
+            if let Ok(bytes) = self.space.bytes(at, 63) {
+                for (i, byte) in bytes.iter().enumerate() {
+                    if let Some(word) = marked.get_mut(i / 8) {
+                        *word |= u64::from(*byte) << (i % 8 * 8);
+                    }
+                }
+            }
+        }
+        marked
+    }
+
+    /// `bits` bits at `at` as words; zero where the dump lacks them.
+    fn bitmap(&self, at: Addr, bits: u64) -> Vec<u64> {
+        let words = bits.div_ceil(64) as usize;
+        let mut out = vec![0; words];
+        let bytes = bits.div_ceil(8) as usize;
+        if at.0 != 0 && let Ok(data) = self.space.bytes(at, bytes) {
+            for (i, byte) in data.iter().enumerate() {
+                out[i / 8] |= u64::from(*byte) << (i % 8 * 8);
+            }
+        }
+        out
+    }
+
+    fn pointer_bits(&self, span: &RawSpan, inline_marks: bool) -> PointerBits {
+        if span.is_noscan() {
+            PointerBits::NoScan
+        } else if self.arenas.scheme != Scheme::PerObject {
+            PointerBits::Arena
+        } else if span.user_arena || (span.size_class() == 0 && span.elem_size > MAX_IN_SPAN) {
+            PointerBits::Large
+        } else if span.elem_size <= MAX_IN_SPAN {
+            let tail = IN_SPAN_BYTES * if inline_marks { 2 } else { 1 };
+            PointerBits::InSpan { offset: (span.npages * PAGE - tail) as u32 }
+        } else {
+            PointerBits::Header
+        }
+    }
+}
+
+impl Heap {
+    #[inline]
+    pub(super) fn pointers_at(&self, space: &AddressSpace, span: &Span, at: u64, mut visit: impl FnMut(u64, u64)) {
+        let size = span.elem_size;
+        match span.bits {
+            PointerBits::NoScan => {}
+            PointerBits::InSpan { offset } => {
+                if let Some(mask) = in_span_mask(space, span, offset, at) {
+                    visit_words(space, at, 0, mask, &mut visit);
+                }
+            }
+            PointerBits::Header => {
+                if let Ok(ty) = space.u64(Addr(at)) {
+                    self.tiled(space, ty, at, 8, size, &mut visit);
+                }
+            }
+            PointerBits::Large => self.tiled(space, span.large_type.0, at, 0, size, &mut visit),
+            PointerBits::Arena => {
+                self.arenas.pointer_words(space, at, size, |offset, mask| {
+                    visit_words(space, at, offset, mask, &mut visit);
+                });
+            }
+        }
+    }
+
+    /// Which words of an object of at most 512 bytes are pointers; `None` for other objects.
+    pub fn pointer_mask(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<u64> {
+        if span.elem_size > MAX_IN_SPAN {
+            return None;
+        }
+        match span.bits {
+            PointerBits::NoScan => Some(0),
+            PointerBits::InSpan { offset } => in_span_mask(space, span, offset, at),
+            PointerBits::Arena => {
+                let mut all = 0;
+                self.arenas.pointer_words(space, at, span.elem_size, |offset, mask| all |= mask << (offset / 8));
+                Some(all)
+            }
+            PointerBits::Header | PointerBits::Large => None,
+        }
+    }
+
+    /// The type's mask, repeated from `offset` to the end of the slot as the runtime does.
+    // runtime/mbitmap.go: typePointers.next
+    fn tiled(&self, space: &AddressSpace, ty: u64, at: u64, offset: u64, end: u64, visit: &mut impl FnMut(u64, u64)) {
+        let Some(mask) = self.masks.get(ty) else { return };
+        let mut start = offset;
+        while start + 8 <= end {
+            for (i, word) in mask.words.iter().enumerate() {
+                let from = start + i as u64 * 512;
+                if from + 8 > end {
+                    break;
+                }
+                let room = (end - from) / 8;
+                let word = if room < 64 { word & low_bits(room) } else { *word };
+                visit_words(space, at, from, word, visit);
+            }
+            start += mask.size;
+        }
+    }
+}
+
+/// The bits of the object at `at` in a bitmap at `offset` of its span.
+#[inline]
+fn in_span_mask(space: &AddressSpace, span: &Span, offset: u32, at: u64) -> Option<u64> {
+    let first = (at - span.start) / 8;
+    let word = Addr(span.start + u64::from(offset) + first / 64 * 8);
+    let (skip, count) = (first % 64, span.elem_size / 8);
+    let mut mask = space.u64(word).ok()? >> skip;
+    if skip + count > 64 {
+        mask |= space.u64(word.add(8)).ok()? << (64 - skip);
+    }
+    Some(mask & low_bits(count))
+}
+
+/// Reads the words of `mask`, the first of which is at `at + offset`.
+#[inline]
+fn visit_words(space: &AddressSpace, at: u64, offset: u64, mut mask: u64, visit: &mut impl FnMut(u64, u64)) {
+    if mask == 0 {
+        return;
+    }
+    let from = offset + u64::from(mask.trailing_zeros()) * 8;
+    let len = u64::from(64 - mask.leading_zeros() - mask.trailing_zeros()) * 8;
+    mask >>= mask.trailing_zeros();
+    if let Ok(bytes) = space.slice(Addr(at + from), len as usize) {
+        while mask != 0 {
+            let bit = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            let word: [u8; 8] = bytes[bit * 8..bit * 8 + 8].try_into().unwrap_or_default();
+            let value = u64::from_le_bytes(word);
+            if value != 0 {
+                visit(from + bit as u64 * 8, value);
+            }
+        }
+        return;
+    }
+    // The object crosses the border of two segments, or part of it is missing.
+    while mask != 0 {
+        let offset = from + u64::from(mask.trailing_zeros()) * 8;
+        mask &= mask - 1;
+        match space.u64(Addr(at + offset)) {
+            Ok(0) | Err(_) => {}
+            Ok(value) => visit(offset, value),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The garbage-collected heap: spans, the objects in them, and where their pointers are.
+//!
+//! An object's id is its rank among the allocated slots of the whole heap, in address order. Address and size are
+//! computed from the id, never stored.
+
+mod arena;
+mod bits;
+mod mask;
+mod span;
+
+use objref_mem::{Addr, AddressSpace, Arch};
+use rayon::prelude::*;
+
+pub use span::{ReadError, SpanState};
+
+use crate::layout::StructSource;
+use crate::rtype::RuntimeTypes;
+use arena::Arenas;
+use bits::PointerBits;
+use mask::TypeMasks;
+use span::{HeapLayout, PAGE, RawSpan, read_spans};
+
+/// An allocated object of the heap: dense, in address order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjId(pub u32);
+
+/// A span of the heap that holds objects.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Address of the first slot.
+    pub start: u64,
+    /// Size of a slot in bytes.
+    pub elem_size: u64,
+    /// Pages of 8 KiB.
+    pub npages: u64,
+    /// Number of slots.
+    pub nelems: u32,
+    /// Slots in use by the predicate the allocator itself uses, garbage not yet swept included.
+    pub allocated: u32,
+    /// Whether objects here hold no pointers.
+    pub noscan: bool,
+    /// The size class; 0 for a large object.
+    pub size_class: u8,
+    /// Head of the list of special records; 0 if none.
+    pub specials: Addr,
+    /// Type of a large object, or 0.
+    pub large_type: Addr,
+    bits: PointerBits,
+    first_word: u32,
+    /// Fixed-point reciprocal: `(offset * reciprocal) >> 32` is `offset / elem_size` within a small span.
+    reciprocal: u32,
+}
+
+/// 64 slots of a span: which are allocated, and the id of the first allocated one.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotWord {
+    live: u64,
+    first_id: u32,
+}
+
+/// Bytes and number of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Size of the slots.
+    pub bytes: u64,
+    /// Number of slots.
+    pub objects: u64,
+}
+
+impl Tally {
+    /// Counts one object of `bytes`.
+    pub fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.objects += 1;
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.bytes += other.bytes;
+        self.objects += other.objects;
+    }
+}
+
+/// What the spans add up to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpanTotals {
+    /// Spans that hold objects, and their bytes.
+    pub in_use: Tally,
+    /// Spans for stacks and the collector, and their bytes.
+    pub manual: Tally,
+    /// Span records that wait for use.
+    pub dead: u64,
+    /// Records that make no sense and were left out.
+    pub damaged: u64,
+    /// Spans whose bitmap disagrees with their own count of allocated objects.
+    pub miscounted: u64,
+    /// Allocated by the allocator's own predicate.
+    pub allocated: Tally,
+    /// Of `allocated`: found dead by the last collection, but not yet swept.
+    pub condemned: Tally,
+    /// Free slots in spans that are in use.
+    pub free: Tally,
+}
+
+/// The heap's objects and the tables that lead from an address to an object and back.
+#[derive(Debug)]
+pub struct Heap {
+    spans: Vec<Span>,
+    words: Vec<SlotWord>,
+    /// For every 64th id, the span that holds it.
+    id_to_span: Vec<u32>,
+    pages: PageTable,
+    objects: u32,
+    masks: TypeMasks,
+    arenas: Arenas,
+    /// Sums over all spans.
+    pub totals: SpanTotals,
+}
+
+/// In which phase the collector was.
+// runtime/mgc.go: _GCoff, _GCmark, _GCmarktermination
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GcPhase {
+    /// Not marking; sweeping may be under way.
+    Off,
+    /// Marking.
+    Mark,
+    /// The short stop at the end of marking.
+    MarkTermination,
+}
+
+impl Heap {
+    /// Reads the heap whose `runtime.mheap_` is at `mheap`.
+    pub fn read(
+        space: &AddressSpace,
+        arch: Arch,
+        source: &dyn StructSource,
+        types: &RuntimeTypes,
+        mheap: Addr,
+        phase: GcPhase,
+    ) -> Result<Heap, ReadError> {
+        let layout = HeapLayout::resolve(source)?;
+        let (raw, damaged) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
+        let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
+        let arenas = Arenas::new(space, arch, source, layout.arenas.at(mheap))?;
+        let mut totals = SpanTotals { damaged, ..SpanTotals::default() };
+        let mut in_use = Vec::with_capacity(raw.len());
+        for span in raw {
+            let bytes = span.npages * PAGE;
+            match span.state {
+                SpanState::Dead => totals.dead += 1,
+                SpanState::Manual => totals.manual.add(bytes),
+                SpanState::InUse => {
+                    totals.in_use.add(bytes);
+                    in_use.push(span);
+                }
+            }
+        }
+        in_use.par_sort_unstable_by_key(|s| s.start);
+        let before = in_use.len();
+        in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
+        totals.damaged += (before - in_use.len()) as u64;
+
+        let reader = bits::SlotReader { space, arenas: &arenas, sweepgen, phase };
+        let slots: Vec<bits::Slots> = in_use.par_iter().map(|s| reader.read(s)).collect();
+        let mut heap = Heap {
+            spans: Vec::with_capacity(in_use.len()),
+            words: Vec::new(),
+            id_to_span: Vec::new(),
+            pages: PageTable::default(),
+            objects: 0,
+            masks: TypeMasks::default(),
+            arenas,
+            totals,
+        };
+        heap.place(in_use, slots)?;
+        heap.masks = TypeMasks::collect(space, types, &heap);
+        Ok(heap)
+    }
+
+    fn place(&mut self, raw: Vec<RawSpan>, slots: Vec<bits::Slots>) -> Result<(), ReadError> {
+        self.pages = PageTable::new(&raw);
+        self.words.reserve(slots.iter().map(|s| s.live.len()).sum());
+        let mut id: u64 = 0;
+        for (raw, slots) in raw.iter().zip(slots) {
+            let first_word = self.words.len() as u32;
+            for live in &slots.live {
+                self.words.push(SlotWord { live: *live, first_id: id as u32 });
+                id += u64::from(live.count_ones());
+            }
+            if id > u64::from(u32::MAX - 255) || self.words.len() > u32::MAX as usize {
+                return Err(ReadError::TooManyObjects);
+            }
+            self.id_to_span.resize((id as usize).div_ceil(64), self.spans.len() as u32);
+            let live: u32 = slots.live.iter().map(|w| w.count_ones()).sum();
+            let totals = &mut self.totals;
+            let tally = |n: u32| Tally { bytes: u64::from(n) * raw.elem_size, objects: u64::from(n) };
+            totals.allocated += tally(slots.allocated);
+            totals.condemned += tally(slots.allocated - live);
+            totals.free += tally(raw.nelems as u32 - slots.allocated);
+            totals.miscounted += u64::from(u64::from(slots.allocated) != raw.alloc_count);
+            self.spans.push(Span {
+                start: raw.start,
+                elem_size: raw.elem_size,
+                npages: raw.npages,
+                nelems: raw.nelems as u32,
+                allocated: slots.allocated,
+                noscan: raw.is_noscan(),
+                size_class: raw.size_class(),
+                specials: raw.specials,
+                large_type: raw.large_type,
+                bits: slots.bits,
+                first_word,
+                reciprocal: if raw.nelems == 1 { 0 } else { (u64::from(u32::MAX) / raw.elem_size) as u32 + 1 },
+            });
+        }
+        self.objects = id as u32;
+        Ok(())
+    }
+
+    /// Number of objects: ids are `0..len`.
+    pub fn len(&self) -> usize {
+        self.objects as usize
+    }
+
+    /// Whether there is no object at all.
+    pub fn is_empty(&self) -> bool {
+        self.objects == 0
+    }
+
+    /// The spans that hold objects, in address order.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The object whose slot contains `addr`; `None` for free slots and everything outside the heap.
+    #[inline]
+    pub fn find(&self, addr: u64) -> Option<ObjId> {
+        let span = &self.spans[self.pages.span(addr)? as usize];
+        let index = span.index(addr)?;
+        self.object_in(span, index)
+    }
+
+    #[inline]
+    fn object_in(&self, span: &Span, index: u32) -> Option<ObjId> {
+        let word = self.words[(span.first_word + index / 64) as usize];
+        let bit = 1u64 << (index % 64);
+        (word.live & bit != 0).then(|| ObjId(word.first_id + (word.live & (bit - 1)).count_ones()))
+    }
+
+    /// The span an address lies in, if it is one that holds objects.
+    pub fn span_at(&self, addr: u64) -> Option<&Span> {
+        Some(&self.spans[self.pages.span(addr)? as usize])
+    }
+
+    /// The object's span and the address of its slot.
+    #[inline]
+    pub fn locate(&self, id: ObjId) -> (&Span, u64) {
+        let mut s = self.id_to_span[id.0 as usize / 64] as usize;
+        while s + 1 < self.spans.len() && self.first_id(s + 1) <= id.0 {
+            s += 1;
+        }
+        let span = &self.spans[s];
+        let words = &self.words[span.first_word as usize..][..span.word_count()];
+        let w = words.partition_point(|w| w.first_id <= id.0) - 1;
+        let index = w as u64 * 64 + u64::from(select(words[w].live, id.0 - words[w].first_id));
+        (span, span.start + index * span.elem_size)
+    }
+
+    #[inline]
+    fn first_id(&self, span: usize) -> u32 {
+        self.words[self.spans[span].first_word as usize].first_id
+    }
+
+    /// Address of the object's slot.
+    #[inline]
+    pub fn address(&self, id: ObjId) -> u64 {
+        self.locate(id).1
+    }
+
+    /// Size of the object's slot in bytes.
+    #[inline]
+    pub fn size(&self, id: ObjId) -> u64 {
+        self.locate(id).0.elem_size
+    }
+
+    /// Every object in address order: id, address of the slot, span.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjId, u64, &Span)> {
+        self.spans.iter().flat_map(move |span| {
+            let words = &self.words[span.first_word as usize..][..span.word_count()];
+            words.iter().enumerate().flat_map(move |(w, word)| {
+                ones(word.live).enumerate().map(move |(rank, bit)| {
+                    let index = w as u64 * 64 + u64::from(bit);
+                    (ObjId(word.first_id + rank as u32), span.start + index * span.elem_size, span)
+                })
+            })
+        })
+    }
+
+    /// Calls `visit(offset, value)` for each non-nil pointer word of the object, `offset` in bytes from the slot's start.
+    ///
+    /// The words are exactly those that the collector would look at. Words that the dump lacks are skipped.
+    #[inline]
+    pub fn pointers(&self, space: &AddressSpace, id: ObjId, visit: impl FnMut(u64, u64)) {
+        let (span, at) = self.locate(id);
+        self.pointers_at(space, span, at, visit);
+    }
+
+    /// Where in the slot the program's data starts: 8 when an allocation header precedes it.
+    #[inline]
+    pub fn data_offset(&self, span: &Span) -> u64 {
+        if matches!(span.bits, PointerBits::Header) { 8 } else { 0 }
+    }
+
+    /// The type descriptor the runtime itself keeps for the object at `at`: of the object or, for arrays, of the element.
+    pub fn stored_type(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<Addr> {
+        let ty = match span.bits {
+            PointerBits::Header => space.ptr(Addr(at)).ok()?,
+            PointerBits::Large => span.large_type,
+            _ => return None,
+        };
+        (ty.0 != 0).then_some(ty)
+    }
+}
+
+impl Span {
+    /// Index of the slot that contains `addr`, which lies in the span's pages; `None` past the last slot.
+    #[inline]
+    fn index(&self, addr: u64) -> Option<u32> {
+        let offset = addr - self.start;
+        // Exact for every offset in a small span (runtime/mbitmap.go: divideByElemSize); 0 for single objects.
+        let index = (offset.wrapping_mul(u64::from(self.reciprocal)) >> 32) as u32;
+        (index < self.nelems).then_some(index)
+    }
+
+    fn word_count(&self) -> usize {
+        (self.nelems as usize).div_ceil(64)
+    }
+}
+
+/// Position of the `rank`-th set bit.
+#[inline]
+fn select(mut word: u64, rank: u32) -> u32 {
+    for _ in 0..rank {
+        word &= word - 1;
+    }
+    word.trailing_zeros()
+}
+
+/// Positions of the set bits, ascending.
+#[inline]
+fn ones(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        (word != 0).then(|| {
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            bit
+        })
+    })
+}
+
+/// From an address to the span that covers it: two levels, the first indexed by 64 MiB of address space.
+#[derive(Debug, Default)]
+struct PageTable {
+    first_chunk: u64,
+    /// Per 64 MiB: index of a block of 8192 entries in `spans`, or `NONE`.
+    chunks: Vec<u32>,
+    /// Per page of 8 KiB: index of the span, or `NONE`.
+    spans: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+const CHUNK_SHIFT: u32 = 26;
+const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
+
+impl PageTable {
+    /// `spans` in address order, not overlapping.
+    fn new(spans: &[RawSpan]) -> PageTable {
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return PageTable::default() };
+        let first_chunk = first.start >> CHUNK_SHIFT;
+        let last_chunk = (last.start + last.npages * PAGE - 1) >> CHUNK_SHIFT;
+        let mut table = PageTable {
+            first_chunk,
+            chunks: vec![NONE; (last_chunk - first_chunk + 1) as usize],
+            spans: Vec::new(),
+        };
+        for (i, span) in spans.iter().enumerate() {
+            let mut page = span.start / PAGE;
+            let end = page + span.npages;
+            while page < end {
+                let chunk = (page / PAGES_PER_CHUNK - first_chunk) as usize;
+                if table.chunks[chunk] == NONE {
+                    table.chunks[chunk] = (table.spans.len() as u64 / PAGES_PER_CHUNK) as u32;
+                    table.spans.resize(table.spans.len() + PAGES_PER_CHUNK as usize, NONE);
+                }
+                let base = u64::from(table.chunks[chunk]) * PAGES_PER_CHUNK;
+                let stop = end.min((page / PAGES_PER_CHUNK + 1) * PAGES_PER_CHUNK);
+                let from = (base + page % PAGES_PER_CHUNK) as usize;
+                table.spans[from..from + (stop - page) as usize].fill(i as u32);
+                page = stop;
+            }
+        }
+        table
+    }
+
+    #[inline]
+    fn span(&self, addr: u64) -> Option<u32> {
+        let chunk = (addr >> CHUNK_SHIFT).wrapping_sub(self.first_chunk);
+        let block = *self.chunks.get(chunk as usize)?;
+        if block == NONE {
+            return None;
+        }
+        let page = (addr / PAGE) % PAGES_PER_CHUNK;
+        let span = self.spans[(u64::from(block) * PAGES_PER_CHUNK + page) as usize];
+        (span != NONE).then_some(span)
+    }
+}

@@ -1,0 +1,179 @@
+//! Spans as the runtime keeps them, read into flat records.
+
+use objref_mem::{Addr, AddressSpace, Fault};
+use rayon::prelude::*;
+
+use crate::layout::{FieldAt, LayoutError, StructSource, layout};
+
+layout! {
+    /// Offsets in mheap.
+    // runtime/mheap.go: mheap
+    pub(super) struct HeapLayout = "runtime.mheap" {
+        allspans: "allspans",
+        arenas: "arenas",
+        sweepgen: "sweepgen",
+    }
+}
+
+layout! {
+    /// Offsets in mspan.
+    // runtime/mheap.go: mspan
+    struct SpanLayout = "runtime.mspan" {
+        start_addr: "startAddr",
+        npages: "npages",
+        freeindex: "freeindex",
+        nelems: "nelems",
+        alloc_bits: "allocBits",
+        gcmark_bits: "gcmarkBits",
+        sweepgen: "sweepgen",
+        alloc_count: "allocCount",
+        spanclass: "spanclass",
+        state: "state.s.value | state.s | state",
+        elemsize: "elemsize",
+        specials: "specials",
+        large_type: ? "largeType",
+        user_arena: ? "isUserArenaChunk",
+    }
+}
+
+/// Size of a runtime page, in bytes.
+// runtime/malloc.go: pageShift
+pub(super) const PAGE: u64 = 8192;
+/// Most objects a small span can hold: one page of 8-byte objects... times the pages of the largest class.
+const MAX_ELEMS: u64 = 1 << 16;
+
+/// What a span is used for.
+// runtime/mheap.go: mSpanState
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SpanState {
+    /// Not in use; the struct waits to be used again.
+    Dead,
+    /// Holds objects of the garbage-collected heap.
+    InUse,
+    /// Managed by hand: stacks and the collector's own memory.
+    Manual,
+}
+
+/// An mspan as read from the dump, before it is placed in the heap's tables.
+#[derive(Clone, Debug)]
+pub(super) struct RawSpan {
+    pub(super) state: SpanState,
+    pub(super) start: u64,
+    pub(super) npages: u64,
+    pub(super) freeindex: u64,
+    pub(super) nelems: u64,
+    pub(super) alloc_bits: Addr,
+    pub(super) gcmark_bits: Addr,
+    pub(super) sweepgen: u32,
+    pub(super) alloc_count: u64,
+    pub(super) spanclass: u8,
+    pub(super) elem_size: u64,
+    pub(super) specials: Addr,
+    pub(super) large_type: Addr,
+    pub(super) user_arena: bool,
+}
+
+/// Reads every span in `mheap.allspans`. Damaged records are counted in the second value and left out.
+pub(super) fn read_spans(
+    space: &AddressSpace,
+    source: &dyn StructSource,
+    all: (Addr, u64),
+) -> Result<(Vec<RawSpan>, u64), ReadError> {
+    let layout = SpanLayout::resolve(source)?;
+    let size = source.size_of("runtime.mspan").ok_or(LayoutError { name: "runtime.mspan", path: "size" })?;
+    let count = usize::try_from(all.1).ok().filter(|n| *n <= 1 << 32).ok_or(ReadError::Senseless)?;
+    let bytes = space.bytes(all.0, count * 8)?;
+    let pointers: Vec<Addr> = bytes
+        .chunks_exact(8)
+        .map(|c| Addr(u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]])))
+        .collect();
+    let spans: Vec<Option<RawSpan>> =
+        pointers.par_iter().map(|&at| read_span(space, &layout, size, at).ok().flatten()).collect();
+    let damaged = spans.iter().filter(|s| s.is_none()).count() as u64;
+    Ok((spans.into_iter().flatten().collect(), damaged))
+}
+
+/// Why the span table could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// A struct of the heap has an unknown shape.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The heap's own tables are not in the dump.
+    #[error("the heap's span table cannot be read: {0}")]
+    Fault(#[from] Fault),
+    /// The heap's own tables were overwritten.
+    #[error("the heap's span table makes no sense (overwritten, or the wrong binary)")]
+    Senseless,
+    /// Ids are 32 bits wide.
+    #[error("the heap holds more than 4,294,967,040 objects")]
+    TooManyObjects,
+}
+
+/// `Ok(None)` when the record makes no sense.
+fn read_span(space: &AddressSpace, l: &SpanLayout, size: u64, at: Addr) -> Result<Option<RawSpan>, Fault> {
+    let record = space.bytes(at, size as usize)?;
+    let get = |f: FieldAt| -> u64 {
+        let from = f.offset as usize;
+        let mut word = [0; 8];
+        let width = (f.size as usize).min(8);
+        match record.get(from..from + width) {
+            Some(bytes) => word[..width].copy_from_slice(bytes),
+            None => return 0,
+        }
+        u64::from_le_bytes(word)
+    };
+    let state = match get(l.state) as u8 {
+        0 => SpanState::Dead,
+        1 => SpanState::InUse,
+        2 => SpanState::Manual,
+        _ => return Ok(None),
+    };
+    let span = RawSpan {
+        state,
+        start: get(l.start_addr),
+        npages: get(l.npages),
+        freeindex: get(l.freeindex),
+        nelems: get(l.nelems),
+        alloc_bits: Addr(get(l.alloc_bits)),
+        gcmark_bits: Addr(get(l.gcmark_bits)),
+        sweepgen: get(l.sweepgen) as u32,
+        alloc_count: get(l.alloc_count),
+        spanclass: get(l.spanclass) as u8,
+        elem_size: get(l.elemsize),
+        specials: Addr(get(l.specials)),
+        large_type: l.large_type.map_or(Addr(0), |f| Addr(get(f))),
+        user_arena: l.user_arena.is_some_and(|f| get(f) != 0),
+    };
+    let mapped = |a: u64| space.is_mapped(Addr(a));
+    let placed = span.state != SpanState::InUse
+        || (mapped(span.start) && mapped(span.start.wrapping_add(span.npages.wrapping_mul(PAGE)).wrapping_sub(1)));
+    Ok((span.is_sane() && placed).then_some(span))
+}
+
+impl RawSpan {
+    fn is_sane(&self) -> bool {
+        let bytes = self.npages.checked_mul(PAGE);
+        let end = bytes.and_then(|b| self.start.checked_add(b));
+        let (Some(bytes), Some(end)) = (bytes, end) else { return false };
+        if end > 1 << 48 || self.start % PAGE != 0 {
+            return false;
+        }
+        self.state != SpanState::InUse
+            || (self.elem_size >= 8
+                && self.nelems > 0
+                && self.nelems <= MAX_ELEMS
+                && self.elem_size.checked_mul(self.nelems).is_some_and(|b| b <= bytes))
+    }
+
+    /// Whether the collector never looks for pointers here.
+    pub(super) fn is_noscan(&self) -> bool {
+        self.spanclass & 1 != 0
+    }
+
+    /// 0 for large objects and user arena chunks.
+    pub(super) fn size_class(&self) -> u8 {
+        self.spanclass >> 1
+    }
+}

@@ -1,0 +1,268 @@
+//! The collector's roots outside stacks: globals, special records, the queues of finalizers and cleanups, and the open
+//! blocks of the tiny allocator.
+
+use objref_mem::{Addr, AddressSpace, Fault};
+
+use crate::heap::{Heap, Span};
+use crate::layout::{FieldAt, StructSource, find_field, layout};
+use crate::module::{AddrRange, Mask, Module};
+use crate::version::GoVersion;
+
+/// Where a root pointer was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RootKind {
+    /// A package-level variable, or data of the compiler's own.
+    Global,
+    /// A finalizer, or what the object that waits for it refers to.
+    Finalizer,
+    /// A finalizer that is due to run.
+    FinalizerQueue,
+    /// A cleanup attached to an object.
+    Cleanup,
+    /// A cleanup that is due to run.
+    CleanupQueue,
+    /// The handle behind weak pointers to an object.
+    WeakHandle,
+    /// The block that the next tiny objects go into, one a processor.
+    TinyBlock,
+}
+
+/// A pointer that the collector starts from.
+#[derive(Clone, Copy, Debug)]
+pub struct RootPointer {
+    /// What holds it.
+    pub kind: RootKind,
+    /// The word that holds it.
+    pub slot: Addr,
+    /// The pointer.
+    pub value: u64,
+}
+
+/// Longest list of special records or queue blocks that is followed.
+const MAX_LIST: usize = 1 << 24;
+
+/// The non-nil pointers in the module's data and bss, by its masks, in address order.
+// runtime/mgcmark.go: markrootBlock
+pub fn global_roots(space: &AddressSpace, module: &Module, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+    block(space, module.data, module.gcdatamask, emit)?;
+    block(space, module.bss, module.gcbssmask, emit)
+}
+
+fn block(space: &AddressSpace, range: AddrRange, mask: Mask, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+    let words = (range.len() / 8).min(mask.bits);
+    let bits = space.bytes(mask.data, words.div_ceil(8) as usize)?;
+    let data = space.bytes(range.start, (words * 8) as usize)?;
+    for (i, word) in data.chunks_exact(8).enumerate() {
+        if bits[i / 8] >> (i % 8) & 1 == 0 {
+            continue;
+        }
+        let value = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        if value != 0 {
+            emit(RootPointer { kind: RootKind::Global, slot: range.start.add(i as u64 * 8), value });
+        }
+    }
+    Ok(())
+}
+
+layout! {
+    /// Offsets in the common part of special records.
+    // runtime/mheap.go: special
+    struct SpecialLayout = "runtime.special" { next: "next", offset: "offset", kind: "kind" }
+}
+
+/// What a special record is for. The numbers moved in 1.23, 1.24 and 1.25; the binary's own constants are asked first.
+#[derive(Clone, Copy, Debug)]
+struct SpecialKinds {
+    finalizer: u64,
+    weak_handle: Option<u64>,
+    cleanup: Option<u64>,
+}
+
+impl SpecialKinds {
+    // runtime/mheap.go: _KindSpecial*
+    fn new(source: &dyn StructSource, version: &GoVersion) -> Self {
+        let get = |name: &str, table: Option<u64>| source.constant(name).map(|v| v as u64).or(table);
+        let (finalizer, weak, cleanup) = match version.minor {
+            ..=22 => (1, None, None),
+            23 => (1, Some(2), None),
+            24 => (1, Some(2), Some(6)),
+            _ => (2, Some(3), Some(7)),
+        };
+        SpecialKinds {
+            finalizer: get("runtime._KindSpecialFinalizer", Some(finalizer)).unwrap_or(finalizer),
+            weak_handle: get("runtime._KindSpecialWeakHandle", weak),
+            cleanup: get("runtime._KindSpecialCleanup", cleanup),
+        }
+    }
+}
+
+/// Reads the roots that hang off spans and runtime queues.
+pub struct SpecialRoots<'a> {
+    space: &'a AddressSpace,
+    source: &'a dyn StructSource,
+    layout: SpecialLayout,
+    kinds: SpecialKinds,
+    finalizer_fn: Option<FieldAt>,
+    weak_handle: Option<FieldAt>,
+    cleanup: Option<FieldAt>,
+}
+
+impl<'a> SpecialRoots<'a> {
+    /// A reader for this process; `None` when special records have an unknown shape.
+    pub fn new(space: &'a AddressSpace, source: &'a dyn StructSource, version: &GoVersion) -> Option<Self> {
+        Some(SpecialRoots {
+            space,
+            source,
+            layout: SpecialLayout::resolve(source).ok()?,
+            kinds: SpecialKinds::new(source, version),
+            finalizer_fn: find_field(source, "runtime.specialfinalizer", "fn"),
+            weak_handle: find_field(source, "runtime.specialWeakHandle", "handle"),
+            cleanup: find_field(source, "runtime.specialCleanup", "cleanup | fn"),
+        })
+    }
+
+    /// Finalizers, cleanups and weak handles of every span. Returns the number of lists that broke off.
+    // runtime/mgcmark.go: markrootSpans
+    pub fn specials(&self, heap: &Heap, emit: &mut dyn FnMut(RootPointer)) -> u64 {
+        let mut broken = 0;
+        for span in heap.spans() {
+            let mut at = span.specials;
+            let mut left = MAX_LIST;
+            while at.0 != 0 {
+                left -= 1;
+                let next = self.special(heap, span, at, emit);
+                match next {
+                    Ok(next) if left > 0 => at = next,
+                    _ => {
+                        broken += 1;
+                        break;
+                    }
+                }
+            }
+        }
+        broken
+    }
+
+    fn special(
+        &self,
+        heap: &Heap,
+        span: &Span,
+        at: Addr,
+        emit: &mut dyn FnMut(RootPointer),
+    ) -> Result<Addr, Fault> {
+        let kind = self.layout.kind.read(self.space, at)?;
+        if kind == self.kinds.finalizer {
+            let offset = self.layout.offset.read(self.space, at)?;
+            // The object itself stays dead; what it refers to must live until the finalizer ran.
+            let slot = span.start + offset / span.elem_size * span.elem_size;
+            if let Some(id) = heap.find(slot) {
+                heap.pointers(self.space, id, |offset, value| {
+                    emit(RootPointer { kind: RootKind::Finalizer, slot: Addr(slot + offset), value });
+                });
+            }
+            if let Some(field) = self.finalizer_fn {
+                self.words(RootKind::Finalizer, field.at(at), 1, emit)?;
+            }
+        } else if Some(kind) == self.kinds.weak_handle
+            && let Some(field) = self.weak_handle
+        {
+            self.words(RootKind::WeakHandle, field.at(at), 1, emit)?;
+        } else if Some(kind) == self.kinds.cleanup
+            && let Some(field) = self.cleanup
+        {
+            self.words(RootKind::Cleanup, field.at(at), field.size / 8, emit)?;
+        }
+        self.layout.next.ptr(self.space, at)
+    }
+
+    fn words(&self, kind: RootKind, at: Addr, count: u64, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+        for i in 0..count {
+            let slot = at.add(i * 8);
+            let value = self.space.u64(slot)?;
+            if value != 0 {
+                emit(RootPointer { kind, slot, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Finalizers due to run; `allfin` is the address of the variable `runtime.allfin`.
+    // runtime/mfinal.go: finBlock, finalizer; mgcmark.go: markroot, case fixedRootFinalizers
+    pub fn finalizer_queue(&self, allfin: Addr, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+        const BLOCK: &str = "runtime.finBlock | runtime.finblock";
+        let field = |path| find_field(self.source, BLOCK, path);
+        let (Some(alllink), Some(cnt), Some(fin)) = (field("alllink"), field("cnt"), field("fin")) else {
+            return Ok(());
+        };
+        // {fn, arg, nret, fint, ot}: all pointers but nret.
+        const ENTRY: u64 = 40;
+        self.list(allfin, alllink, |block| {
+            let count = cnt.read(self.space, block)?.min(fin.size / ENTRY);
+            for i in 0..count {
+                let entry = fin.at(block).add(i * ENTRY);
+                self.words(RootKind::FinalizerQueue, entry, 2, emit)?;
+                self.words(RootKind::FinalizerQueue, entry.add(24), 2, emit)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Cleanups due to run; `queue` is the address of the variable `runtime.gcCleanups` (1.25+).
+    // runtime/mcleanup.go: cleanupBlock
+    pub fn cleanup_queue(&self, queue: Addr, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+        const BLOCK: &str = "runtime.cleanupBlock";
+        let field = |path| find_field(self.source, BLOCK, path);
+        let all = find_field(self.source, "runtime.cleanupQueue", "all.value | all");
+        let (Some(all), Some(alllink), Some(n), Some(cleanups)) = (
+            all,
+            field("cleanupBlockHeader.alllink"),
+            field("cleanupBlockHeader.n"),
+            field("cleanups"),
+        ) else {
+            return Ok(());
+        };
+        let entry = self.source.size_of("runtime.cleanupFn").unwrap_or(8);
+        self.list(all.at(queue), alllink, |block| {
+            let count = n.read(self.space, block)?.min(cleanups.size / entry);
+            self.words(RootKind::CleanupQueue, cleanups.at(block), count * entry / 8, emit)
+        })
+    }
+
+    /// Walks the list whose head is in the variable at `head`.
+    fn list(
+        &self,
+        head: Addr,
+        next: FieldAt,
+        mut visit: impl FnMut(Addr) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut at = self.space.ptr(head)?;
+        for _ in 0..MAX_LIST {
+            if at.0 == 0 {
+                break;
+            }
+            visit(at)?;
+            at = next.ptr(self.space, at)?;
+        }
+        Ok(())
+    }
+
+    /// The block each processor takes tiny objects from; `allp` is the address of the variable `runtime.allp`.
+    // runtime/mgcmark.go: gcMarkTinyAllocs
+    pub fn tiny_blocks(&self, allp: Addr, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+        let mcache = find_field(self.source, "runtime.p", "mcache");
+        let tiny = find_field(self.source, "runtime.mcache", "tiny");
+        let (Some(mcache), Some(tiny)) = (mcache, tiny) else { return Ok(()) };
+        let (data, len) = (self.space.ptr(allp)?, self.space.u64(allp.add(8))?);
+        for i in 0..len.min(1 << 16) {
+            let p = self.space.ptr(data.add(i * 8))?;
+            if p.0 == 0 {
+                continue;
+            }
+            let cache = mcache.ptr(self.space, p)?;
+            if cache.0 != 0 {
+                self.words(RootKind::TinyBlock, tiny.at(cache), 1, emit)?;
+            }
+        }
+        Ok(())
+    }
+}

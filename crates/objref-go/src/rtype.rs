@@ -1,0 +1,336 @@
+//! Type descriptors as the runtime has them in memory.
+
+use objref_mem::{Addr, AddressSpace, Fault};
+
+use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout};
+use crate::module::Module;
+use crate::version::GoVersion;
+
+layout! {
+    /// Offsets in a type descriptor.
+    // internal/abi/type.go: Type (from go1.21), runtime/type.go: _type (before)
+    struct TypeLayout = "internal/abi.Type | runtime._type" {
+        size: "Size_ | size",
+        ptr_bytes: "PtrBytes | ptrdata",
+        tflag: "TFlag | tflag",
+        kind: "Kind_ | kind",
+        gcdata: "GCData | gcdata",
+        str: "Str | str",
+    }
+}
+
+/// The runtime's own kinds, as stored in a descriptor.
+// internal/abi/type.go: Kind
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Invalid,
+    Bool,
+    Int,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Uint,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+    Uintptr,
+    Float32,
+    Float64,
+    Complex64,
+    Complex128,
+    Array,
+    Chan,
+    Func,
+    Interface,
+    Map,
+    Pointer,
+    Slice,
+    String,
+    Struct,
+    UnsafePointer,
+}
+
+impl Kind {
+    const ALL: [Kind; 27] = {
+        use Kind::*;
+        [
+            Invalid, Bool, Int, Int8, Int16, Int32, Int64, Uint, Uint8, Uint16, Uint32, Uint64, Uintptr, Float32,
+            Float64, Complex64, Complex128, Array, Chan, Func, Interface, Map, Pointer, Slice, String, Struct,
+            UnsafePointer,
+        ]
+    };
+
+    fn from_byte(byte: u8) -> Option<Kind> {
+        // The upper bits were flags until 1.25; internal/abi/type.go: KindMask.
+        Self::ALL.get(usize::from(byte & 31)).copied().filter(|k| *k != Kind::Invalid)
+    }
+}
+
+// internal/abi/type.go: TFlag
+const TFLAG_UNCOMMON: u8 = 1;
+const TFLAG_EXTRA_STAR: u8 = 2;
+/// 1.24+: the mask is built on first use. Before, the same bit meant an unrolled mask, which is an ordinary one.
+const TFLAG_GC_MASK_ON_DEMAND: u8 = 16;
+/// Up to 1.23: `gcdata` is a program.
+const KIND_GC_PROG: u8 = 64;
+/// A mask longer than this in bytes of object is taken for damage.
+const MAX_PTR_BYTES: u64 = 1 << 33;
+/// Types nest in types; deeper than this is taken for damage.
+const MAX_DEPTH: u32 = 64;
+const MAX_NAME: u64 = 1 << 16;
+
+/// A type descriptor read from the inferior.
+#[derive(Clone, Debug)]
+pub struct RuntimeType {
+    /// Where it lies.
+    pub addr: Addr,
+    /// Size of a value in bytes.
+    pub size: u64,
+    /// Length of the prefix that can hold pointers, in bytes.
+    pub ptr_bytes: u64,
+    /// What kind of type it is.
+    pub kind: Kind,
+    tflag: u8,
+    raw_kind: u8,
+    gcdata: Addr,
+    str_off: i32,
+}
+
+/// A struct field of a [`RuntimeType`].
+#[derive(Clone, Debug)]
+pub struct RuntimeField {
+    /// The field's name; of an embedded field, the type's.
+    pub name: String,
+    /// Its type descriptor.
+    pub ty: Addr,
+    /// Offset in bytes.
+    pub offset: u64,
+    /// Whether the field is embedded.
+    pub embedded: bool,
+}
+
+/// Which words of a type hold pointers: one bit a word, of `ptr_bytes` only.
+#[derive(Clone, Debug)]
+pub struct TypeMask {
+    /// Size of the type in bytes, at least 8.
+    pub size: u64,
+    /// 64 words of the type each.
+    pub words: Vec<u64>,
+}
+
+/// Reads type descriptors.
+#[derive(Clone, Debug)]
+pub struct RuntimeTypes {
+    layout: TypeLayout,
+    /// Size of the common part, which every kind's own fields follow.
+    header: u64,
+    modules: Vec<(crate::module::AddrRange, Addr)>,
+    on_demand_masks: bool,
+}
+
+impl RuntimeTypes {
+    /// A reader for the types of `modules`.
+    pub fn new(source: &dyn StructSource, version: &GoVersion, modules: &[Module]) -> Result<Self, LayoutError> {
+        const NAMES: &str = "internal/abi.Type | runtime._type";
+        Ok(RuntimeTypes {
+            layout: TypeLayout::resolve(source)?,
+            header: find_size(source, NAMES).ok_or(LayoutError { name: NAMES, path: "size" })?,
+            modules: modules.iter().map(|m| (m.types, m.types.start)).collect(),
+            on_demand_masks: version.minor >= 24,
+        })
+    }
+
+    /// The descriptor at `addr`; `None` when it makes no sense.
+    pub fn read(&self, space: &AddressSpace, addr: Addr) -> Option<RuntimeType> {
+        let get = |f: FieldAt| f.read(space, addr).ok();
+        let raw_kind = get(self.layout.kind)? as u8;
+        let ty = RuntimeType {
+            addr,
+            size: get(self.layout.size)?,
+            ptr_bytes: get(self.layout.ptr_bytes)?,
+            kind: Kind::from_byte(raw_kind).or_else(|| self.is_dummy(space, addr).then_some(Kind::Struct))?,
+            tflag: get(self.layout.tflag)? as u8,
+            raw_kind,
+            gcdata: Addr(get(self.layout.gcdata)?),
+            str_off: get(self.layout.str)? as i32,
+        };
+        (ty.ptr_bytes <= ty.size && ty.ptr_bytes <= MAX_PTR_BYTES && ty.ptr_bytes % 8 == 0).then_some(ty)
+    }
+
+    /// 1.22 and 1.23 stand in for types with GC programs by a descriptor that has nothing but size and mask; user
+    /// arenas do the same with their chunks.
+    // runtime/mbitmap.go: getGCMask, runtime/arena.go
+    fn is_dummy(&self, space: &AddressSpace, addr: Addr) -> bool {
+        self.layout.str.read(space, addr) == Ok(0) && self.layout.gcdata.read(space, addr).is_ok_and(|a| a != 0)
+    }
+
+    /// The offset of a descriptor from `runtime.types` of its module, by which DWARF refers to it.
+    pub fn offset(&self, addr: Addr) -> Option<u64> {
+        self.module_base(addr).map(|base| addr.0 - base.0)
+    }
+
+    fn module_base(&self, addr: Addr) -> Option<Addr> {
+        self.modules.iter().find(|(range, _)| range.contains(addr)).map(|(_, base)| *base)
+    }
+
+    /// The type's name in Go syntax, with the package's name but not its path; `None` for types made at run time.
+    pub fn name(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<String> {
+        let base = self.module_base(ty.addr)?;
+        let offset = u64::try_from(ty.str_off).ok().filter(|o| *o != 0)?;
+        let (_, name) = self.read_name(space, base.add(offset)).ok()?;
+        Some(match name.strip_prefix('*') {
+            Some(rest) if ty.tflag & TFLAG_EXTRA_STAR != 0 => rest.to_owned(),
+            _ => name,
+        })
+    }
+
+    /// Flags and text of an encoded name.
+    // internal/abi/type.go: Name
+    fn read_name(&self, space: &AddressSpace, at: Addr) -> Result<(u8, String), Fault> {
+        let flags = space.u8(at)?;
+        let (mut len, mut shift, mut next) = (0u64, 0, at.add(1));
+        loop {
+            let byte = space.u8(next)?;
+            next = next.add(1);
+            len |= u64::from(byte & 127) << shift;
+            shift += 7;
+            if byte < 128 || shift > 28 {
+                break;
+            }
+        }
+        Ok((flags, space.string(next, len.min(MAX_NAME) as usize)?))
+    }
+
+    /// Element type of an array, channel, pointer, slice or map (there, of the values).
+    pub fn elem(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<Addr> {
+        let at = match ty.kind {
+            Kind::Array | Kind::Chan | Kind::Pointer | Kind::Slice => self.header,
+            Kind::Map => self.header + 8,
+            _ => return None,
+        };
+        space.ptr(ty.addr.add(at)).ok()
+    }
+
+    /// Key type of a map.
+    pub fn key(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<Addr> {
+        (ty.kind == Kind::Map).then(|| space.ptr(ty.addr.add(self.header)).ok())?
+    }
+
+    /// Number of elements of an array.
+    // internal/abi/type.go: ArrayType{Type, Elem, Slice, Len}
+    pub fn array_len(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<u64> {
+        (ty.kind == Kind::Array).then(|| space.u64(ty.addr.add(self.header + 16)).ok())?
+    }
+
+    /// Fields of a struct, at most `max`.
+    // internal/abi/type.go: StructType{Type, PkgPath, Fields []StructField{Name, Typ, Offset}}
+    pub fn fields(&self, space: &AddressSpace, ty: &RuntimeType, max: u64) -> Vec<RuntimeField> {
+        if ty.kind != Kind::Struct || ty.str_off == 0 {
+            return Vec::new();
+        }
+        let slice = ty.addr.add(self.header + 8);
+        let (Ok(data), Ok(len)) = (space.ptr(slice), space.u64(slice.add(8))) else { return Vec::new() };
+        (0..len.min(max))
+            .map_while(|i| {
+                let at = data.add(i * 24);
+                let (flags, name) = self.read_name(space, space.ptr(at).ok()?).ok()?;
+                Some(RuntimeField {
+                    name,
+                    ty: space.ptr(at.add(8)).ok()?,
+                    offset: space.u64(at.add(16)).ok()?,
+                    embedded: flags & 8 != 0,
+                })
+            })
+            .collect()
+    }
+
+    /// Import path of the package that a named type is declared in.
+    // internal/abi/type.go: UncommonType
+    pub fn package_path(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<String> {
+        if ty.tflag & TFLAG_UNCOMMON == 0 {
+            return None;
+        }
+        let own = match ty.kind {
+            Kind::Pointer | Kind::Slice | Kind::Func => 8,
+            Kind::Chan => 16,
+            Kind::Array => 24,
+            Kind::Interface | Kind::Struct => 32,
+            // Map descriptors grew with the versions; no caller needs their package.
+            Kind::Map => return None,
+            _ => 0,
+        };
+        let offset = space.u32(ty.addr.add(self.header + own)).ok().filter(|o| *o != 0)?;
+        let base = self.module_base(ty.addr)?;
+        self.read_name(space, base.add(u64::from(offset))).ok().map(|(_, path)| path)
+    }
+
+    /// Which words of the type at `addr` hold pointers; `None` when there are none or the descriptor is damaged.
+    pub fn mask(&self, space: &AddressSpace, addr: Addr) -> Option<TypeMask> {
+        let ty = self.read(space, addr)?;
+        if ty.ptr_bytes == 0 {
+            return None;
+        }
+        let mut words = vec![0; ty.ptr_bytes.div_ceil(512) as usize];
+        let mut budget = 1 << 24;
+        self.fill_mask(space, &ty, 0, &mut words, 0, &mut budget)?;
+        Some(TypeMask { size: ty.size.max(8), words })
+    }
+
+    /// Sets the pointer bits of a `ty` at byte `at`.
+    // runtime/type.go: buildGCMask
+    fn fill_mask(
+        &self,
+        space: &AddressSpace,
+        ty: &RuntimeType,
+        at: u64,
+        words: &mut [u64],
+        depth: u32,
+        budget: &mut u64,
+    ) -> Option<()> {
+        if ty.ptr_bytes == 0 {
+            return Some(());
+        }
+        *budget = budget.checked_sub(1)?;
+        let built_here = self.on_demand_masks && ty.tflag & TFLAG_GC_MASK_ON_DEMAND != 0;
+        let program = !self.on_demand_masks && ty.raw_kind & KIND_GC_PROG != 0;
+        if !built_here && !program {
+            let bits = ty.ptr_bytes / 8;
+            let bytes = space.bytes(ty.gcdata, bits.div_ceil(8) as usize).ok()?;
+            for bit in 0..bits {
+                if bytes[(bit / 8) as usize] >> (bit % 8) & 1 != 0 {
+                    let word = at / 8 + bit;
+                    *words.get_mut((word / 64) as usize)? |= 1 << (word % 64);
+                }
+            }
+            return Some(());
+        }
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match ty.kind {
+            Kind::Array => {
+                let elem = self.read(space, self.elem(space, ty)?)?;
+                let len = self.array_len(space, ty)?;
+                for i in 0..len {
+                    let start = at + i * elem.size;
+                    if start >= words.len() as u64 * 512 {
+                        break;
+                    }
+                    self.fill_mask(space, &elem, start, words, depth + 1, budget)?;
+                }
+            }
+            Kind::Struct => {
+                for field in self.fields(space, ty, 1 << 20) {
+                    let inner = self.read(space, field.ty)?;
+                    self.fill_mask(space, &inner, at + field.offset, words, depth + 1, budget)?;
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}

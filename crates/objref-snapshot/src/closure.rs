@@ -1,0 +1,54 @@
+//! Closures: the code pointer tells the function, the function tells what it captured.
+
+use objref_go::GoProcess;
+use objref_mem::Addr;
+use rustc_hash::FxHashMap;
+
+use crate::types::{Field, Kind, Type, TypeId, TypeModel};
+use crate::view::Form;
+
+/// Types made for closures, by code address.
+#[derive(Default)]
+pub(crate) struct Closures {
+    by_code: FxHashMap<u64, Option<(TypeId, Form)>>,
+}
+
+impl Closures {
+    /// The type of the closure object at `value`.
+    // cmd/compile/internal/typecheck/func.go: ClosureType: struct { F uintptr; captured variables }
+    pub(crate) fn get(&mut self, process: &GoProcess, model: &mut TypeModel<'_>, value: u64) -> Option<(TypeId, Form)> {
+        let code = process.space.ptr(Addr(value)).ok()?;
+        *self.by_code.entry(code.0).or_insert_with(|| closure_type(process, model, code))
+    }
+}
+
+fn closure_type(process: &GoProcess, model: &mut TypeModel<'_>, code: Addr) -> Option<(TypeId, Form)> {
+    let function = process.debug.function_at(process.bias.to_link(code))?;
+    let name = process.debug.function_name(function).to_owned();
+    let mut fields: Vec<Field> = process
+        .debug
+        .captures(function)
+        .into_iter()
+        .map(|c| Field { name: c.name, offset: c.offset, ty: TypeId(c.ty.0), embedded: false })
+        .collect();
+    if fields.is_empty()
+        && let Some(receiver) = bound_receiver(&name, model)
+    {
+        fields.push(Field { name: "receiver".into(), offset: 8, ty: receiver, embedded: false });
+    }
+    let form = if fields.is_empty() { Form::Opaque } else { Form::One };
+    let end = fields.iter().map(|f| f.offset + model.get(f.ty).size).max().unwrap_or(8);
+    let ty = Type { name: format!("func {name}"), size: end.next_multiple_of(8), kind: Kind::Struct, fields };
+    Some((model.add(ty), form))
+}
+
+/// The receiver's type of a method value: `pkg.(*T).Method-fm` or `pkg.T.Method-fm`.
+fn bound_receiver(function: &str, model: &TypeModel<'_>) -> Option<TypeId> {
+    let method = function.strip_suffix("-fm")?;
+    let (receiver, _) = method.rsplit_once('.')?;
+    let name = match receiver.split_once(".(*") {
+        Some((package, ty)) => format!("*{package}.{}", ty.strip_suffix(')')?),
+        None => receiver.to_owned(),
+    };
+    model.by_name(&name)
+}

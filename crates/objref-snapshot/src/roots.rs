@@ -1,0 +1,196 @@
+//! The roots of the graph, in the order that decides ties: variables by address, then goroutines by stack, then the rest.
+
+use objref_go::{ObjId, RootKind, RootPointer, SpecialRoots, global_roots};
+use objref_mem::Addr;
+
+use crate::infer::Inference;
+use crate::stacks::StackNode;
+use crate::statics::Statics;
+use crate::step::{Describer, StepId};
+use crate::symbols::DataSymbols;
+use crate::types::TypeId;
+
+/// Who holds a root reference.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Holder {
+    /// A package-level variable, or data that the compiler or linker made: an index into the names of variables.
+    Variable(u32),
+    /// A function on a goroutine's stack.
+    Stack(StackNode),
+    /// Something in the runtime.
+    Runtime(RootKind),
+}
+
+/// A root reference that reaches its object first.
+#[derive(Clone, Copy, Debug)]
+pub struct Root {
+    /// The object.
+    pub target: ObjId,
+    /// Who holds it.
+    pub holder: Holder,
+    /// How: the variable's field, the local variable.
+    pub step: StepId,
+}
+
+/// A root reference whose words have not been found yet: they need the type of the target.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) target: ObjId,
+    pub(crate) holder: Holder,
+    pub(crate) word: Addr,
+    pub(crate) value: u64,
+    pub(crate) typed: Option<Typed>,
+}
+
+/// The typed value that a root pointer is part of.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    pub(crate) ty: TypeId,
+    /// Offset of the pointer in the value.
+    pub(crate) offset: u64,
+    /// The way to the value; an index into the paths.
+    pub(crate) before: u32,
+    /// Whether the value is one of several.
+    pub(crate) many: bool,
+}
+
+/// How many root references of each kind there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootCount {
+    /// What kind; `None` for stacks.
+    pub kind: Option<RootKind>,
+    /// References into the heap.
+    pub references: u64,
+}
+
+/// Gathers roots while evidence of types is noted.
+pub(crate) struct RootTable {
+    pub(crate) candidates: Vec<Candidate>,
+    /// Names of variables.
+    pub(crate) names: Vec<String>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) counts: Vec<RootCount>,
+    seen: Vec<u64>,
+}
+
+impl RootTable {
+    pub(crate) fn new(objects: usize) -> Self {
+        RootTable {
+            candidates: Vec::new(),
+            names: Vec::new(),
+            paths: vec![String::new()],
+            counts: Vec::new(),
+            seen: vec![0; objects.div_ceil(64)],
+        }
+    }
+
+    /// Counts a reference and keeps it if it is the first to its object.
+    pub(crate) fn add(&mut self, kind: Option<RootKind>, candidate: Candidate) {
+        match self.counts.iter_mut().find(|c| c.kind == kind) {
+            Some(count) => count.references += 1,
+            None => self.counts.push(RootCount { kind, references: 1 }),
+        }
+        let (word, bit) = (candidate.target.0 as usize / 64, 1 << (candidate.target.0 % 64));
+        if self.seen[word] & bit == 0 {
+            self.seen[word] |= bit;
+            self.candidates.push(candidate);
+        }
+    }
+
+    /// Variables of all modules, by address.
+    pub(crate) fn add_globals(&mut self, infer: &mut Inference<'_>) -> u64 {
+        let process = infer.process;
+        let mut pointers = Vec::new();
+        let mut unread = 0;
+        for module in &process.modules {
+            if global_roots(&process.space, module, &mut |p| pointers.push(p)).is_err() {
+                unread += module.data.len() + module.bss.len();
+            }
+        }
+        pointers.sort_by_key(|p| p.slot);
+        let mut statics = Statics::new(infer, &pointers);
+        let mut symbols = DataSymbols::new(&process.image, process.bias);
+        self.names = std::mem::take(&mut statics.variables);
+        for pointer in pointers {
+            self.add_global(infer, &statics, &mut symbols, pointer);
+        }
+        unread
+    }
+
+    fn add_global(
+        &mut self,
+        infer: &mut Inference<'_>,
+        statics: &Statics,
+        symbols: &mut DataSymbols<'_>,
+        pointer: RootPointer,
+    ) {
+        let Some(target) = infer.heap.find(pointer.value) else { return };
+        let (holder, typed) = match statics.at(pointer.slot.0) {
+            Some(region) => {
+                let offset = (pointer.slot.0 - region.start) % region.size;
+                infer.reference(region.ty, offset, pointer.slot, pointer.value, target);
+                let many = region.end - region.start > region.size;
+                let before = self.path(&region.prefix);
+                (region.variable, Some(Typed { ty: region.ty, offset, before, many }))
+            }
+            None => (symbols.name_index(pointer.slot, &mut self.names), None),
+        };
+        let holder = Holder::Variable(holder);
+        let word = pointer.slot;
+        self.add(Some(RootKind::Global), Candidate { target, holder, word, value: pointer.value, typed });
+    }
+
+    /// Index of a path; consecutive references share most of them.
+    pub(crate) fn path(&mut self, path: &str) -> u32 {
+        if path.is_empty() {
+            return 0;
+        }
+        if self.paths.last().is_none_or(|last| last != path) {
+            self.paths.push(path.to_owned());
+        }
+        self.paths.len() as u32 - 1
+    }
+
+    /// Finalizers, cleanups, weak handles, queues, tiny blocks. Returns how many lists broke off.
+    pub(crate) fn add_runtime(&mut self, infer: &mut Inference<'_>) -> u64 {
+        let process = infer.process;
+        let source = process.layouts();
+        let Some(roots) = SpecialRoots::new(&process.space, &source, &process.version) else { return 1 };
+        let heap = infer.heap;
+        let mut found = Vec::new();
+        let mut emit = |p: RootPointer| found.push(p);
+        let mut broken = roots.specials(heap, &mut emit);
+        let mut queue = |name, read: &mut dyn FnMut(Addr) -> bool| {
+            if let Some(at) = process.global(name)
+                && !read(at)
+            {
+                broken += 1;
+            }
+        };
+        queue("runtime.allfin", &mut |at| roots.finalizer_queue(at, &mut emit).is_ok());
+        queue("runtime.gcCleanups", &mut |at| roots.cleanup_queue(at, &mut emit).is_ok());
+        queue("runtime.allp", &mut |at| roots.tiny_blocks(at, &mut emit).is_ok());
+        found.sort_by_key(|p| (p.kind, p.slot));
+        for RootPointer { kind, slot, value } in found {
+            if let Some(target) = heap.find(value) {
+                let holder = Holder::Runtime(kind);
+                self.add(Some(kind), Candidate { target, holder, word: slot, value, typed: None });
+            }
+        }
+        broken
+    }
+
+    /// The roots in words, in order.
+    pub(crate) fn describe(&self, describer: &mut Describer<'_, '_>) -> Vec<Root> {
+        self.candidates.iter().map(|c| Root { target: c.target, holder: c.holder, step: self.step(describer, c) }).collect()
+    }
+
+    fn step(&self, describer: &mut Describer<'_, '_>, c: &Candidate) -> StepId {
+        let Some(typed) = &c.typed else { return describer.unknown(c.target) };
+        let before = &self.paths[typed.before as usize];
+        match describer.infer.place(typed.ty, typed.offset, c.word) {
+            Some(place) => describer.from_variable(&place, before, typed.many, c.value, c.target),
+            None => describer.unknown(c.target),
+        }
+    }
+}

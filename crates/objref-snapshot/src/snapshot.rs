@@ -1,0 +1,235 @@
+//! The snapshot: everything that reports are made of.
+
+use std::sync::Arc;
+
+use objref_go::{GoProcess, Heap, ObjId, OpenError, TESTED};
+use objref_graph::{BfsTree, NONE, Successors, bfs};
+use objref_mem::{Addr, Core, Image};
+
+use crate::infer::Inference;
+use crate::names::view_name;
+use crate::roots::{Root, RootCount, RootTable};
+use crate::stacks::StackTree;
+use crate::step::{Describer, StepId, Steps};
+use crate::types::Types;
+use crate::view::{Form, View, Views};
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Go on when the binary is not the one that wrote the dump.
+    pub force: bool,
+    /// Keep goroutines apart that stand in the same place.
+    pub goroutines_each: bool,
+}
+
+/// Is told which phase begins.
+pub trait Progress: Sync {
+    /// The phase called `name` begins.
+    fn phase(&self, name: &str);
+}
+
+/// Progress that nobody watches.
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn phase(&self, _name: &str) {}
+}
+
+/// Why a snapshot could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The dump cannot be read as a Go process.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Something that every report says with its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// A stable name.
+    pub code: &'static str,
+    /// What it means.
+    pub message: String,
+    /// How often, or how many bytes.
+    pub count: u64,
+}
+
+/// The heap of a dump: objects, who holds them, what they are.
+pub struct Snapshot {
+    /// The process.
+    pub process: GoProcess,
+    /// The heap.
+    pub heap: Heap,
+    /// The shortest chain that holds each object.
+    pub tree: BfsTree,
+    /// The root references that reach their objects first, in the order of the first level of `tree`.
+    pub roots: Vec<Root>,
+    /// Root references by kind.
+    pub root_counts: Vec<RootCount>,
+    /// Names of the variables that roots are in.
+    pub variables: Vec<String>,
+    /// Merged stacks of the goroutines.
+    pub stacks: StackTree,
+    /// The types.
+    pub types: Types,
+    /// The words for references.
+    pub steps: Steps,
+    /// What has to be said with every number.
+    pub diagnostics: Vec<Diagnostic>,
+    views: Views,
+    /// Per object: how the parent in `tree` refers to it.
+    step_of: Vec<StepId>,
+}
+
+impl Snapshot {
+    /// From a dump and its binary to the snapshot.
+    pub fn load(
+        core: Core,
+        image: Arc<Image>,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Snapshot, SnapshotError> {
+        progress.phase("binary");
+        let process = GoProcess::open(core, image, options.force)?;
+        progress.phase("heap");
+        let heap = process.heap()?;
+        let mut diagnostics = diagnose(&process, &heap);
+
+        progress.phase("roots");
+        let mut infer = Inference::new(&process, &heap);
+        let mut table = RootTable::new(heap.len());
+        let unread = table.add_globals(&mut infer);
+        note(&mut diagnostics, "roots.data-missing", "bytes of global variables are not in the dump", unread);
+        let stacks = StackTree::default();
+        let broken = table.add_runtime(&mut infer);
+        note(&mut diagnostics, "roots.broken-lists", "lists of finalizers or cleanups break off", broken);
+
+        progress.phase("graph");
+        let tree = bfs(&HeapGraph { process: &process, heap: &heap }, table.candidates.iter().map(|c| c.target.0));
+
+        progress.phase("types");
+        infer.run(&tree.order);
+
+        progress.phase("names");
+        let mut describer = Describer { infer: &mut infer, steps: Steps::default() };
+        let roots = table.describe(&mut describer);
+        let step_of = describe(&mut describer, &tree, &roots);
+        let steps = describer.steps;
+        let Inference { model, views, .. } = infer;
+        let types = model.types;
+
+        Ok(Snapshot {
+            tree,
+            roots,
+            root_counts: table.counts,
+            variables: table.names,
+            stacks,
+            types,
+            steps,
+            diagnostics,
+            views,
+            step_of,
+            heap,
+            process,
+        })
+    }
+
+    /// What an object is seen as; `None` if unknown.
+    pub fn view(&self, object: u32) -> Option<View> {
+        self.views.get(object)
+    }
+
+    /// The object's type in Go syntax; `None` if unknown.
+    pub fn type_name(&self, object: u32) -> Option<String> {
+        let view = self.views.get(object)?;
+        let (span, _) = self.heap.locate(ObjId(object));
+        Some(view_name(&self.types, view, span.elem_size - self.heap.data_offset(span)))
+    }
+
+    /// How the object's parent in the tree refers to it.
+    pub fn step(&self, object: u32) -> StepId {
+        self.step_of[object as usize]
+    }
+}
+
+/// The heap as a graph; references are read from the dump each time.
+struct HeapGraph<'a> {
+    process: &'a GoProcess,
+    heap: &'a Heap,
+}
+
+impl Successors for HeapGraph<'_> {
+    fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    fn successors(&self, node: u32, visit: &mut impl FnMut(u32)) {
+        self.heap.pointers(&self.process.space, ObjId(node), |_, value| {
+            if let Some(target) = self.heap.find(value) {
+                visit(target.0);
+            }
+        });
+    }
+}
+
+/// The words for how each object is held by its parent.
+fn describe(describer: &mut Describer<'_, '_>, tree: &BfsTree, roots: &[Root]) -> Vec<StepId> {
+    const UNSET: StepId = StepId(NONE);
+    let mut step_of = vec![UNSET; tree.parent.len()];
+    for root in roots {
+        step_of[root.target.0 as usize] = root.step;
+    }
+    let (heap, space) = (describer.infer.heap, &describer.infer.process.space);
+    for &object in &tree.order {
+        let view = describer.infer.views.get(object);
+        let (span, at) = heap.locate(ObjId(object));
+        if span.noscan {
+            continue;
+        }
+        let start = heap.data_offset(span);
+        let size = match view {
+            Some(View { form: Form::Many, ty, .. }) => describer.infer.model.get(ty).size.max(1),
+            _ => u64::MAX,
+        };
+        heap.pointers(space, ObjId(object), |offset, value| {
+            let Some(target) = heap.find(value) else { return };
+            if tree.parent[target.0 as usize] == object && step_of[target.0 as usize] == UNSET {
+                let inner = offset.wrapping_sub(start) % size;
+                step_of[target.0 as usize] = describer.from_object(view, inner, Addr(at + offset), value, target);
+            }
+        });
+    }
+    step_of
+}
+
+fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if !process.version.is_tested() {
+        let message = format!(
+            "{} is outside the tested versions go1.{}–go1.{}: going on as far as the binary describes itself",
+            process.version,
+            TESTED.start(),
+            TESTED.end()
+        );
+        found.push(Diagnostic { code: "go.untested-version", message, count: 1 });
+    }
+    let missing = process.core.missing();
+    note(&mut found, "core.truncated", "bytes that the dump promises are beyond its end: it was cut short", missing.bytes);
+    let totals = &heap.totals;
+    note(&mut found, "heap.damaged-spans", "span records make no sense and were left out", totals.damaged);
+    note(
+        &mut found,
+        "heap.miscounted-spans",
+        "spans whose bitmaps disagree with their own count of objects",
+        totals.miscounted,
+    );
+    found
+}
+
+fn note(diagnostics: &mut Vec<Diagnostic>, code: &'static str, message: &str, count: u64) {
+    if count > 0 {
+        diagnostics.push(Diagnostic { code, message: message.to_owned(), count });
+    }
+}

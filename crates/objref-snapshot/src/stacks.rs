@@ -1,0 +1,120 @@
+//! Goroutine stacks, merged: goroutines that stand in the same place share a path from their first function inwards.
+
+use rustc_hash::FxHashMap;
+
+/// A function on a merged stack: an id into [`StackTree`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StackNode(pub u32);
+
+/// All distinct stacks, as a tree of functions.
+#[derive(Debug, Default)]
+pub struct StackTree {
+    parents: Vec<Option<StackNode>>,
+    names: Vec<u32>,
+    goroutines: Vec<u32>,
+    texts: Vec<String>,
+    ids: FxHashMap<String, u32>,
+    children: FxHashMap<(Option<StackNode>, u32), StackNode>,
+}
+
+impl StackTree {
+    /// The node for `name` called from `parent`, or first on the stack.
+    pub(crate) fn child(&mut self, parent: Option<StackNode>, name: &str) -> StackNode {
+        let name = match self.ids.get(name) {
+            Some(id) => *id,
+            None => {
+                let id = self.texts.len() as u32;
+                self.texts.push(name.to_owned());
+                self.ids.insert(name.to_owned(), id);
+                id
+            }
+        };
+        let next = StackNode(self.parents.len() as u32);
+        *self.children.entry((parent, name)).or_insert_with(|| {
+            self.parents.push(parent);
+            self.names.push(name);
+            self.goroutines.push(0);
+            next
+        })
+    }
+
+    /// Counts a goroutine whose innermost function is `node`, there and in all its callers.
+    pub(crate) fn count(&mut self, node: StackNode) {
+        let mut at = Some(node);
+        while let Some(node) = at {
+            self.goroutines[node.0 as usize] += 1;
+            at = self.parents[node.0 as usize];
+        }
+    }
+
+    /// Number of nodes; ids are `0..len`, callers before callees.
+    pub fn len(&self) -> usize {
+        self.parents.len()
+    }
+
+    /// Whether there is no stack at all.
+    pub fn is_empty(&self) -> bool {
+        self.parents.is_empty()
+    }
+
+    /// The caller.
+    pub fn parent(&self, node: StackNode) -> Option<StackNode> {
+        self.parents[node.0 as usize]
+    }
+
+    /// The function's name.
+    pub fn name(&self, node: StackNode) -> &str {
+        &self.texts[self.names[node.0 as usize] as usize]
+    }
+
+    /// How many goroutines have this node on their stacks.
+    pub fn goroutines(&self, node: StackNode) -> u32 {
+        self.goroutines[node.0 as usize]
+    }
+
+    /// The rank of each node when stacks are sorted by their functions' names, first function first.
+    pub(crate) fn ranks(&self) -> Vec<u32> {
+        let mut children: Vec<Vec<u32>> = vec![Vec::new(); self.len() + 1];
+        for node in 0..self.len() as u32 {
+            let parent = self.parent(StackNode(node)).map_or(self.len(), |p| p.0 as usize);
+            children[parent].push(node);
+        }
+        let mut ranks = vec![0; self.len()];
+        let mut next = 0;
+        let mut pending = vec![self.len()];
+        while let Some(at) = pending.pop() {
+            if let Some(rank) = ranks.get_mut(at) {
+                *rank = next;
+                next += 1;
+            }
+            let below = &mut children[at];
+            below.sort_by(|a, b| self.name(StackNode(*b)).cmp(self.name(StackNode(*a))));
+            pending.extend(below.iter().map(|n| *n as usize));
+        }
+        ranks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_share_their_outer_functions_and_sort_by_name() {
+        let mut tree = StackTree::default();
+        let worker = tree.child(None, "main.worker");
+        let recv = tree.child(Some(worker), "runtime.chanrecv");
+        let sleep = tree.child(Some(worker), "main.sleep");
+        let main = tree.child(None, "main.main");
+        assert_eq!(tree.child(Some(worker), "runtime.chanrecv"), recv);
+        tree.count(recv);
+        tree.count(recv);
+        tree.count(sleep);
+        tree.count(main);
+        assert_eq!(tree.goroutines(worker), 3);
+        assert_eq!(tree.goroutines(recv), 2);
+        assert_eq!(tree.name(sleep), "main.sleep");
+        // main.main, main.worker, main.worker>main.sleep, main.worker>runtime.chanrecv
+        assert_eq!(tree.ranks(), [1, 3, 2, 0]);
+    }
+}
