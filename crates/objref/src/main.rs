@@ -1,1 +1,25 @@
-fn main() {}
+//! `objref`: who keeps what alive in a core of a Go program.
+//!
+//! Glue only. What happens, in order: [`args`] says what is wanted, [`inputs`] finds the core and
+//! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
+//! [`report`] writes the answer to [`output`]. [`progress`] tells the user how far that is.
+
+mod args;
+mod failure;
+mod inputs;
+mod output;
+mod pipeline;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match report::run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::exit(&error),
+    }
+}

@@ -1,0 +1,257 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  objref core --exe server > ref.svg        who keeps what alive, as a picture
+  objref core --exe server                  the numbers, on a terminal
+  objref summary core --format json         the same for programs
+  objref objects core -o heap.tsv           every reachable object
+
+Cores and binaries may be compressed with zstd, gzip, lz4 or xz. The core and the binary can be
+told apart by what they are, so their order does not matter.
+
+Exit status: 0 done, 2 the command line makes no sense, 3 the input cannot be used or the output
+not be written.";
+
+/// Who keeps what alive in a core of a Go program.
+///
+/// Reads an ELF core of a Go process and its binary, rebuilds the graph of its heap objects, and
+/// draws every object under the shortest chain of references that holds it.
+#[derive(Parser, Debug)]
+#[command(
+    name = "objref",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    after_help = EXAMPLES
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) main: MainArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// The numbers of the dump on one page
+    Summary(SummaryArgs),
+    /// Every reachable object: address, size, type, and what holds it
+    Objects(ObjectsArgs),
+}
+
+/// The main job.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct MainArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else svg, or text on a terminal
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) flame: FlameArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct SummaryArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SummaryFormat>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ObjectsArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write
+    #[arg(long, value_name = "FORMAT", default_value = "tsv")]
+    pub(crate) format: ObjectsFormat,
+}
+
+/// What every command takes.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CommonArgs {
+    /// The core; its binary may stand here too
+    #[arg(value_name = "CORE", required = true, num_args = 1..=2)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The binary that was running; without it, it is looked for beside the core and where the
+    /// core says it was
+    #[arg(long, value_name = "BIN")]
+    pub(crate) exe: Option<PathBuf>,
+    /// Write here instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Go on although the binary is not the one that was running
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Threads to work with [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Say what is done, how long it takes and how much memory
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    pub(crate) verbose: bool,
+    /// No warnings, no progress; only errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Whether to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+}
+
+/// How the tree of references is cut and drawn.
+#[derive(ClapArgs, Debug)]
+#[command(next_help_heading = "The picture")]
+pub(crate) struct FlameArgs {
+    /// What the width of a frame stands for
+    #[arg(long, value_name = "METRIC", default_value = "bytes")]
+    pub(crate) metric: MetricArg,
+    /// Leave out frames with less than this part of the whole, in percent
+    #[arg(long, value_name = "PERCENT", default_value = "0.05", value_parser = percent)]
+    pub(crate) min_width: f64,
+    /// Leave out frames further than this from the root
+    #[arg(long, value_name = "N", default_value = "200")]
+    pub(crate) max_depth: u32,
+    /// Draw the N biggest frames at most
+    #[arg(long, value_name = "N", default_value = "10000",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_frames: u64,
+    /// Goroutines that stand in the same place as one, or each by itself
+    #[arg(long, value_name = "HOW", default_value = "merged")]
+    pub(crate) goroutines: Goroutines,
+    /// Roots at the top, as icicles hang, or at the bottom, as flames rise
+    #[arg(long, value_name = "LAYOUT", default_value = "icicle")]
+    pub(crate) layout: Layout,
+    /// Siblings with the biggest first, or by name, to lay two pictures side by side
+    #[arg(long, value_name = "BY", default_value = "size")]
+    pub(crate) sort: Sort,
+    /// The headline
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The picture
+    Svg,
+    /// The picture as lines for other flame graph tools
+    Folded,
+    /// The summary for people
+    Text,
+    /// The summary for programs
+    Json,
+    /// Every reachable object
+    Tsv,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SummaryFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectsFormat {
+    /// Tab-separated values with a header line
+    Tsv,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricArg {
+    /// Bytes of the objects
+    Bytes,
+    /// Number of objects
+    Objects,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goroutines {
+    /// As one
+    Merged,
+    /// Each by itself
+    Each,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Roots at the top
+    Icicle,
+    /// Roots at the bottom
+    Flame,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// The biggest first
+    Size,
+    /// By name
+    Name,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("a number from 0 to 100".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_main_job_needs_no_subcommand() {
+        let args = Args::try_parse_from(["objref", "core", "--exe", "bin", "-v"]).unwrap();
+        assert!(args.command.is_none());
+        assert_eq!(args.main.common.files, [PathBuf::from("core")]);
+        assert!(args.main.common.verbose);
+
+        let args = Args::try_parse_from(["objref", "summary", "core", "bin"]).unwrap();
+        let Some(Command::Summary(summary)) = args.command else {
+            panic!("{args:?}")
+        };
+        assert_eq!(summary.common.files.len(), 2);
+    }
+
+    #[test]
+    fn what_makes_no_sense() {
+        for line in [
+            &["objref", "summary"][..],
+            &["objref", "a", "b", "c"],
+            &["objref", "core", "-v", "-q"],
+            &["objref", "core", "--min-width", "101"],
+            &["objref", "core", "--threads", "0"],
+            &["objref", "core", "--format", "html"],
+            &["objref", "objects", "core", "--format", "json"],
+        ] {
+            let error = Args::try_parse_from(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+        }
+    }
+}

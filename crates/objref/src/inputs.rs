@@ -1,0 +1,145 @@
+//! Which of the files is the core, which the binary, and where the binary is if nobody says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use objref_mem::{Core, ElfKind, Image, Input};
+
+use crate::args::CommonArgs;
+use crate::failure::Usage;
+
+/// A core and its binary, headers read.
+pub(crate) struct Inputs {
+    pub(crate) core: Core,
+    pub(crate) image: Arc<Image>,
+}
+
+impl Inputs {
+    /// Opens what the command line names, in whatever order.
+    pub(crate) fn open(args: &CommonArgs) -> Result<Self> {
+        let named: Vec<&Path> = args
+            .files
+            .iter()
+            .chain(&args.exe)
+            .map(PathBuf::as_path)
+            .collect();
+        if named.len() > 2 {
+            let files = named.len();
+            bail!(Usage(format!(
+                "{files} files: give one core and one binary"
+            )));
+        }
+        let (mut cores, mut others) = (Vec::new(), Vec::new());
+        for path in named {
+            let input = Input::open(path)?;
+            match input.elf_kind() {
+                Some(ElfKind::Core) => cores.push(input),
+                _ => others.push(input),
+            }
+        }
+        if cores.len() > 1 {
+            let (a, b) = (cores[0].path().display(), cores[1].path().display());
+            bail!("{a}, {b}: both are cores; give one core and the binary that was running");
+        }
+        let (Some(core), other) = (cores.pop(), others.pop()) else {
+            return no_core(others);
+        };
+        let core = Core::parse(core)?;
+        let image = match other {
+            Some(input) => Image::parse(input)?,
+            None => find(&core)?,
+        };
+        Ok(Self {
+            core,
+            image: Arc::new(image),
+        })
+    }
+}
+
+/// Says why none of `files` is a core.
+fn no_core<T>(mut files: Vec<Arc<Input>>) -> Result<T> {
+    // The first is what stood where the core should be.
+    let input = files.swap_remove(0);
+    let path = input.path().display();
+    match input.elf_kind() {
+        Some(kind @ (ElfKind::Executable | ElfKind::SharedObject)) => {
+            bail!("{path}: {kind}, not a core; name the core: objref CORE --exe {path}")
+        }
+        // Not ELF, or ELF of a kind that is good for nothing: the parser has the words.
+        _ => match Core::parse(input.clone()) {
+            Err(error) => Err(error.into()),
+            Ok(_) => bail!("{path}: not a core; name the core: objref CORE --exe BIN"),
+        },
+    }
+}
+
+/// The binary of `core`: beside it or where it was when it ran, if it is the one that was running.
+fn find(core: &Core) -> Result<Image> {
+    let core_path = core.input().path();
+    let Some(recorded) = core.executable_path() else {
+        bail!(
+            "{}: does not say which binary it is of; name it: --exe BIN",
+            core_path.display()
+        );
+    };
+    let ids = core.executable_ids();
+    let mut seen = Vec::new();
+    for path in candidates(core_path, recorded) {
+        if !path.is_file() {
+            continue;
+        }
+        let Ok(image) = Input::open(&path).map(Image::parse) else {
+            continue;
+        };
+        let Ok(image) = image else { continue };
+        if image.build_ids().agree_with(&ids) != Some(false) {
+            return Ok(image);
+        }
+        seen.push(path.display().to_string());
+    }
+    let core_path = core_path.display();
+    if seen.is_empty() {
+        bail!("{core_path}: its binary {recorded} is not here; name it: --exe BIN");
+    }
+    let seen = seen.join(", ");
+    bail!("{core_path}: {seen}: not the binary that was running ({ids}); name it: --exe BIN")
+}
+
+/// Where the binary may be: beside the core under its own name or the core's, then at its own path.
+fn candidates(core: &Path, recorded: &str) -> Vec<PathBuf> {
+    let recorded = Path::new(recorded.strip_suffix(" (deleted)").unwrap_or(recorded));
+    let beside = recorded.file_name().map(|name| core.with_file_name(name));
+    let renamed = core
+        .file_name()
+        .and_then(|name| name.to_str())
+        .filter(|name| name.contains(".core"))
+        .map(|name| core.with_file_name(name.replacen(".core", ".exe", 1)));
+    let mut candidates = Vec::new();
+    for path in [beside, renamed, Some(recorded.to_owned())]
+        .into_iter()
+        .flatten()
+    {
+        for suffix in ["", ".zst", ".gz", ".lz4", ".xz"] {
+            let mut name = path.clone().into_os_string();
+            name.push(suffix);
+            candidates.push(PathBuf::from(name));
+        }
+    }
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::candidates;
+
+    #[test]
+    fn where_a_binary_may_be() {
+        let found = candidates("dumps/a.core.zst".as_ref(), "/srv/bin/a (deleted)");
+        let found: Vec<_> = found.iter().map(|p| p.to_str().unwrap()).collect();
+        assert_eq!(found[0], "dumps/a");
+        assert_eq!(found[1], "dumps/a.zst");
+        assert!(found.contains(&"dumps/a.exe.zst"));
+        assert!(found.contains(&"/srv/bin/a"));
+    }
+}

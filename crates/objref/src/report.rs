@@ -1,0 +1,261 @@
+//! One command from its arguments to its output.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use objref_analysis::{Metric, PruneOptions, Summary, iec, thousands};
+use objref_report::{
+    FlameOptions, ObjectsTsv, Order, TextOptions, flame_svg, folded, summary_json, summary_text,
+};
+
+use crate::args::{
+    Args, Command, CommonArgs, FlameArgs, Format, Goroutines, Layout, MainArgs, MetricArg, Sort,
+    SummaryFormat, When,
+};
+use crate::failure::Usage;
+use crate::inputs::Inputs;
+use crate::output::Output;
+use crate::pipeline::{self, Source};
+use crate::progress::Reporter;
+
+/// Does what the command line says.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        None => {
+            let main = &args.main;
+            let format = main_format(main, io::stdout().is_terminal())?;
+            produce(&main.common, format, Some(&main.flame))
+        }
+        Some(Command::Summary(summary)) => {
+            let format = match summary.format {
+                Some(SummaryFormat::Text) => Format::Text,
+                Some(SummaryFormat::Json) => Format::Json,
+                None => match by_extension(summary.common.output.as_deref())? {
+                    Some(format @ (Format::Text | Format::Json)) => format,
+                    None => Format::Text,
+                    Some(_) => bail!(Usage("a summary is text or json: -o FILE.txt".to_owned())),
+                },
+            };
+            produce(&summary.common, format, None)
+        }
+        Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
+    }
+}
+
+/// What the main job writes.
+fn main_format(args: &MainArgs, terminal: bool) -> Result<Format> {
+    if let Some(format) = args.format {
+        return Ok(format);
+    }
+    let output = args
+        .common
+        .output
+        .as_deref()
+        .filter(|path| *path != Path::new("-"));
+    Ok(match by_extension(output)? {
+        Some(format) => format,
+        None if output.is_none() && terminal => Format::Text,
+        None => Format::Svg,
+    })
+}
+
+/// The format that the name of a file asks for; `None` for one without an extension.
+fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
+    let Some(path) = path else { return Ok(None) };
+    let Some(extension) = path.extension() else {
+        return Ok(None);
+    };
+    Ok(Some(
+        match extension
+            .to_str()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
+            "svg" => Format::Svg,
+            "folded" => Format::Folded,
+            "txt" => Format::Text,
+            "json" => Format::Json,
+            "tsv" => Format::Tsv,
+            _ => {
+                let path = path.display();
+                bail!(Usage(format!(
+                    "{path}: no format has that extension; say --format FORMAT"
+                )))
+            }
+        },
+    ))
+}
+
+fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<()> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()?;
+    }
+    let path = args.output.as_deref();
+    // First, so that nobody waits in vain.
+    let mut out = Output::open(path)?;
+    let mut reporter = Reporter::new(args);
+    reporter.phase("open the files");
+    let inputs = Inputs::open(args)?;
+    let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
+    let source = pipeline::load(inputs, args, goroutines, &reporter)?;
+
+    let colour = args.output.is_none() && colour(args.color);
+    let written = write(source.as_ref(), format, flame, colour, &reporter, &mut out);
+    written.map_err(|error| Output::explain(path, error))?;
+    out.finish()?;
+    reporter.finish();
+    Ok(())
+}
+
+fn colour(when: When) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => io::stdout().is_terminal() && !set("NO_COLOR"),
+    }
+}
+
+fn write(
+    source: &dyn Source,
+    format: Format,
+    flame: Option<&FlameArgs>,
+    colour: bool,
+    reporter: &Reporter,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    reporter.phase("add up");
+    let summary = source.summary();
+    // What shows no warnings itself leaves them to us.
+    if !matches!(format, Format::Text | Format::Json) {
+        for diagnostic in &summary.diagnostics {
+            let times = match diagnostic.count {
+                0 | 1 => String::new(),
+                n => format!(" ({} times)", thousands(n)),
+            };
+            reporter.warn(&format!(
+                "{}{times} [{}]",
+                diagnostic.message, diagnostic.code
+            ));
+        }
+    }
+    match (format, flame) {
+        (Format::Text, _) => {
+            let options = TextOptions {
+                colour,
+                ..TextOptions::default()
+            };
+            summary_text(&summary, &options, out)
+        }
+        (Format::Json, _) => summary_json(&summary, out),
+        (Format::Svg, Some(flame)) => draw(source, &summary, flame, reporter, out),
+        (Format::Folded, Some(flame)) => {
+            let (tree, metric) = tree(source, flame, reporter);
+            folded(&tree, metric, out)
+        }
+        (Format::Tsv | Format::Svg | Format::Folded, _) => {
+            reporter.phase("write objects");
+            let mut objects = ObjectsTsv::new(out)?;
+            source.objects(&mut |row| objects.row(row))?;
+            objects.finish().map(drop)
+        }
+    }
+}
+
+/// The tree as it is wanted.
+fn tree(
+    source: &dyn Source,
+    args: &FlameArgs,
+    reporter: &Reporter,
+) -> (objref_analysis::FrameTree, Metric) {
+    let metric = match args.metric {
+        MetricArg::Bytes => Metric::Bytes,
+        MetricArg::Objects => Metric::Objects,
+    };
+    reporter.phase("merge chains");
+    let tree = source.frame_tree();
+    reporter.phase("draw");
+    let tree = tree.prune(&PruneOptions {
+        metric,
+        min_share: args.min_width / 100.0,
+        max_depth: args.max_depth,
+        max_frames: usize::try_from(args.max_frames).unwrap_or(usize::MAX),
+    });
+    (tree, metric)
+}
+
+fn draw(
+    source: &dyn Source,
+    summary: &Summary,
+    args: &FlameArgs,
+    reporter: &Reporter,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (tree, metric) = tree(source, args, reporter);
+    let live = summary.heap.live;
+    let mut subtitle = format!(
+        "{} live in {} objects, each drawn once, under the shortest chain of references that \
+         holds it; width: {}",
+        iec(live.bytes),
+        thousands(live.objects),
+        metric.name(),
+    );
+    match summary.diagnostics.len() {
+        0 => {}
+        1 => subtitle.push_str("; 1 warning"),
+        n => subtitle.push_str(&format!("; {n} warnings")),
+    }
+    let options = FlameOptions {
+        title: args.title.clone().unwrap_or_else(|| title(summary)),
+        subtitle: Some(subtitle),
+        notes: notes(summary),
+        metric,
+        roots_at_bottom: args.layout == Layout::Flame,
+        order: match args.sort {
+            Sort::Size => Order::Size,
+            Sort::Name => Order::Name,
+        },
+        ..FlameOptions::default()
+    };
+    flame_svg(&tree, &options, out)
+}
+
+fn title(summary: &Summary) -> String {
+    let command = summary
+        .core
+        .command
+        .as_deref()
+        .unwrap_or(&summary.binary.path);
+    let program = command.split(' ').next().unwrap_or(command);
+    let program = Path::new(program)
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or(program);
+    format!("Who keeps what alive in {program} ({})", summary.go.version)
+}
+
+/// What the file says about itself to those who open it in an editor.
+fn notes(summary: &Summary) -> String {
+    let mut notes = format!(
+        "{} {}; core {} ({}); binary {}",
+        summary.tool.name,
+        summary.tool.version,
+        summary.core.path,
+        summary.core.kind,
+        summary.binary.path,
+    );
+    if let Some(found) = &summary.reconciliation {
+        notes.push_str(&format!(
+            "; {} B {}, {} B by the runtime's count: {}",
+            found.found_bytes, found.what, found.runtime_bytes, found.verdict
+        ));
+    }
+    for diagnostic in &summary.diagnostics {
+        notes.push_str(&format!("; warning: {}", diagnostic.message));
+    }
+    notes
+}
