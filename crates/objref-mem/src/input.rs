@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 use crate::elf::{self, ElfKind};
 use crate::map::map_file;
@@ -123,6 +123,33 @@ impl Input {
                 compression: None,
                 damage: None,
             })),
+        }
+    }
+
+    /// Bytes that are in no file, under a name for messages. They are taken as they are, not
+    /// decompressed.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError::Io`] when no memory can be mapped for them.
+    pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Arc<Self>, InputError> {
+        let path = name.to_path_buf();
+        let mapped = match bytes {
+            // An anonymous map has at least one byte.
+            [] => tempfile::tempfile().and_then(|f| map_file(&f)),
+            _ => MmapMut::map_anon(bytes.len()).and_then(|mut map| {
+                map.copy_from_slice(bytes);
+                map.make_read_only()
+            }),
+        };
+        match mapped {
+            Ok(map) => Ok(Arc::new(Self {
+                path,
+                map,
+                compression: None,
+                damage: None,
+            })),
+            Err(source) => Err(InputError::Io { path, source }),
         }
     }
 

@@ -1,0 +1,6 @@
+//! Reads files that were written for the purpose: whole, truncated, damaged, malicious.
+
+mod common;
+mod core;
+mod hostile;
+mod space;
