@@ -148,7 +148,12 @@ impl<'p> Inference<'p> {
     /// Takes the word at `word`, `offset` bytes into a value of `ty`, as evidence of what `target` is.
     pub(crate) fn reference(&mut self, ty: TypeId, offset: u64, word: Addr, value: u64, target: ObjId) {
         let Some(place) = self.place(ty, offset, word) else { return };
-        if let Some(said) = self.target(place.slot().hold, place.at, value) {
+        self.reference_as(place.slot().hold, place.at, value, target);
+    }
+
+    /// Takes a reference of this kind at `at` as evidence of what `target` is.
+    pub(crate) fn reference_as(&mut self, hold: Hold, at: Addr, value: u64, target: ObjId) {
+        if let Some(said) = self.target(hold, at, value) {
             self.propose(target.0, said, value);
         }
     }

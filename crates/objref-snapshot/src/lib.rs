@@ -4,6 +4,7 @@
 
 mod classes;
 mod closure;
+mod goroutines;
 mod infer;
 mod names;
 mod roots;
@@ -16,6 +17,7 @@ mod symbols;
 mod types;
 mod view;
 
+pub use goroutines::{StackCounts, by_status};
 pub use names::short;
 pub use roots::{Holder, Root, RootCount};
 pub use snapshot::{Diagnostic, LoadOptions, NoProgress, Progress, Snapshot, SnapshotError};

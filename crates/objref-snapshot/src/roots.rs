@@ -2,6 +2,7 @@
 
 use objref_go::{ObjId, RootKind, RootPointer, SpecialRoots, global_roots};
 use objref_mem::Addr;
+use rustc_hash::FxHashMap;
 
 use crate::infer::Inference;
 use crate::stacks::StackNode;
@@ -68,7 +69,8 @@ pub(crate) struct RootTable {
     pub(crate) candidates: Vec<Candidate>,
     /// Names of variables.
     pub(crate) names: Vec<String>,
-    pub(crate) paths: Vec<String>,
+    paths: Vec<String>,
+    path_ids: FxHashMap<String, u32>,
     pub(crate) counts: Vec<RootCount>,
     seen: Vec<u64>,
 }
@@ -78,7 +80,8 @@ impl RootTable {
         RootTable {
             candidates: Vec::new(),
             names: Vec::new(),
-            paths: vec![String::new()],
+            paths: Vec::new(),
+            path_ids: FxHashMap::default(),
             counts: Vec::new(),
             seen: vec![0; objects.div_ceil(64)],
         }
@@ -140,15 +143,15 @@ impl RootTable {
         self.add(Some(RootKind::Global), Candidate { target, holder, word, value: pointer.value, typed });
     }
 
-    /// Index of a path; consecutive references share most of them.
+    /// Index of a path.
     pub(crate) fn path(&mut self, path: &str) -> u32 {
-        if path.is_empty() {
-            return 0;
+        if let Some(known) = self.path_ids.get(path) {
+            return *known;
         }
-        if self.paths.last().is_none_or(|last| last != path) {
-            self.paths.push(path.to_owned());
-        }
-        self.paths.len() as u32 - 1
+        let id = self.paths.len() as u32;
+        self.paths.push(path.to_owned());
+        self.path_ids.insert(path.to_owned(), id);
+        id
     }
 
     /// Finalizers, cleanups, weak handles, queues, tiny blocks. Returns how many lists broke off.

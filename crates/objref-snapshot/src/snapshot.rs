@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, Heap, ObjId, OpenError, TESTED};
+use objref_go::{GoProcess, GoroutineError, Goroutines, Heap, ObjId, OpenError, TESTED};
 use objref_graph::{BfsTree, NONE, Successors, bfs};
 use objref_mem::{Addr, Core, Image};
 
+use crate::goroutines::{StackCounts, add_stacks};
 use crate::infer::Inference;
 use crate::names::view_name;
 use crate::roots::{Root, RootCount, RootTable};
@@ -43,6 +44,9 @@ pub enum SnapshotError {
     /// The dump cannot be read as a Go process.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The goroutines cannot be read.
+    #[error(transparent)]
+    Goroutines(#[from] GoroutineError),
 }
 
 /// Something that every report says with its numbers.
@@ -70,6 +74,10 @@ pub struct Snapshot {
     pub root_counts: Vec<RootCount>,
     /// Names of the variables that roots are in.
     pub variables: Vec<String>,
+    /// The goroutines.
+    pub goroutines: Goroutines,
+    /// How well their stacks could be read.
+    pub stack_counts: StackCounts,
     /// Merged stacks of the goroutines.
     pub stacks: StackTree,
     /// The types.
@@ -102,7 +110,9 @@ impl Snapshot {
         let mut table = RootTable::new(heap.len());
         let unread = table.add_globals(&mut infer);
         note(&mut diagnostics, "roots.data-missing", "bytes of global variables are not in the dump", unread);
-        let stacks = StackTree::default();
+        let mut stacks = StackTree::default();
+        let (goroutines, stack_counts) = add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
+        diagnose_stacks(&mut diagnostics, &goroutines, &stack_counts);
         let broken = table.add_runtime(&mut infer);
         note(&mut diagnostics, "roots.broken-lists", "lists of finalizers or cleanups break off", broken);
 
@@ -125,6 +135,8 @@ impl Snapshot {
             roots,
             root_counts: table.counts,
             variables: table.names,
+            goroutines,
+            stack_counts,
             stacks,
             types,
             steps,
@@ -226,6 +238,17 @@ fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
         totals.miscounted,
     );
     found
+}
+
+fn diagnose_stacks(found: &mut Vec<Diagnostic>, goroutines: &Goroutines, counts: &StackCounts) {
+    note(found, "goroutines.unreadable", "goroutines could not be read", goroutines.unreadable as u64);
+    note(
+        found,
+        "stacks.conservative",
+        "goroutines whose frames could not all be found: their whole stacks were scanned conservatively",
+        counts.partly_read,
+    );
+    note(found, "stacks.missing-words", "stack words are not in the dump", counts.missing_words);
 }
 
 fn note(diagnostics: &mut Vec<Diagnostic>, code: &'static str, message: &str, count: u64) {

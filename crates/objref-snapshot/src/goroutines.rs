@@ -1,0 +1,218 @@
+//! The roots on goroutine stacks, with the functions and variables that hold them.
+
+use std::rc::Rc;
+
+use objref_dwarf::{Local, Place as DwarfPlace};
+use objref_go::{
+    Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, Start, StackReader, StackRoot,
+    StackRootKind, UnwindEnd,
+};
+use objref_mem::{Addr, Arch};
+use rustc_hash::FxHashMap;
+
+use crate::infer::Inference;
+use crate::roots::{Candidate, Holder, RootTable, Typed};
+use crate::shape::Hold;
+use crate::stacks::{StackNode, StackTree};
+use crate::types::TypeId;
+
+/// What was found on stacks, and how well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackCounts {
+    /// Goroutines that are alive.
+    pub goroutines: u64,
+    /// Of these, those whose frames could not all be found: the whole stack was scanned conservatively.
+    pub partly_read: u64,
+    /// Frames that were scanned conservatively, as the collector does where it stopped between two instructions.
+    pub conservative_frames: u64,
+    /// Stack words that are not in the dump.
+    pub missing_words: u64,
+}
+
+/// A goroutine's frames among all frames.
+struct Unwound {
+    index: usize,
+    start: Start,
+    end: UnwindEnd,
+    frames: std::ops::Range<usize>,
+    /// The node of the innermost function.
+    node: Option<StackNode>,
+}
+
+/// Adds the roots of all goroutines to `table` and their stacks to `stacks`. `each` keeps goroutines apart.
+pub(crate) fn add_stacks(
+    table: &mut RootTable,
+    infer: &mut Inference<'_>,
+    stacks: &mut StackTree,
+    each: bool,
+) -> Result<(Goroutines, StackCounts), GoroutineError> {
+    let process = infer.process;
+    let (space, source, arch, minor) = (&process.space, process.layouts(), process.core.arch(), process.version.minor);
+    let globals = |name: &str| process.global(name);
+    let quantum = if arch == Arch::Amd64 { 1 } else { 4 };
+    let pclntab = Pclntab::new(space, &source, &process.modules, quantum, minor)?;
+    let machines = Machines::read(space, &source, &globals, process.core.threads())?;
+    let goroutines = Goroutines::read(space, &source, &globals, &pclntab, minor)?;
+    let mut reader = StackReader::new(&pclntab, &source, arch, minor)?;
+    let mut walker = Walker { reader: &mut reader, stacks, frames: Vec::new(), nodes: Vec::new() };
+
+    let mut unwound = Vec::with_capacity(goroutines.list.len());
+    for (index, g) in goroutines.list.iter().enumerate() {
+        let start = Start::of(space, arch, &machines, g);
+        let top = each.then(|| goroutine_title(&goroutines, g));
+        unwound.push(walker.unwind(index, g, start, top));
+    }
+    let Walker { frames, nodes, .. } = walker;
+    let ranks = stacks.ranks();
+    let rank = |u: &Unwound| (u.node.map(|n| ranks[n.0 as usize]), goroutines.list[u.index].id);
+    unwound.sort_by_key(rank);
+
+    let mut counts = StackCounts { goroutines: unwound.len() as u64, ..StackCounts::default() };
+    let mut locals = Locals::default();
+    let mut roots = Vec::new();
+    for u in &unwound {
+        let (g, own) = (&goroutines.list[u.index], &frames[u.frames.clone()]);
+        roots.clear();
+        let scan = reader.roots(g, &u.start, own, u.end, &mut |root| roots.push(root));
+        counts.partly_read += u64::from(scan.conservative);
+        counts.conservative_frames += u64::from(scan.conservative_frames);
+        counts.missing_words += scan.unreadable_words;
+        // Outer functions first: what they hold is passed to the inner ones as arguments.
+        roots.sort_by_key(|r| (std::cmp::Reverse(r.frame.wrapping_add(1)), r.slot));
+        for root in &roots {
+            let node = match root.frame {
+                StackRoot::NO_FRAME => u.node,
+                frame => nodes.get(u.frames.start + frame as usize).copied().flatten().or(u.node),
+            };
+            let frame = own.get(root.frame as usize);
+            add_root(table, infer, &mut locals, node, frame, root);
+        }
+    }
+    Ok((goroutines, counts))
+}
+
+fn goroutine_title(goroutines: &Goroutines, g: &Goroutine) -> String {
+    match goroutines.wait_reason(g) {
+        Some(reason) => format!("goroutine {} [{reason}]", g.id),
+        None => format!("goroutine {} [{}]", g.id, g.status.name()),
+    }
+}
+
+struct Walker<'w, 'p> {
+    reader: &'w mut StackReader<'p>,
+    stacks: &'w mut StackTree,
+    frames: Vec<Frame>,
+    nodes: Vec<Option<StackNode>>,
+}
+
+impl Walker<'_, '_> {
+    fn unwind(&mut self, index: usize, g: &Goroutine, start: Start, top: Option<String>) -> Unwound {
+        let mut own = Vec::new();
+        let end = self.reader.unwinder().unwind(&start, g.stack, &mut own);
+        let mut node = top.map(|title| self.stacks.child(None, &title));
+        let mut logical = Vec::new();
+        let first = self.frames.len();
+        self.nodes.resize(first + own.len(), None);
+        for (i, frame) in own.iter().enumerate().rev() {
+            logical.clear();
+            self.reader.unwinder().logical_frames(frame, &mut logical);
+            for call in logical.iter().rev().filter(|call| call.name != "runtime.goexit") {
+                node = Some(self.stacks.child(node, call.name));
+            }
+            self.nodes[first + i] = node;
+        }
+        if own.is_empty() || node.is_none() {
+            node = Some(self.stacks.child(node, "(unknown function)"));
+        }
+        if let Some(node) = node {
+            self.stacks.count(node);
+        }
+        self.frames.extend_from_slice(&own);
+        Unwound { index, start, end, frames: first..self.frames.len(), node }
+    }
+}
+
+fn add_root(
+    table: &mut RootTable,
+    infer: &mut Inference<'_>,
+    locals: &mut Locals,
+    node: Option<StackNode>,
+    frame: Option<&Frame>,
+    root: &StackRoot,
+) {
+    let (value, Some(node)) = (root.value.0, node) else { return };
+    let Some(target) = infer.heap.find(value) else { return };
+    let typed = match (root.kind, frame) {
+        (StackRootKind::Local | StackRootKind::Arg | StackRootKind::StackObject, Some(frame)) if !root.conservative => {
+            locals.find(infer, table, frame, root.slot)
+        }
+        _ => None,
+    };
+    match &typed {
+        Some(typed) => infer.reference(typed.ty, typed.offset, root.slot, value, target),
+        None if root.kind == StackRootKind::Context => infer.reference_as(Hold::Func, root.slot, value, target),
+        None => {}
+    }
+    table.add(None, Candidate { target, holder: Holder::Stack(node), word: root.slot, value, typed });
+}
+
+/// Variables by code address; goroutines that stand in the same place share them.
+#[derive(Default)]
+struct Locals {
+    by_pc: FxHashMap<Addr, Rc<[Local]>>,
+}
+
+impl Locals {
+    /// The variable of `frame` that the word at `slot` is part of.
+    fn find(&mut self, infer: &mut Inference<'_>, table: &mut RootTable, frame: &Frame, slot: Addr) -> Option<Typed> {
+        // A return address belongs to the call before it.
+        let pc = if frame.trap { frame.pc } else { Addr(frame.pc.0.wrapping_sub(1)) };
+        let process = infer.process;
+        let locals = Rc::clone(
+            self.by_pc.entry(pc).or_insert_with(|| process.debug.locals_at(process.bias.to_link(pc)).into()),
+        );
+        for local in locals.iter() {
+            for piece in &local.pieces {
+                let DwarfPlace::Frame(offset) = piece.place else { continue };
+                let start = frame.fp.add(offset as u64);
+                if slot < start || slot.0 - start.0 >= piece.size {
+                    continue;
+                }
+                let offset = piece.offset_in_variable + (slot.0 - start.0);
+                let ty = TypeId(local.ty.0);
+                // The words of an interface say nothing about each other when they lie apart.
+                let place = infer.place(ty, offset, slot)?;
+                let apart = matches!(place.slot().hold, Hold::Interface | Hold::EmptyInterface)
+                    && (place.at < start || !is_in_one_piece(local));
+                if apart {
+                    return None;
+                }
+                return Some(Typed { ty, offset, before: table.path(&local.name), many: false });
+            }
+        }
+        None
+    }
+}
+
+fn is_in_one_piece(local: &Local) -> bool {
+    let base = |p: &objref_dwarf::Piece| match p.place {
+        DwarfPlace::Frame(at) => Some(at - p.offset_in_variable as i64),
+        _ => None,
+    };
+    let first = local.pieces.first().and_then(base);
+    first.is_some() && local.pieces.iter().all(|p| base(p) == first)
+}
+
+/// Goroutines by what they were doing, in the order of the runtime's numbers.
+pub fn by_status(goroutines: &Goroutines) -> Vec<(&'static str, u64)> {
+    let mut counts: Vec<(GStatus, u64)> = Vec::new();
+    for g in &goroutines.list {
+        match counts.iter_mut().find(|(status, _)| *status == g.status) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((g.status, 1)),
+        }
+    }
+    let mut named: Vec<(&'static str, u64)> = counts.into_iter().map(|(status, n)| (status.name(), n)).collect();
+    named.sort();
+    named
+}
