@@ -42,11 +42,11 @@ impl Inputs {
             let (a, b) = (cores[0].path().display(), cores[1].path().display());
             bail!("{a}, {b}: both are cores; give one core and the binary that was running");
         }
-        let (Some(core), other) = (cores.pop(), others.pop()) else {
+        let Some(core) = cores.pop() else {
             return no_core(others);
         };
         let core = Core::parse(core)?;
-        let image = match other {
+        let image = match others.pop() {
             Some(input) => Image::parse(input)?,
             None => find(&core)?,
         };

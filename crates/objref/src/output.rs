@@ -79,6 +79,11 @@ impl Output {
 }
 
 fn cannot(path: &Path, error: &io::Error) -> anyhow::Error {
+    // One with something inside tells the path of the temporary file; its kind says enough.
+    let error = match error.get_ref() {
+        Some(_) => error.kind().to_string(),
+        None => error.to_string(),
+    };
     anyhow!(
         "{}: cannot be written: {error}; choose another place with -o",
         path.display()

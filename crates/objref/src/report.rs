@@ -24,6 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
         None => {
             let main = &args.main;
+            misplaced_command(&main.common)?;
             let format = main_format(main, io::stdout().is_terminal())?;
             produce(&main.common, format, Some(&main.flame))
         }
@@ -41,6 +42,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
     }
+}
+
+/// `objref -v summary core` takes `summary` for a file.
+fn misplaced_command(args: &CommonArgs) -> Result<()> {
+    for name in ["summary", "objects"] {
+        if args.files[0] == Path::new(name) && !args.files[0].exists() {
+            let way = format!("objref {name} [OPTIONS] CORE");
+            bail!(Usage(format!(
+                "{name}: options come after the command: {way}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What the main job writes.
