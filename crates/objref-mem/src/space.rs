@@ -92,6 +92,9 @@ pub struct AddressSpace {
     spans: Box<[Span]>,
     sources: Box<[Arc<Input>]>,
     pieces: Box<[Piece]>,
+    /// The span with the largest writable piece, tried before the search: most reads of a process
+    /// with one large heap go there.
+    heap: (u64, Span),
 }
 
 /// Adjacent pieces whose bytes are adjacent too, merged.
@@ -133,7 +136,21 @@ impl AddressSpace {
                 offset: p.offset,
             });
         }
+        let largest = pieces
+            .iter()
+            .filter(|p| p.source.has_bytes() && p.flags.writable())
+            .max_by_key(|p| p.len())
+            .and_then(|p| starts.partition_point(|&s| s <= p.start).checked_sub(1));
+        let none = (
+            0,
+            Span {
+                len: 0,
+                source: Source::MISSING,
+                offset: 0,
+            },
+        );
         Self {
+            heap: largest.map_or(none, |i| (starts[i], spans[i])),
             starts: starts.into(),
             spans: spans.into(),
             sources: sources.into(),
@@ -144,6 +161,11 @@ impl AddressSpace {
     /// The span that covers `a`, and how far into it `a` is.
     #[inline]
     fn locate(&self, a: u64) -> Option<(&Span, u64)> {
+        let (start, span) = &self.heap;
+        let inside = a.wrapping_sub(*start);
+        if inside < span.len {
+            return Some((span, inside));
+        }
         let after = self.starts.partition_point(|&s| s <= a);
         let i = after.checked_sub(1)?;
         let (span, inside) = (self.spans.get(i)?, a - self.starts.get(i)?);
