@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::thousands;
+
 /// The version of the JSON form of [`Summary`].
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -162,7 +164,7 @@ pub struct Spans {
     pub in_use: SpanAmount,
     /// `mSpanManual`: stacks and the runtime's own.
     pub manual: SpanAmount,
-    /// Pages of the heap that no span uses.
+    /// Pages of the heap that no span uses, and the `mspan` records that wait to be used again.
     pub free: SpanAmount,
 }
 
@@ -223,6 +225,12 @@ pub struct RuntimeCounters {
     pub num_gc: Option<u64>,
     /// Where the collector stood: `off`, `mark`, `mark termination`.
     pub gc_phase: Option<String>,
+    /// Bytes that the last completed cycle found live.
+    pub heap_marked_bytes: Option<u64>,
+    /// Heap pages that no span uses, as `HeapIdle`.
+    pub heap_idle_bytes: Option<u64>,
+    /// The part of them that was given back to the system, as `HeapReleased`.
+    pub heap_released_bytes: Option<u64>,
     /// The heap size at which the next cycle ends.
     pub next_gc_bytes: Option<u64>,
     /// `GOGC`; -1 is off.
@@ -287,8 +295,18 @@ impl Reconciliation {
 pub struct Diagnostic {
     /// Stable, for programs.
     pub code: String,
-    /// For people; one line.
+    /// For people; one line. With a count above 1 it goes on from it: `spans make no sense`.
     pub message: String,
-    /// How often.
+    /// How often, or how many bytes.
     pub count: u64,
+}
+
+impl Diagnostic {
+    /// The message, after the count if that says something.
+    pub fn text(&self) -> String {
+        match self.count {
+            0 | 1 => self.message.clone(),
+            n => format!("{} {}", thousands(n), self.message),
+        }
+    }
 }

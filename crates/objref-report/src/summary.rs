@@ -244,11 +244,7 @@ fn warnings(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
     }
     page.heading("Warnings")?;
     for diagnostic in &summary.diagnostics {
-        let times = match diagnostic.count {
-            0 | 1 => String::new(),
-            n => format!(" ({} times)", thousands(n)),
-        };
-        let text = format!("{}{times} [{}]", diagnostic.message, diagnostic.code);
+        let text = format!("{} [{}]", diagnostic.text(), diagnostic.code);
         page.paragraph(Style::Warning, &text, 2)?;
     }
     Ok(())

@@ -156,7 +156,7 @@ fn broken() -> Summary {
         },
         Diagnostic {
             code: "heap.unmapped".into(),
-            message: "a span's memory is not in the core".into(),
+            message: "spans have memory that is not in the core".into(),
             count: 1234,
         },
     ];
