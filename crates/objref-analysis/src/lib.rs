@@ -8,6 +8,8 @@
 //! - [`ObjectRow`]: one reachable object in a listing.
 
 mod flame;
+mod frames;
+mod measure;
 mod names;
 mod object_row;
 mod prune;
@@ -15,6 +17,8 @@ mod summary;
 mod units;
 
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
+pub use frames::frame_tree;
+pub use measure::{each_object, summary};
 pub use names::Names;
 pub use object_row::{ObjectRow, Parent};
 pub use prune::{Metric, PruneOptions};

@@ -7,6 +7,7 @@ mod gcprog;
 mod goroutine;
 mod heap;
 mod layout;
+mod memstats;
 mod module;
 mod pclntab;
 mod process;
@@ -22,8 +23,11 @@ mod version;
 mod wait_reason;
 
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
-pub use heap::{GcPhase, Heap, ObjId, ReadError, Span, SpanState, SpanTotals, Tally};
+pub use heap::{
+    GcPhase, Heap, ObjId, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally, fills_slot,
+};
 pub use layout::{FieldAt, LayoutError, StructSource};
+pub use memstats::{MemStats, MemStatsError};
 pub use module::{AddrRange, Mask, Module, ModuleError, RawSlice, TextSection};
 pub use pclntab::{Func, FuncFlags, FuncId, FuncKind, LogicalFrame, Pclntab};
 pub use process::{DwarfLayout, GoProcess, OpenError};

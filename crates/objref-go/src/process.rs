@@ -7,6 +7,7 @@ use objref_mem::{Addr, AddressSpace, Core, Image, ImageError, LinkAddr, LoadBias
 
 use crate::heap::{GcPhase, Heap, ReadError};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field};
+use crate::memstats::{MemStats, MemStatsError};
 use crate::module::{Module, ModuleError, read_modules};
 use crate::rtype::RuntimeTypes;
 use crate::version::GoVersion;
@@ -132,6 +133,11 @@ impl GoProcess {
             Some(2) => GcPhase::MarkTermination,
             _ => GcPhase::Off,
         }
+    }
+
+    /// The runtime's own counters.
+    pub fn memstats(&self) -> Result<MemStats, MemStatsError> {
+        MemStats::read(&self.space, &self.layouts(), &|name| self.global(name))
     }
 
     /// Reads the heap.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, Heap, ObjId};
+use objref_go::{GoProcess, Heap, ObjId, fills_slot};
 use objref_mem::Addr;
 
-use crate::classes::fills_slot;
+
 use crate::closure::Closures;
 use crate::shape::{Found, Hold, Shape, Shapes, Slot, is_channel};
 use crate::types::{Kind, Type, TypeId, TypeModel};

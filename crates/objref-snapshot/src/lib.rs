@@ -2,7 +2,6 @@
 //!
 //! [`Snapshot::load`] spells the way from a dump to that value out, stage by stage.
 
-mod classes;
 mod closure;
 mod goroutines;
 mod infer;

@@ -102,7 +102,9 @@ impl Describer<'_, '_> {
         let step = if self.is_inside(place) {
             INSIDE
         } else {
-            let path = match place.path("", many) {
+            // Keys and values stand in arrays of groups or buckets, which nobody but the runtime sees.
+            let in_map = MapPart::of(&self.infer.model.get(place.ty).name).is_some();
+            let path = match place.path("", many && !in_map) {
                 path if path.is_empty() => "*".to_owned(),
                 path => path,
             };

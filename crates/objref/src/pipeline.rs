@@ -1,24 +1,16 @@
-//! From a core and its binary to answers. The rest of this crate knows no more than [`Source`].
+//! From a core and its binary to the snapshot that all answers are made of.
 
-use std::io;
-
-use anyhow::{Result, bail};
-use objref_analysis::{FrameTree, ObjectRow, Summary};
+use anyhow::Result;
+use objref_snapshot::{LoadOptions, Progress, Snapshot};
 
 use crate::args::{CommonArgs, Goroutines};
 use crate::inputs::Inputs;
 use crate::progress::Reporter;
 
-/// What can be asked of a dump.
-pub(crate) trait Source {
-    /// The numbers.
-    fn summary(&self) -> Summary;
-
-    /// Who keeps what alive, whole.
-    fn frame_tree(&self) -> FrameTree;
-
-    /// Calls `visit` with every reachable object, by address, until it fails.
-    fn objects(&self, visit: &mut dyn FnMut(&ObjectRow<'_>) -> io::Result<()>) -> io::Result<()>;
+impl Progress for Reporter {
+    fn phase(&self, name: &str) {
+        Reporter::phase(self, name);
+    }
 }
 
 /// Reads the heap.
@@ -27,10 +19,15 @@ pub(crate) fn load(
     args: &CommonArgs,
     goroutines: Goroutines,
     reporter: &Reporter,
-) -> Result<Box<dyn Source>> {
-    let _ = (args.force, goroutines);
-    reporter.phase("read the runtime");
-    let path = inputs.core.input().path().display().to_string();
-    let ids = inputs.image.build_ids();
-    bail!("{path}: binary with {ids} found, but reading the heap is not part of this build yet")
+) -> Result<Snapshot> {
+    let options = LoadOptions {
+        force: args.force,
+        goroutines_each: goroutines == Goroutines::Each,
+    };
+    Ok(Snapshot::load(
+        inputs.core,
+        inputs.image,
+        &options,
+        reporter,
+    )?)
 }

@@ -4,10 +4,14 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use objref_analysis::{Metric, PruneOptions, Summary, iec, thousands};
+use objref_analysis::{
+    Metric, PruneOptions, Summary, each_object, frame_tree, iec, summary, thousands,
+};
 use objref_report::{
     FlameOptions, ObjectsTsv, Order, TextOptions, flame_svg, folded, summary_json, summary_text,
 };
+
+use objref_snapshot::Snapshot;
 
 use crate::args::{
     Args, Command, CommonArgs, FlameArgs, Format, Goroutines, Layout, MainArgs, MetricArg, Sort,
@@ -16,7 +20,7 @@ use crate::args::{
 use crate::failure::Usage;
 use crate::inputs::Inputs;
 use crate::output::Output;
-use crate::pipeline::{self, Source};
+use crate::pipeline;
 use crate::progress::Reporter;
 
 /// Does what the command line says.
@@ -115,10 +119,10 @@ fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Resu
     reporter.phase("open the files");
     let inputs = Inputs::open(args)?;
     let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
-    let source = pipeline::load(inputs, args, goroutines, &reporter)?;
+    let snapshot = pipeline::load(inputs, args, goroutines, &reporter)?;
 
     let colour = args.output.is_none() && colour(args.color);
-    let written = write(source.as_ref(), format, flame, colour, &reporter, &mut out);
+    let written = write(&snapshot, format, flame, colour, &reporter, &mut out);
     written.map_err(|error| Output::explain(path, error))?;
     out.finish()?;
     reporter.finish();
@@ -135,7 +139,7 @@ fn colour(when: When) -> bool {
 }
 
 fn write(
-    source: &dyn Source,
+    snapshot: &Snapshot,
     format: Format,
     flame: Option<&FlameArgs>,
     colour: bool,
@@ -143,18 +147,11 @@ fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     reporter.phase("add up");
-    let summary = source.summary();
+    let summary = summary(snapshot);
     // What shows no warnings itself leaves them to us.
     if !matches!(format, Format::Text | Format::Json) {
         for diagnostic in &summary.diagnostics {
-            let times = match diagnostic.count {
-                0 | 1 => String::new(),
-                n => format!(" ({} times)", thousands(n)),
-            };
-            reporter.warn(&format!(
-                "{}{times} [{}]",
-                diagnostic.message, diagnostic.code
-            ));
+            reporter.warn(&format!("{} [{}]", diagnostic.text(), diagnostic.code));
         }
     }
     match (format, flame) {
@@ -166,15 +163,15 @@ fn write(
             summary_text(&summary, &options, out)
         }
         (Format::Json, _) => summary_json(&summary, out),
-        (Format::Svg, Some(flame)) => draw(source, &summary, flame, reporter, out),
+        (Format::Svg, Some(flame)) => draw(snapshot, &summary, flame, reporter, out),
         (Format::Folded, Some(flame)) => {
-            let (tree, metric) = tree(source, flame, reporter);
+            let (tree, metric) = tree(snapshot, flame, reporter);
             folded(&tree, metric, out)
         }
         (Format::Tsv | Format::Svg | Format::Folded, _) => {
             reporter.phase("write objects");
             let mut objects = ObjectsTsv::new(out)?;
-            source.objects(&mut |row| objects.row(row))?;
+            each_object(snapshot, |row| objects.row(row))?;
             objects.finish().map(drop)
         }
     }
@@ -182,7 +179,7 @@ fn write(
 
 /// The tree as it is wanted.
 fn tree(
-    source: &dyn Source,
+    snapshot: &Snapshot,
     args: &FlameArgs,
     reporter: &Reporter,
 ) -> (objref_analysis::FrameTree, Metric) {
@@ -191,7 +188,7 @@ fn tree(
         MetricArg::Objects => Metric::Objects,
     };
     reporter.phase("merge chains");
-    let tree = source.frame_tree();
+    let tree = frame_tree(snapshot);
     reporter.phase("draw");
     let tree = tree.prune(&PruneOptions {
         metric,
@@ -203,13 +200,13 @@ fn tree(
 }
 
 fn draw(
-    source: &dyn Source,
+    snapshot: &Snapshot,
     summary: &Summary,
     args: &FlameArgs,
     reporter: &Reporter,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let (tree, metric) = tree(source, args, reporter);
+    let (tree, metric) = tree(snapshot, args, reporter);
     let live = summary.heap.live;
     let mut subtitle = format!(
         "{} live in {} objects, each drawn once, under the shortest chain of references that \
@@ -269,7 +266,7 @@ fn notes(summary: &Summary) -> String {
         ));
     }
     for diagnostic in &summary.diagnostics {
-        notes.push_str(&format!("; warning: {}", diagnostic.message));
+        notes.push_str(&format!("; warning: {}", diagnostic.text()));
     }
     notes
 }

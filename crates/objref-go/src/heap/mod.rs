@@ -5,12 +5,14 @@
 
 mod arena;
 mod bits;
+mod classes;
 mod mask;
 mod span;
 
 use objref_mem::{Addr, AddressSpace, Arch};
 use rayon::prelude::*;
 
+pub use classes::{SIZE_CLASSES, fills_slot};
 pub use span::{ReadError, SpanState};
 
 use crate::layout::StructSource;

@@ -1,30 +1,28 @@
 //! Size classes: how much room an allocation of a given size is given.
 
-/// Slot sizes of small objects, the same in every release from 1.16 to 1.27.
+/// Slot sizes by size class, the same in every release from 1.16 to 1.27. Class 0 stands for large objects.
 // runtime/sizeclasses.go up to 1.24, internal/runtime/gc/sizeclasses.go after
-const SIZES: [u64; 67] = [
-    8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480,
-    512, 576, 640, 704, 768, 896, 1024, 1152, 1280, 1408, 1536, 1792, 2048, 2304, 2688, 3072, 3200, 3456, 4096, 4864,
-    5376, 6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336, 16384, 18432, 19072, 20480,
-    21760, 24576, 27264, 28672, 32768,
+pub const SIZE_CLASSES: [u64; 68] = [
+    0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448,
+    480, 512, 576, 640, 704, 768, 896, 1024, 1152, 1280, 1408, 1536, 1792, 2048, 2304, 2688, 3072, 3200, 3456, 4096,
+    4864, 5376, 6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336, 16384, 18432, 19072,
+    20480, 21760, 24576, 27264, 28672, 32768,
 ];
 /// Objects without pointers below this size share a slot of this size.
 // runtime/malloc.go: maxTinySize
 const TINY: u64 = 16;
-const PAGE: u64 = 8192;
 
 /// Whether an allocation of `size` bytes, its header included, would have got a slot of exactly `slot` bytes.
-pub(crate) fn fills_slot(size: u64, slot: u64, noscan: bool) -> bool {
+pub fn fills_slot(size: u64, slot: u64, noscan: bool) -> bool {
     if size == 0 || size > slot {
         return false;
     }
     if noscan && slot == TINY {
         return true;
     }
-    match SIZES.binary_search(&slot) {
-        Ok(0) => true,
-        Ok(class) => size > SIZES[class - 1],
-        Err(_) => size > slot - slot.min(PAGE),
+    match SIZE_CLASSES.binary_search(&slot) {
+        Ok(class) => size > SIZE_CLASSES[class - 1],
+        Err(_) => size > slot - slot.min(super::PAGE),
     }
 }
 

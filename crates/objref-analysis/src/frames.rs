@@ -1,0 +1,107 @@
+//! From the snapshot's breadth-first tree to the frames of a flame graph.
+
+use objref_go::{ObjId, RootKind};
+use objref_snapshot::{Holder, INSIDE, Snapshot, StackNode, short};
+use rustc_hash::FxHashMap;
+
+use crate::{FrameTree, ROOT_FRAME, thousands};
+
+/// Who keeps what alive: each reachable object once, under the shortest chain that holds it.
+pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
+    let mut tree = FrameTree::new();
+    let steps: Vec<u32> = (0..snapshot.steps.len() as u32)
+        .map(|i| tree.intern(snapshot.steps.text(objref_snapshot::StepId(i))))
+        .collect();
+    let mut roots = RootFrames {
+        snapshot,
+        frames: FxHashMap::default(),
+    };
+    // Per object its frame; only those of holders are read again.
+    let mut frame_of = vec![ROOT_FRAME; snapshot.tree.parent.len()];
+    for root in &snapshot.roots {
+        frame_of[root.target.0 as usize] = roots.frame(&mut tree, root.holder);
+    }
+    for level in 0..snapshot.tree.depth() {
+        for &object in snapshot.tree.level(level) {
+            let above = match level {
+                0 => frame_of[object as usize],
+                _ => frame_of[snapshot.tree.parent[object as usize] as usize],
+            };
+            let frame = match snapshot.step(object) {
+                INSIDE => above,
+                step => tree.child(above, steps[step.0 as usize]),
+            };
+            frame_of[object as usize] = frame;
+            tree.add(frame, snapshot.heap.size(ObjId(object)), 1, level as u32);
+        }
+    }
+    tree
+}
+
+/// Frames of roots, made when first asked for.
+struct RootFrames<'a> {
+    snapshot: &'a Snapshot,
+    frames: FxHashMap<Holder, u32>,
+}
+
+impl RootFrames<'_> {
+    fn frame(&mut self, tree: &mut FrameTree, holder: Holder) -> u32 {
+        if let Some(frame) = self.frames.get(&holder) {
+            return *frame;
+        }
+        let (above, name) = match holder {
+            Holder::Variable(index) => {
+                (ROOT_FRAME, short(&self.snapshot.variables[index as usize]))
+            }
+            Holder::Runtime(kind) => (ROOT_FRAME, root_kind_frame(kind).to_owned()),
+            Holder::Stack(node) => {
+                let above = match self.snapshot.stacks.parent(node) {
+                    Some(parent) => self.frame(tree, Holder::Stack(parent)),
+                    None => ROOT_FRAME,
+                };
+                (above, self.function(node))
+            }
+        };
+        let name = tree.intern(&name);
+        let frame = tree.child(above, name);
+        tree.set_barrier(frame);
+        self.frames.insert(holder, frame);
+        frame
+    }
+
+    /// A function on a merged stack, with the number of goroutines that stand in it.
+    fn function(&self, node: StackNode) -> String {
+        let name = short(self.snapshot.stacks.name(node));
+        match self.snapshot.stacks.goroutines(node) {
+            1 => format!("{name}()"),
+            n => format!("{name}() ×{}", thousands(u64::from(n))),
+        }
+    }
+}
+
+/// The frame of what the runtime itself holds.
+fn root_kind_frame(kind: RootKind) -> &'static str {
+    match kind {
+        RootKind::Global => "(globals)",
+        RootKind::Finalizer => "(finalizers)",
+        RootKind::FinalizerQueue => "(finalizers due to run)",
+        RootKind::Cleanup => "(cleanups)",
+        RootKind::CleanupQueue => "(cleanups due to run)",
+        RootKind::WeakHandle => "(weak pointer handles)",
+        RootKind::TinyBlock => "(open tiny allocator blocks)",
+    }
+}
+
+/// The name of a kind of root in tables and JSON; `None` stands for stacks.
+pub(crate) fn root_kind_name(kind: Option<RootKind>) -> &'static str {
+    match kind {
+        None => "stack",
+        Some(RootKind::Global) => "global",
+        Some(RootKind::Finalizer) => "finalizer",
+        Some(RootKind::FinalizerQueue) => "finalizer queue",
+        Some(RootKind::Cleanup) => "cleanup",
+        Some(RootKind::CleanupQueue) => "cleanup queue",
+        Some(RootKind::WeakHandle) => "weak handle",
+        Some(RootKind::TinyBlock) => "tiny block",
+    }
+}

@@ -1,0 +1,291 @@
+//! From the snapshot to its summary and its listing of objects.
+
+use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
+use objref_snapshot::{Certainty, Holder, Snapshot, by_status, short};
+
+use crate::frames::root_kind_name;
+use crate::{
+    Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, ObjectRow, Parent, Reconciliation,
+    RootKind, RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary,
+    Tool, Typed,
+};
+
+/// The numbers of the dump.
+pub fn summary(snapshot: &Snapshot) -> Summary {
+    let runtime = runtime(snapshot);
+    let heap = heap(snapshot, runtime.heap_idle_bytes);
+    let mut diagnostics: Vec<Diagnostic> = snapshot
+        .diagnostics
+        .iter()
+        .map(|d| Diagnostic {
+            code: d.code.to_owned(),
+            message: d.message.clone(),
+            count: d.count,
+        })
+        .collect();
+    if let Err(e) = snapshot.process.memstats() {
+        diagnostics.push(Diagnostic {
+            code: "runtime.counters".to_owned(),
+            message: e.to_string(),
+            count: 1,
+        });
+    }
+    Summary {
+        schema_version: SCHEMA_VERSION,
+        tool: Tool {
+            name: "objref".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        core: core(snapshot),
+        binary: binary(snapshot),
+        go: Go {
+            version: snapshot.process.version.text.clone(),
+            arch: snapshot.process.core.arch().name().to_owned(),
+            experiments: snapshot.process.version.experiments.clone(),
+            layout_source: "dwarf".to_owned(),
+        },
+        reconciliation: runtime
+            .heap_alloc_bytes
+            .map(|counted| Reconciliation::new("allocated", heap.allocated.bytes, counted)),
+        heap,
+        goroutines: goroutines(snapshot),
+        roots: roots(snapshot),
+        runtime,
+        diagnostics,
+    }
+}
+
+fn core(snapshot: &Snapshot) -> Core {
+    let core = &snapshot.process.core;
+    Core {
+        path: core.input().path().display().to_string(),
+        kind: core.writer().name().to_owned(),
+        bytes: core.input().bytes().len() as u64,
+        missing_bytes: core.missing().bytes,
+        signal: core.signal().map(|s| Signal {
+            number: s.signo,
+            name: signal_name(s.signo),
+        }),
+        threads: core.threads().len() as u64,
+        pid: core.process().map(|p| u64::from(p.pid)),
+        command: core.process().map(|p| p.args.clone()),
+    }
+}
+
+/// The name of a Linux signal; the number itself for those that end no process by default.
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return format!("signal {number}"),
+    };
+    name.to_owned()
+}
+
+fn binary(snapshot: &Snapshot) -> Binary {
+    let image = &snapshot.process.image;
+    Binary {
+        path: image.input().path().display().to_string(),
+        build_id: image
+            .gnu_build_id()
+            .map(|id| id.iter().map(|b| format!("{b:02x}")).collect()),
+        go_build_id: image.go_build_id().map(str::to_owned),
+        module: None,
+        dwarf: true,
+    }
+}
+
+fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
+    let totals = &snapshot.heap.totals;
+    let (mut live, mut typed) = (Amount::default(), Amount::default());
+    for &object in &snapshot.tree.order {
+        let bytes = snapshot.heap.size(ObjId(object));
+        live.bytes += bytes;
+        live.objects += 1;
+        if snapshot.view(object).is_some() {
+            typed.bytes += bytes;
+            typed.objects += 1;
+        }
+    }
+    let amount = |t: Tally| Amount {
+        bytes: t.bytes,
+        objects: t.objects,
+    };
+    let spans = |t: Tally| SpanAmount {
+        count: t.objects,
+        bytes: t.bytes,
+    };
+    Heap {
+        live,
+        garbage: Amount {
+            bytes: totals.allocated.bytes.saturating_sub(live.bytes),
+            objects: totals.allocated.objects.saturating_sub(live.objects),
+        },
+        free: amount(totals.free),
+        allocated: amount(totals.allocated),
+        typed: Typed::new(typed, live),
+        spans: Spans {
+            in_use: spans(totals.in_use),
+            manual: spans(totals.manual),
+            free: SpanAmount {
+                count: totals.dead,
+                bytes: idle.unwrap_or(0),
+            },
+        },
+    }
+}
+
+fn goroutines(snapshot: &Snapshot) -> Goroutines {
+    let mut by_status: Vec<StatusCount> = by_status(&snapshot.goroutines)
+        .into_iter()
+        .map(|(status, count)| StatusCount {
+            status: status.to_owned(),
+            count,
+        })
+        .collect();
+    by_status.sort_by_key(|s| std::cmp::Reverse(s.count));
+    Goroutines {
+        total: snapshot.goroutines.list.len() as u64,
+        by_status,
+        unreadable: snapshot.goroutines.unreadable as u64 + snapshot.stack_counts.partly_read,
+    }
+}
+
+/// Kinds in the order in which they are searched.
+const KINDS: [Option<GoRootKind>; 8] = [
+    Some(GoRootKind::Global),
+    None,
+    Some(GoRootKind::Finalizer),
+    Some(GoRootKind::FinalizerQueue),
+    Some(GoRootKind::Cleanup),
+    Some(GoRootKind::CleanupQueue),
+    Some(GoRootKind::WeakHandle),
+    Some(GoRootKind::TinyBlock),
+];
+
+fn kind_of(holder: Holder) -> Option<GoRootKind> {
+    match holder {
+        Holder::Variable(_) => Some(GoRootKind::Global),
+        Holder::Stack(_) => None,
+        Holder::Runtime(kind) => Some(kind),
+    }
+}
+
+fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
+    let position = |kind| KINDS.iter().position(|k| *k == kind).unwrap_or(0);
+    let mut amounts = [Amount::default(); KINDS.len()];
+    // Each object takes the kind of its holder, which stands before it.
+    let mut kind = vec![0u8; snapshot.tree.parent.len()];
+    for root in &snapshot.roots {
+        kind[root.target.0 as usize] = position(kind_of(root.holder)) as u8;
+    }
+    for level in 0..snapshot.tree.depth() {
+        for &object in snapshot.tree.level(level) {
+            if level > 0 {
+                kind[object as usize] = kind[snapshot.tree.parent[object as usize] as usize];
+            }
+            let amount = &mut amounts[usize::from(kind[object as usize])];
+            amount.bytes += snapshot.heap.size(ObjId(object));
+            amount.objects += 1;
+        }
+    }
+    KINDS
+        .iter()
+        .zip(amounts)
+        .filter_map(|(kind, amount)| {
+            let count = snapshot.root_counts.iter().find(|c| c.kind == *kind)?;
+            Some(RootKind {
+                kind: root_kind_name(*kind).to_owned(),
+                references: count.references,
+                objects: amount.objects,
+                bytes: amount.bytes,
+            })
+        })
+        .collect()
+}
+
+fn runtime(snapshot: &Snapshot) -> RuntimeCounters {
+    let phase = match snapshot.process.gc_phase() {
+        GcPhase::Off => "off",
+        GcPhase::Mark => "mark",
+        GcPhase::MarkTermination => "mark termination",
+    };
+    let stats = snapshot.process.memstats().ok();
+    RuntimeCounters {
+        heap_alloc_bytes: stats.map(|s| s.heap_alloc),
+        heap_objects: stats.map(|s| s.heap_objects),
+        heap_inuse_bytes: stats.and_then(|s| s.heap_inuse),
+        stack_inuse_bytes: stats.map(|s| s.stack_inuse),
+        num_gc: stats.map(|s| s.num_gc),
+        gc_phase: Some(phase.to_owned()),
+        heap_marked_bytes: stats.map(|s| s.heap_marked),
+        heap_idle_bytes: stats.and_then(|s| Some(s.heap_free? + s.heap_released?)),
+        heap_released_bytes: stats.and_then(|s| s.heap_released),
+        next_gc_bytes: stats.and_then(|s| s.next_gc),
+        gc_percent: stats.map(|s| s.gc_percent),
+        memory_limit_bytes: stats.and_then(|s| s.memory_limit),
+    }
+}
+
+/// Calls `visit` with every reachable object in address order, until it fails.
+pub fn each_object<E>(
+    snapshot: &Snapshot,
+    mut visit: impl FnMut(&ObjectRow<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let distances = snapshot.tree.distances();
+    let mut roots = rustc_hash::FxHashMap::default();
+    for root in &snapshot.roots {
+        roots.insert(root.target.0, root.holder);
+    }
+    for (id, address, span) in snapshot.heap.objects() {
+        if !snapshot.tree.is_reached(id.0) {
+            continue;
+        }
+        let name = snapshot.type_name(id.0);
+        let certainty = snapshot
+            .view(id.0)
+            .map_or(Certainty::Unknown, |v| v.certainty);
+        let held_by = roots
+            .get(&id.0)
+            .map(|holder| holder_name(snapshot, *holder));
+        let parent = match &held_by {
+            Some(name) => Parent::Root(name),
+            None => Parent::Object(
+                snapshot
+                    .heap
+                    .address(ObjId(snapshot.tree.parent[id.0 as usize])),
+            ),
+        };
+        visit(&ObjectRow {
+            address,
+            size: span.elem_size,
+            type_name: name.as_deref().unwrap_or("?"),
+            certainty: certainty.word(),
+            distance: distances[id.0 as usize],
+            parent,
+        })?;
+    }
+    Ok(())
+}
+
+/// A root in a listing: the variable, the innermost function, the kind.
+fn holder_name(snapshot: &Snapshot, holder: Holder) -> String {
+    match holder {
+        Holder::Variable(index) => short(&snapshot.variables[index as usize]),
+        Holder::Stack(node) => format!("{}()", short(snapshot.stacks.name(node))),
+        Holder::Runtime(kind) => format!("({})", root_kind_name(Some(kind))),
+    }
+}
