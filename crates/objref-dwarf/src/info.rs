@@ -182,6 +182,11 @@ impl DebugInfo {
     }
 
     /// The variables that a closure's object holds, in the order they lie there.
+    ///
+    /// Only those that the function's machine code keeps track of: a variable that it adds
+    /// straight from the closure object to something else has no entry in an optimised program,
+    /// and leaves a gap here. Before Go 1.23 the compiler does not say where captured variables
+    /// lie, nor which variables are captured, and sorts them by name: the result is empty.
     pub fn captures(&self, function: FunctionRef) -> Vec<Capture> {
         let function = self.function_index().get(function);
         self.with_reader(|reader| reader.captures(function))

@@ -32,6 +32,9 @@ pub enum Place {
     Address(LinkAddr),
 }
 
+/// No frame is larger; a bound spares everyone who computes with offsets the thought of overflow.
+const MAX_FRAME_OFFSET: i64 = 1 << 40;
+
 /// Whether `pc` lies in a scope. A scope that does not say where it is holds everywhere.
 pub(crate) struct ScopeRange<'a> {
     pub(crate) low: Option<Value<'a>>,
@@ -108,12 +111,10 @@ pub(crate) fn pieces<'a>(
     frame_base_is_cfa: bool,
     size: u64,
 ) -> Vec<Piece> {
-    let mut out = Vec::new();
-    let mut offset: u64 = 0;
+    let mut parts: Vec<(u64, Option<Place>)> = Vec::new();
     let mut place = None;
-    let mut whole = true;
     // Operations since the last piece; only a single one names a place.
-    let mut operations_in_piece = 0;
+    let mut steps = 0;
     let mut operations = expression.operations(unit.encoding());
     loop {
         let operation = match operations.next() {
@@ -121,50 +122,81 @@ pub(crate) fn pieces<'a>(
             Ok(None) => break,
             Err(_) => return Vec::new(),
         };
-        operations_in_piece += 1;
-        match operation {
-            Operation::Register { register } => place = Some(Place::Register(register.0)),
-            Operation::FrameOffset { offset } if frame_base_is_cfa => {
-                place = Some(Place::Frame(offset));
-            }
-            Operation::CallFrameCFA => place = Some(Place::Frame(0)),
-            Operation::Address { address } => place = Some(Place::Address(LinkAddr(address))),
-            Operation::AddressIndex { index } => {
-                let address = dwarf.address(unit, index).ok();
-                place = address.map(|address| Place::Address(LinkAddr(address)));
-            }
-            Operation::Nop => operations_in_piece -= 1,
-            Operation::Piece {
-                size_in_bits,
-                bit_offset: None,
-            } => {
-                whole = false;
-                let bytes = size_in_bits / 8;
-                // One for the place, one for this operation itself.
-                if let Some(place) = place.take().filter(|_| operations_in_piece == 2) {
-                    let inside = offset
-                        .checked_add(bytes)
-                        .is_some_and(|end| size == 0 || end <= size);
-                    if inside && bytes > 0 {
-                        out.push(Piece {
-                            offset_in_variable: offset,
-                            size: bytes,
-                            place,
-                        });
-                    }
-                }
-                offset = offset.saturating_add(bytes);
-                operations_in_piece = 0;
-            }
-            _ => place = None,
+        if let Operation::Piece {
+            size_in_bits,
+            bit_offset: None,
+        } = operation
+        {
+            parts.push((size_in_bits / 8, place.take().filter(|_| steps == 1)));
+            steps = 0;
+        } else if !matches!(operation, Operation::Nop) {
+            place = simple_place(dwarf, unit, operation, frame_base_is_cfa);
+            steps += 1;
         }
     }
-    if let Some(place) = place.filter(|_| whole && operations_in_piece == 1) {
-        out.push(Piece {
-            offset_in_variable: 0,
-            size,
-            place,
-        });
+    match place.filter(|_| steps == 1) {
+        Some(place) if parts.is_empty() => parts.push((size, Some(place))),
+        None if steps == 0 => {}
+        _ => return Vec::new(),
+    }
+    place_parts(parts, size)
+}
+
+/// The place that an operation names by itself.
+fn simple_place<'a>(
+    dwarf: &Dwarf<'a>,
+    unit: &Unit<'a>,
+    operation: Operation<Slice<'a>>,
+    frame_base_is_cfa: bool,
+) -> Option<Place> {
+    match operation {
+        Operation::Register { register } => Some(Place::Register(register.0)),
+        Operation::CallFrameCFA => Some(Place::Frame(0)),
+        Operation::FrameOffset { offset } => {
+            let sound = (-MAX_FRAME_OFFSET..=MAX_FRAME_OFFSET).contains(&offset);
+            (sound && frame_base_is_cfa).then_some(Place::Frame(offset))
+        }
+        Operation::Address { address } => Some(Place::Address(LinkAddr(address))),
+        Operation::AddressIndex { index } => {
+            let address = dwarf.address(unit, index).ok()?;
+            Some(Place::Address(LinkAddr(address)))
+        }
+        _ => None,
+    }
+}
+
+/// Lays the parts out one behind the other.
+fn place_parts(mut parts: Vec<(u64, Option<Place>)>, size: u64) -> Vec<Piece> {
+    let total = |parts: &[(u64, Option<Place>)]| {
+        let sizes = parts.iter().map(|&(size, _)| size);
+        sizes.fold(0, u64::saturating_add)
+    };
+    if total(&parts) > size {
+        // Go 1.21 writes each word of an interface twice, one after the other.
+        let mut once = Vec::with_capacity(parts.len());
+        for part in parts {
+            match once.last() {
+                Some(last) if *last == part => once.push((0, None)),
+                _ => once.push(part),
+            }
+        }
+        once.retain(|&(size, _)| size > 0);
+        if total(&once) != size {
+            return Vec::new();
+        }
+        parts = once;
+    }
+    let mut offset_in_variable = 0;
+    let mut out = Vec::with_capacity(parts.len());
+    for (size, place) in parts {
+        if let Some(place) = place {
+            out.push(Piece {
+                offset_in_variable,
+                size,
+                place,
+            });
+        }
+        offset_in_variable += size;
     }
     out
 }

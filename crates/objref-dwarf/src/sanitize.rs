@@ -2,8 +2,9 @@
 
 use crate::types::{Kind, Type, TypeIdx, TypeTable};
 
-/// Nothing in an address space is larger.
-const MAX_SIZE: u64 = 1 << 48;
+/// The compiler refuses types of more than 2^50 bytes (the runtime casts to arrays of that size);
+/// sums of two sizes below this cannot overflow.
+const MAX_SIZE: u64 = 1 << 56;
 
 pub(crate) fn sanitize(table: &mut TypeTable) {
     for at in 0..table.types.len() {

@@ -46,14 +46,15 @@ pub enum Kind {
     Other,
 }
 
-/// One type. Named types are one entry with the name's methods of use: `type Cache
-/// map[string]int` is a [`Kind::Map`] called `main.Cache`.
+/// One type. A named type and what it is made of are one: `type Cache map[string]int` is a
+/// [`Kind::Map`] called `main.Cache`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Type {
     /// Bytes a value takes.
     pub size: u64,
-    /// The type descriptor's offset from `runtime.types`, 0 if the linker dropped it.
+    /// The type descriptor's offset from `runtime.types`, 0 if the linker dropped it. (For
+    /// `uintptr`, and for no other type, linkers before Go 1.23 write the address instead.)
     pub runtime_type: u64,
     /// Elements of an array. Unbounded when the element takes no space (`[1 << 40]struct{}`).
     pub count: u64,

@@ -1,0 +1,3 @@
+module example.com/tiny.v1
+
+go 1.21
