@@ -12,6 +12,8 @@ use crate::error::CoreError;
 use crate::input::Input;
 use crate::notes::{CoreNotes, MappedFile, ProcessInfo, SignalInfo, Thread};
 
+const AT_PAGESZ: u64 = 6;
+
 /// A part of the process's memory as the core describes it: one `PT_LOAD`.
 ///
 /// `present <= file_size <= mem_size`, and `addr + mem_size` does not overflow.
@@ -36,10 +38,12 @@ pub struct Segment {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Missing {
-    /// Bytes missing in total.
+    /// Bytes of memory missing in total.
     pub bytes: u64,
     /// The address ranges, first address and length; sorted, adjacent ones merged.
     pub ranges: Vec<(Addr, u64)>,
+    /// Bytes of notes missing. gdb writes them last: then threads and registers are lost first.
+    pub notes: u64,
 }
 
 /// Who wrote the core.
@@ -102,9 +106,12 @@ impl Core {
 
         let mut notes = CoreNotes::default();
         let mut segments = Vec::new();
+        let mut missing_notes = 0u64;
         for ph in &program_headers {
             if ph.kind == PT_NOTE.0 {
-                notes.read(arch, available(data, ph.offset, ph.filesz), ph.align);
+                let present = available(data, ph.offset, ph.filesz);
+                missing_notes = missing_notes.saturating_add(ph.filesz - present.len() as u64);
+                notes.read(arch, present, ph.align);
             } else if ph.kind == PT_LOAD.0 && ph.memsz.max(ph.filesz) > 0 {
                 segments.push(Segment::new(ph, data));
             }
@@ -116,7 +123,10 @@ impl Core {
             Some(n) if n == NT_PRPSINFO.0 && header.shoff != 0 => Writer::Gdb,
             _ => Writer::Other,
         };
-        let missing = Missing::of(&segments);
+        let missing = Missing {
+            notes: missing_notes,
+            ..Missing::of(&segments)
+        };
         Ok(Self {
             input,
             arch,
@@ -150,6 +160,13 @@ impl Core {
             .iter()
             .find(|(k, _)| *k == key)
             .map(|(_, v)| *v)
+    }
+
+    /// Bytes of a page in the process.
+    pub fn page_size(&self) -> u64 {
+        self.auxv(AT_PAGESZ)
+            .filter(|n| n.is_power_of_two())
+            .unwrap_or(self.arch.default_page_size())
     }
 
     /// The process's file mappings in the order of the note, which is by address.

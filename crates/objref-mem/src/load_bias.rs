@@ -40,7 +40,7 @@ pub(crate) fn find(image: &Image, core: &Core) -> Option<LoadBias> {
             }
         }
     }
-    by_name(image, files)
+    by_name(image, files).or_else(|| by_contents(image, core))
 }
 
 /// Whether some file is mapped where the first segment would be with this bias.
@@ -67,6 +67,18 @@ fn by_name(image: &Image, files: &[MappedFile]) -> Option<LoadBias> {
         .filter(|f| base_name(Path::new(f.path.trim_end_matches(" (deleted)"))) == Some(name))
         .find_map(|f| bias_of(first, f))
         .map(LoadBias)
+}
+
+/// Looks for memory that starts as the file does. The first page has the headers, with the entry
+/// and most often the build ids, so equal pages are no coincidence. For cores without notes.
+fn by_contents(image: &Image, core: &Core) -> Option<LoadBias> {
+    let first = image.segments().first().filter(|s| s.file_offset == 0)?;
+    let len = first.file_size.min(PAGE);
+    let wanted = image.link_bytes(first.addr, len).filter(|_| len >= 64)?;
+    core.segments()
+        .iter()
+        .find(|s| core.present_bytes(s.addr, len) == Some(wanted))
+        .map(|s| LoadBias(s.addr.0.wrapping_sub(first.addr.0)))
 }
 
 fn base_name(path: &Path) -> Option<&OsStr> {

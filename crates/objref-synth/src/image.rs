@@ -1,6 +1,6 @@
 //! Executables and shared objects.
 
-use crate::{AMD64, FileHeader, Phdr, Shdr, file_header, p16, p32, p64, pad};
+use crate::{AMD64, FileHeader, Phdr, R, Shdr, file_header, p16, p32, p64, pad};
 
 struct Segment {
     addr: u64,
@@ -61,6 +61,18 @@ impl ImageBuilder {
             offset,
             size,
             mem_size,
+        });
+        self
+    }
+
+    /// Loads the first page of the file, which has the headers.
+    pub fn headers(mut self, addr: u64) -> Self {
+        self.segments.push(Segment {
+            addr,
+            flags: R,
+            offset: 0,
+            size: 4096,
+            mem_size: 4096,
         });
         self
     }

@@ -1,7 +1,7 @@
 //! Cores of every layout, whole, large and truncated.
 
-use crate::common::{core, input};
-use objref_mem::{Addr, AddressSpace, Arch, Core, CoreError, ElfKind, FaultKind, Writer};
+use crate::common::{core, image, input};
+use objref_mem::{Addr, AddressSpace, Arch, Core, CoreError, ElfKind, FaultKind, LoadBias, Writer};
 use objref_synth::{ARM64, CoreBuilder, ImageBuilder, Layout, R, RW, RX};
 
 const AT_ENTRY: u64 = 9;
@@ -168,6 +168,35 @@ fn truncation_is_told_exactly() {
         (Addr(0x3000 - 5000), FaultKind::NotInCore)
     );
     assert_eq!(space.missing_bytes(), 13_192);
+}
+
+#[test]
+fn a_gdb_core_loses_its_notes_first() {
+    let exe = ImageBuilder::pie(0x2002)
+        .headers(0x1000)
+        .segment(0x2000, RX, b"code", 4)
+        .build();
+    let notes = objref_synth::prstatus(5, 0, &registers());
+    let loaded = 0x7f00_0000_1000;
+    let built = CoreBuilder::new()
+        .layout(Layout::Gdb)
+        .note(&notes)
+        .segment(0x1000, R, [0; 4096])
+        .segment(loaded, RX, &exe[..8192]);
+    let file = built.build();
+    let end = file.windows(notes.len()).position(|w| w == notes).unwrap();
+    let core = core(&file[..end]);
+    assert_eq!((core.threads().len(), core.writer()), (0, Writer::Other));
+    assert_eq!(
+        (core.missing().bytes, core.missing().notes),
+        (0, notes.len() as u64)
+    );
+    // Without an auxiliary vector the binary is found by its first page.
+    assert_eq!(
+        image(&exe).load_bias(&core).unwrap(),
+        LoadBias(loaded - 0x1000)
+    );
+    assert_eq!(core.page_size(), 4096);
 }
 
 #[test]
