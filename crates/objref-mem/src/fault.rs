@@ -14,7 +14,7 @@ pub enum FaultKind {
     NotInCore,
     /// Address plus length passes the end of the address space, or the length is absurd.
     Overflow,
-    /// The bytes are there but not in one piece: [`AddressSpace::bytes`] can assemble them.
+    /// The bytes are there but not in one piece: [`AddressSpace::bytes`](crate::AddressSpace::bytes) can assemble them.
     Split,
 }
 

@@ -182,7 +182,7 @@ fn a_gdb_core_loses_its_notes_first() {
         .layout(Layout::Gdb)
         .note(&notes)
         .segment(0x1000, R, [0; 4096])
-        .segment(loaded, RX, &exe[..8192]);
+        .segment(loaded, RX, &exe[..4100]);
     let file = built.build();
     let end = file.windows(notes.len()).position(|w| w == notes).unwrap();
     let core = core(&file[..end]);
