@@ -132,6 +132,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     match (part, whole) {
         (_, 0) => String::new(),
         (0, _) => "0 %".to_owned(),
+        (part, whole) if part == whole => "100 %".to_owned(),
         _ => match part as f64 / whole as f64 * 100.0 {
             p if p < 0.05 => "< 0.1 %".to_owned(),
             // 99.97 is not all of it.

@@ -72,18 +72,20 @@ impl Reporter {
         }
     }
 
-    /// The work is done: nothing more is shown.
-    pub(crate) fn finish(&mut self) {
-        let last = {
-            let mut state = self.shared.lock();
-            state.done = true;
-            state.phase.take()
-        };
+    /// Shows the current phase no longer: what is written now may go to the same terminal.
+    pub(crate) fn clear(&mut self) {
+        self.shared.lock().done = true;
         self.shared.done.notify_all();
         if let Some(spinner) = self.spinner.take() {
             // It has nothing to say but what it showed.
             let _ = spinner.join();
         }
+    }
+
+    /// The work is done: nothing more is shown.
+    pub(crate) fn finish(&mut self) {
+        self.clear();
+        let last = self.shared.lock().phase.take();
         let now = Instant::now();
         if let Some(last) = last {
             self.tell(Some(last), now);

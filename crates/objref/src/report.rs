@@ -121,7 +121,10 @@ fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Resu
     let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
     let snapshot = pipeline::load(inputs, args, goroutines, &reporter)?;
 
-    let colour = args.output.is_none() && colour(args.color);
+    if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
+        reporter.clear();
+    }
+    let colour = matches!(out, Output::Stdout(_)) && colour(args.color);
     let written = write(&snapshot, format, flame, colour, &reporter, &mut out);
     written.map_err(|error| Output::explain(path, error))?;
     out.finish()?;
