@@ -5,7 +5,10 @@ use objref_mem::{Addr, AddressSpace, Fault};
 /// The mask that the program at `at` makes, least significant bit first, cut at `bits` bits.
 // runtime/mbitmap.go: runGCProg, up to go1.23. The program follows its length, a u32.
 pub(crate) fn expand(space: &AddressSpace, at: Addr, bits: u64) -> Result<Vec<u8>, Fault> {
-    let mut program = Program { space, at: at.add(4) };
+    let mut program = Program {
+        space,
+        at: at.add(4),
+    };
     let mut mask = Mask::new(bits);
     while !mask.full() {
         let instruction = program.byte()?;
@@ -66,7 +69,11 @@ impl Mask {
     fn new(limit: u64) -> Mask {
         // An object on a stack is never larger than a stack.
         let limit = limit.min(1 << 27);
-        Mask { bytes: vec![0; limit.div_ceil(8) as usize], len: 0, limit }
+        Mask {
+            bytes: vec![0; limit.div_ceil(8) as usize],
+            len: 0,
+            limit,
+        }
     }
 
     fn full(&self) -> bool {
@@ -74,7 +81,9 @@ impl Mask {
     }
 
     fn get(&self, i: u64) -> bool {
-        self.bytes.get((i / 8) as usize).is_some_and(|b| b >> (i % 8) & 1 != 0)
+        self.bytes
+            .get((i / 8) as usize)
+            .is_some_and(|b| b >> (i % 8) & 1 != 0)
     }
 
     fn push(&mut self, bit: bool) {
@@ -111,7 +120,9 @@ mod tests {
         }
         mask.repeat(3, 9);
         assert_eq!(mask.len, 12);
-        let bits: String = (0..12).map(|i| if mask.get(i) { '1' } else { '0' }).collect();
+        let bits: String = (0..12)
+            .map(|i| if mask.get(i) { '1' } else { '0' })
+            .collect();
         assert_eq!(bits, "101101101101");
         // What a damaged program asks for is cut at the type's size.
         mask.repeat(1, u64::MAX);

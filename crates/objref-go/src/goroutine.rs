@@ -192,7 +192,10 @@ pub struct Goroutine {
 impl Goroutine {
     /// Whether it is alive: it has a stack that can hold roots.
     pub fn is_live(&self) -> bool {
-        !matches!(self.status, GStatus::Dead | GStatus::Idle | GStatus::Unknown(_))
+        !matches!(
+            self.status,
+            GStatus::Dead | GStatus::Idle | GStatus::Unknown(_)
+        )
     }
 }
 
@@ -245,10 +248,19 @@ impl Goroutines {
         let size = find_size(source, "runtime.g").unwrap_or(GLayout::MIN_SIZE);
         let allgs = globals("runtime.allgs").ok_or(GoroutineError::NoAllgs)?;
         let (data, len) = (space.ptr(allgs)?, space.u64(allgs.add(8))?);
-        let reader = Reader { space, layout: &layout, size };
+        let reader = Reader {
+            space,
+            layout: &layout,
+            size,
+        };
         let mut all = Goroutines::default();
         for i in 0..len.min(MAX_GOROUTINES) {
-            match space.ptr(data.add(i * 8)).ok().filter(|a| a.0 != 0).and_then(|addr| reader.read(addr)) {
+            match space
+                .ptr(data.add(i * 8))
+                .ok()
+                .filter(|a| a.0 != 0)
+                .and_then(|addr| reader.read(addr))
+            {
                 Some(g) if g.is_live() => all.list.push(g),
                 Some(g) if matches!(g.status, GStatus::Unknown(_)) => all.unreadable += 1,
                 Some(_) => all.dead += 1,
@@ -268,7 +280,11 @@ impl Goroutines {
     /// What `g` waits for, if it waits.
     pub fn wait_reason(&self, g: &Goroutine) -> Option<&str> {
         let waits = matches!(g.status, GStatus::Waiting | GStatus::Leaked);
-        if waits && g.wait_reason != 0 { Some(self.reasons.text(g.wait_reason)) } else { None }
+        if waits && g.wait_reason != 0 {
+            Some(self.reasons.text(g.wait_reason))
+        } else {
+            None
+        }
     }
 
     /// The goroutine whose descriptor is at `addr`.
@@ -279,17 +295,23 @@ impl Goroutines {
     // runtime/traceback.go: isSystemGoroutine
     fn mark_system(&mut self, space: &AddressSpace, globals: &Globals<'_>, pclntab: &Pclntab<'_>) {
         // runtime/mfinal.go: fingRunningFinalizer, go1.20+; before, a bool of its own.
-        let finalizing = match (globals("runtime.fingStatus"), globals("runtime.fingRunning")) {
+        let finalizing = match (
+            globals("runtime.fingStatus"),
+            globals("runtime.fingRunning"),
+        ) {
             (Some(status), _) => space.u32(status).is_ok_and(|s| s & 2 != 0),
             (None, Some(running)) => space.u8(running).is_ok_and(|r| r != 0),
             (None, None) => false,
         };
         let mut known = rustc_hash::FxHashMap::default();
         for g in &mut self.list {
-            let (kind, runtime) = *known.entry(g.start).or_insert_with(|| match pclntab.find(g.start) {
-                Some(f) => (f.kind(), f.name().starts_with("runtime.")),
-                None => (FuncKind::Normal, false),
-            });
+            let (kind, runtime) =
+                *known
+                    .entry(g.start)
+                    .or_insert_with(|| match pclntab.find(g.start) {
+                        Some(f) => (f.kind(), f.name().starts_with("runtime.")),
+                        None => (FuncKind::Normal, false),
+                    });
             g.system = match kind {
                 FuncKind::RuntimeMain | FuncKind::CoroStart | FuncKind::HandleAsyncEvent => false,
                 FuncKind::RunFinalizers => !finalizing,
@@ -314,7 +336,10 @@ impl Reader<'_> {
         let at = |f: FieldAt| Some(Addr(int(f)?));
         let flag = |f: Option<FieldAt>| f.and_then(int).is_some_and(|v| v != 0);
         let status = int(l.status)? as u32;
-        let stack = AddrRange { start: at(l.stack_lo)?, end: at(l.stack_hi)? };
+        let stack = AddrRange {
+            start: at(l.stack_lo)?,
+            end: at(l.stack_hi)?,
+        };
         let g = Goroutine {
             addr,
             id: int(l.goid)?,

@@ -72,8 +72,13 @@ pub struct LayoutError {
 }
 
 /// The field at the first of the alternatives in `paths` that exists in the first of the alternatives in `names`.
-pub(crate) fn find_field(source: &dyn StructSource, names: &'static str, paths: &'static str) -> Option<FieldAt> {
-    alternatives(names).find_map(|name| alternatives(paths).find_map(|path| source.field(name, path)))
+pub(crate) fn find_field(
+    source: &dyn StructSource,
+    names: &'static str,
+    paths: &'static str,
+) -> Option<FieldAt> {
+    alternatives(names)
+        .find_map(|name| alternatives(paths).find_map(|path| source.field(name, path)))
 }
 
 /// The size of the first of the alternatives in `names` that exists.

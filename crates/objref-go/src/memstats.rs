@@ -111,7 +111,10 @@ impl MemStats {
         let delta = DeltaLayout::resolve(source)?;
         let pacer = ControllerLayout::resolve(source)?;
 
-        let mut stats = MemStats { num_gc: layout.numgc.read(space, memstats)?, ..MemStats::default() };
+        let mut stats = MemStats {
+            num_gc: layout.numgc.read(space, memstats)?,
+            ..MemStats::default()
+        };
         let size = layout.heap_stats.size / DELTAS;
         for i in 0..DELTAS {
             stats.add_delta(space, &delta, layout.heap_stats.at(memstats).add(i * size))?;
@@ -132,7 +135,9 @@ impl MemStats {
     fn add_delta(&mut self, space: &AddressSpace, l: &DeltaLayout, at: Addr) -> Result<(), Fault> {
         let get = |f: FieldAt| f.read(space, at);
         let counts = |f: FieldAt| -> Result<Vec<u64>, Fault> {
-            (0..CLASSES).map(|i| space.u64(f.at(at).add(i * (f.size / CLASSES)))).collect()
+            (0..CLASSES)
+                .map(|i| space.u64(f.at(at).add(i * (f.size / CLASSES))))
+                .collect()
         };
         let mut bytes = get(l.large_alloc)?.wrapping_sub(get(l.large_free)?);
         let mut objects = get(l.large_alloc_count)?.wrapping_sub(get(l.large_free_count)?);
@@ -150,7 +155,12 @@ impl MemStats {
 
     /// Slots taken from spans that processors hold: `ReadMemStats` would flush them first.
     // runtime/mcache.go: releaseAll
-    fn add_cached(&mut self, space: &AddressSpace, source: &dyn StructSource, allp: Addr) -> Result<(), MemStatsError> {
+    fn add_cached(
+        &mut self,
+        space: &AddressSpace,
+        source: &dyn StructSource,
+        allp: Addr,
+    ) -> Result<(), MemStatsError> {
         let span = CachedSpanLayout::resolve(source)?;
         let field = |name, path| find_field(source, name, path).ok_or(LayoutError { name, path });
         let mcache = field("runtime.p", "mcache")?;
@@ -170,7 +180,9 @@ impl MemStats {
                 let get = |f: FieldAt| f.read(space, at);
                 let slots = get(span.alloc_count)?.saturating_sub(get(span.before_cache)?);
                 self.heap_objects = self.heap_objects.wrapping_add(slots);
-                self.heap_alloc = self.heap_alloc.wrapping_add(slots.wrapping_mul(get(span.elemsize)?));
+                self.heap_alloc = self
+                    .heap_alloc
+                    .wrapping_add(slots.wrapping_mul(get(span.elemsize)?));
             }
         }
         Ok(())

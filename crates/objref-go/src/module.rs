@@ -180,18 +180,28 @@ pub(crate) fn read_modules(
 
 fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Module, ModuleError> {
     let ptr = |f: crate::layout::FieldAt| f.ptr(space, at);
-    let range = |a, b| -> Result<AddrRange, Fault> { Ok(AddrRange { start: ptr(a)?, end: ptr(b)? }) };
+    let range = |a, b| -> Result<AddrRange, Fault> {
+        Ok(AddrRange {
+            start: ptr(a)?,
+            end: ptr(b)?,
+        })
+    };
     let slice = |f: crate::layout::FieldAt| -> Result<RawSlice, Fault> {
         let (data, len) = f.slice(space, at)?;
         Ok(RawSlice { data, len })
     };
     let mask = |f: crate::layout::FieldAt| -> Result<Mask, Fault> {
-        Ok(Mask { bits: u64::from(space.u32(f.at(at))?), data: space.ptr(f.at(at).add(8))? })
+        Ok(Mask {
+            bits: u64::from(space.u32(f.at(at))?),
+            data: space.ptr(f.at(at).add(8))?,
+        })
     };
     let name = slice(l.modulename)?;
     let module = Module {
         addr: at,
-        name: space.string(name.data, name.len.min(4096) as usize).unwrap_or_default(),
+        name: space
+            .string(name.data, name.len.min(4096) as usize)
+            .unwrap_or_default(),
         funcnametab: slice(l.funcnametab)?,
         cutab: slice(l.cutab)?,
         filetab: slice(l.filetab)?,
@@ -215,7 +225,11 @@ fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Modul
         && module.types.start < module.types.end
         && module.data.start <= module.data.end
         && module.bss.start <= module.bss.end;
-    if sane { Ok(module) } else { Err(ModuleError::Senseless(at)) }
+    if sane {
+        Ok(module)
+    } else {
+        Err(ModuleError::Senseless(at))
+    }
 }
 
 fn read_text_sections(space: &AddressSpace, map: RawSlice) -> Result<Vec<TextSection>, Fault> {
@@ -225,7 +239,11 @@ fn read_text_sections(space: &AddressSpace, map: RawSlice) -> Result<Vec<TextSec
     (0..map.len)
         .map(|i| {
             let at = map.data.add(i * 24);
-            Ok(TextSection { vaddr: space.u64(at)?, end: space.u64(at.add(8))?, base: space.ptr(at.add(16))? })
+            Ok(TextSection {
+                vaddr: space.u64(at)?,
+                end: space.u64(at.add(8))?,
+                base: space.ptr(at.add(16))?,
+            })
         })
         .collect()
 }

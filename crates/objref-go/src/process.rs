@@ -57,7 +57,9 @@ pub enum OpenError {
         source: DwarfError,
     },
     /// The dump was written by another build of the program.
-    #[error("the dump was not written by this binary: the dump says {core}; the binary says {binary} (--force goes on)")]
+    #[error(
+        "the dump was not written by this binary: the dump says {core}; the binary says {binary} (--force goes on)"
+    )]
     WrongBinary {
         /// Build id found in the dump.
         core: String,
@@ -90,12 +92,17 @@ impl GoProcess {
         if !force {
             let (theirs, ours) = (core.executable_ids(), image.build_ids());
             if theirs.agree_with(&ours) == Some(false) {
-                return Err(OpenError::WrongBinary { core: theirs.to_string(), binary: ours.to_string() });
+                return Err(OpenError::WrongBinary {
+                    core: theirs.to_string(),
+                    binary: ours.to_string(),
+                });
             }
         }
         let debug = match DebugInfo::load(image.input().bytes()) {
             Ok(debug) => debug,
-            Err(DwarfError::NoDwarf) if image.has_section(".go.buildinfo") || image.go_build_id().is_some() => {
+            Err(DwarfError::NoDwarf)
+                if image.has_section(".go.buildinfo") || image.go_build_id().is_some() =>
+            {
                 return Err(OpenError::Stripped(path));
             }
             Err(DwarfError::NoDwarf | DwarfError::NoGoUnits) => return Err(OpenError::NotGo(path)),
@@ -103,12 +110,24 @@ impl GoProcess {
         };
         let source = DwarfLayout(&debug);
         let global = |name| source.global(name).map(|a| bias.to_addr(a));
-        let Some(build_version) = global("runtime.buildVersion") else { return Err(OpenError::NotGo(path)) };
+        let Some(build_version) = global("runtime.buildVersion") else {
+            return Err(OpenError::NotGo(path));
+        };
         let version = read_version(&space, build_version).ok_or(OpenError::NoVersion)?;
-        let first = global("runtime.firstmoduledata").ok_or(OpenError::NoVariable("runtime.firstmoduledata"))?;
+        let first = global("runtime.firstmoduledata")
+            .ok_or(OpenError::NoVariable("runtime.firstmoduledata"))?;
         let modules = read_modules(&space, &source, first)?;
         let types = RuntimeTypes::new(&source, &version, &modules)?;
-        Ok(GoProcess { core, image, bias, space, debug, version, modules, types })
+        Ok(GoProcess {
+            core,
+            image,
+            bias,
+            space,
+            debug,
+            version,
+            modules,
+            types,
+        })
     }
 
     /// Layouts of the runtime's structs.
@@ -128,7 +147,10 @@ impl GoProcess {
 
     /// What the collector was doing.
     pub fn gc_phase(&self) -> GcPhase {
-        match self.global("runtime.gcphase").and_then(|a| self.space.u32(a).ok()) {
+        match self
+            .global("runtime.gcphase")
+            .and_then(|a| self.space.u32(a).ok())
+        {
             Some(1) => GcPhase::Mark,
             Some(2) => GcPhase::MarkTermination,
             _ => GcPhase::Off,
@@ -142,14 +164,25 @@ impl GoProcess {
 
     /// Reads the heap.
     pub fn heap(&self) -> Result<Heap, OpenError> {
-        let mheap = self.global("runtime.mheap_").ok_or(OpenError::NoVariable("runtime.mheap_"))?;
-        Ok(Heap::read(&self.space, self.core.arch(), &self.layouts(), &self.types, mheap, self.gc_phase())?)
+        let mheap = self
+            .global("runtime.mheap_")
+            .ok_or(OpenError::NoVariable("runtime.mheap_"))?;
+        Ok(Heap::read(
+            &self.space,
+            self.core.arch(),
+            &self.layouts(),
+            &self.types,
+            mheap,
+            self.gc_phase(),
+        )?)
     }
 }
 
 fn read_version(space: &AddressSpace, variable: Addr) -> Option<GoVersion> {
     let (data, len) = (space.ptr(variable).ok()?, space.u64(variable.add(8)).ok()?);
-    let text = space.string(data, usize::try_from(len).ok().filter(|n| *n < 256)?).ok()?;
+    let text = space
+        .string(data, usize::try_from(len).ok().filter(|n| *n < 256)?)
+        .ok()?;
     GoVersion::parse(&text)
 }
 
@@ -160,12 +193,20 @@ pub struct DwarfLayout<'a>(&'a DebugInfo);
 impl DwarfLayout<'_> {
     /// Link-time address of a package-level variable.
     pub fn global(&self, name: &str) -> Option<LinkAddr> {
-        self.0.globals().iter().find(|v| *v.name == *name).map(|v| v.addr)
+        self.0
+            .globals()
+            .iter()
+            .find(|v| *v.name == *name)
+            .map(|v| v.addr)
     }
 
     fn step(&self, ty: TypeIdx, name: &str) -> Option<(u64, TypeIdx)> {
         let types = self.0.types();
-        types.fields(ty).iter().find(|f| types.field_name(f) == name).map(|f| (f.offset, f.ty))
+        types
+            .fields(ty)
+            .iter()
+            .find(|f| types.field_name(f) == name)
+            .map(|f| (f.offset, f.ty))
     }
 }
 
@@ -179,7 +220,10 @@ impl StructSource for DwarfLayout<'_> {
             offset += at;
             ty = next;
         }
-        Some(FieldAt { offset, size: types.get(ty).size })
+        Some(FieldAt {
+            offset,
+            size: types.get(ty).size,
+        })
     }
 
     fn size_of(&self, name: &str) -> Option<u64> {

@@ -43,12 +43,21 @@ const MAX_LIST: usize = 1 << 24;
 
 /// The non-nil pointers in the module's data and bss, by its masks, in address order.
 // runtime/mgcmark.go: markrootBlock
-pub fn global_roots(space: &AddressSpace, module: &Module, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+pub fn global_roots(
+    space: &AddressSpace,
+    module: &Module,
+    emit: &mut dyn FnMut(RootPointer),
+) -> Result<(), Fault> {
     block(space, module.data, module.gcdatamask, emit)?;
     block(space, module.bss, module.gcbssmask, emit)
 }
 
-fn block(space: &AddressSpace, range: AddrRange, mask: Mask, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+fn block(
+    space: &AddressSpace,
+    range: AddrRange,
+    mask: Mask,
+    emit: &mut dyn FnMut(RootPointer),
+) -> Result<(), Fault> {
     let words = (range.len() / 8).min(mask.bits);
     let bits = space.bytes(mask.data, words.div_ceil(8) as usize)?;
     let data = space.bytes(range.start, (words * 8) as usize)?;
@@ -58,7 +67,11 @@ fn block(space: &AddressSpace, range: AddrRange, mask: Mask, emit: &mut dyn FnMu
         }
         let value = u64::from_le_bytes(word.try_into().unwrap_or_default());
         if value != 0 {
-            emit(RootPointer { kind: RootKind::Global, slot: range.start.add(i as u64 * 8), value });
+            emit(RootPointer {
+                kind: RootKind::Global,
+                slot: range.start.add(i as u64 * 8),
+                value,
+            });
         }
     }
     Ok(())
@@ -81,7 +94,8 @@ struct SpecialKinds {
 impl SpecialKinds {
     // runtime/mheap.go: _KindSpecial*
     fn new(source: &dyn StructSource, version: &GoVersion) -> Self {
-        let get = |name: &str, table: Option<u64>| source.constant(name).map(|v| v as u64).or(table);
+        let get =
+            |name: &str, table: Option<u64>| source.constant(name).map(|v| v as u64).or(table);
         let (finalizer, weak, cleanup) = match version.minor {
             ..=22 => (1, None, None),
             23 => (1, Some(2), None),
@@ -109,7 +123,11 @@ pub struct SpecialRoots<'a> {
 
 impl<'a> SpecialRoots<'a> {
     /// A reader for this process; `None` when special records have an unknown shape.
-    pub fn new(space: &'a AddressSpace, source: &'a dyn StructSource, version: &GoVersion) -> Option<Self> {
+    pub fn new(
+        space: &'a AddressSpace,
+        source: &'a dyn StructSource,
+        version: &GoVersion,
+    ) -> Option<Self> {
         Some(SpecialRoots {
             space,
             source,
@@ -157,7 +175,11 @@ impl<'a> SpecialRoots<'a> {
             let slot = span.start + offset / span.elem_size * span.elem_size;
             if let Some(id) = heap.find(slot) {
                 heap.pointers(self.space, id, |offset, value| {
-                    emit(RootPointer { kind: RootKind::Finalizer, slot: Addr(slot + offset), value });
+                    emit(RootPointer {
+                        kind: RootKind::Finalizer,
+                        slot: Addr(slot + offset),
+                        value,
+                    });
                 });
             }
             if let Some(field) = self.finalizer_fn {
@@ -175,7 +197,13 @@ impl<'a> SpecialRoots<'a> {
         self.layout.next.ptr(self.space, at)
     }
 
-    fn words(&self, kind: RootKind, at: Addr, count: u64, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+    fn words(
+        &self,
+        kind: RootKind,
+        at: Addr,
+        count: u64,
+        emit: &mut dyn FnMut(RootPointer),
+    ) -> Result<(), Fault> {
         for i in 0..count {
             let slot = at.add(i * 8);
             let value = self.space.u64(slot)?;
@@ -188,10 +216,15 @@ impl<'a> SpecialRoots<'a> {
 
     /// Finalizers due to run; `allfin` is the address of the variable `runtime.allfin`.
     // runtime/mfinal.go: finBlock, finalizer; mgcmark.go: markroot, case fixedRootFinalizers
-    pub fn finalizer_queue(&self, allfin: Addr, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+    pub fn finalizer_queue(
+        &self,
+        allfin: Addr,
+        emit: &mut dyn FnMut(RootPointer),
+    ) -> Result<(), Fault> {
         const BLOCK: &str = "runtime.finBlock | runtime.finblock";
         let field = |path| find_field(self.source, BLOCK, path);
-        let (Some(alllink), Some(cnt), Some(fin)) = (field("alllink"), field("cnt"), field("fin")) else {
+        let (Some(alllink), Some(cnt), Some(fin)) = (field("alllink"), field("cnt"), field("fin"))
+        else {
             return Ok(());
         };
         // {fn, arg, nret, fint, ot}: all pointers but nret.
@@ -209,7 +242,11 @@ impl<'a> SpecialRoots<'a> {
 
     /// Cleanups due to run; `queue` is the address of the variable `runtime.gcCleanups` (1.25+).
     // runtime/mcleanup.go: cleanupBlock
-    pub fn cleanup_queue(&self, queue: Addr, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
+    pub fn cleanup_queue(
+        &self,
+        queue: Addr,
+        emit: &mut dyn FnMut(RootPointer),
+    ) -> Result<(), Fault> {
         const BLOCK: &str = "runtime.cleanupBlock";
         let field = |path| find_field(self.source, BLOCK, path);
         let all = find_field(self.source, "runtime.cleanupQueue", "all.value | all");
@@ -224,7 +261,12 @@ impl<'a> SpecialRoots<'a> {
         let entry = self.source.size_of("runtime.cleanupFn").unwrap_or(8);
         self.list(all.at(queue), alllink, |block| {
             let count = n.read(self.space, block)?.min(cleanups.size / entry);
-            self.words(RootKind::CleanupQueue, cleanups.at(block), count * entry / 8, emit)
+            self.words(
+                RootKind::CleanupQueue,
+                cleanups.at(block),
+                count * entry / 8,
+                emit,
+            )
         })
     }
 
@@ -251,7 +293,9 @@ impl<'a> SpecialRoots<'a> {
     pub fn tiny_blocks(&self, allp: Addr, emit: &mut dyn FnMut(RootPointer)) -> Result<(), Fault> {
         let mcache = find_field(self.source, "runtime.p", "mcache");
         let tiny = find_field(self.source, "runtime.mcache", "tiny");
-        let (Some(mcache), Some(tiny)) = (mcache, tiny) else { return Ok(()) };
+        let (Some(mcache), Some(tiny)) = (mcache, tiny) else {
+            return Ok(());
+        };
         let (data, len) = (self.space.ptr(allp)?, self.space.u64(allp.add(8))?);
         for i in 0..len.min(1 << 16) {
             let p = self.space.ptr(data.add(i * 8))?;

@@ -58,15 +58,42 @@ impl Kind {
     const ALL: [Kind; 27] = {
         use Kind::*;
         [
-            Invalid, Bool, Int, Int8, Int16, Int32, Int64, Uint, Uint8, Uint16, Uint32, Uint64, Uintptr, Float32,
-            Float64, Complex64, Complex128, Array, Chan, Func, Interface, Map, Pointer, Slice, String, Struct,
+            Invalid,
+            Bool,
+            Int,
+            Int8,
+            Int16,
+            Int32,
+            Int64,
+            Uint,
+            Uint8,
+            Uint16,
+            Uint32,
+            Uint64,
+            Uintptr,
+            Float32,
+            Float64,
+            Complex64,
+            Complex128,
+            Array,
+            Chan,
+            Func,
+            Interface,
+            Map,
+            Pointer,
+            Slice,
+            String,
+            Struct,
             UnsafePointer,
         ]
     };
 
     fn from_byte(byte: u8) -> Option<Kind> {
         // The upper bits were flags until 1.25; internal/abi/type.go: KindMask.
-        Self::ALL.get(usize::from(byte & 31)).copied().filter(|k| *k != Kind::Invalid)
+        Self::ALL
+            .get(usize::from(byte & 31))
+            .copied()
+            .filter(|k| *k != Kind::Invalid)
     }
 }
 
@@ -134,11 +161,18 @@ pub struct RuntimeTypes {
 
 impl RuntimeTypes {
     /// A reader for the types of `modules`.
-    pub fn new(source: &dyn StructSource, version: &GoVersion, modules: &[Module]) -> Result<Self, LayoutError> {
+    pub fn new(
+        source: &dyn StructSource,
+        version: &GoVersion,
+        modules: &[Module],
+    ) -> Result<Self, LayoutError> {
         const NAMES: &str = "internal/abi.Type | runtime._type";
         Ok(RuntimeTypes {
             layout: TypeLayout::resolve(source)?,
-            header: find_size(source, NAMES).ok_or(LayoutError { name: NAMES, path: "size" })?,
+            header: find_size(source, NAMES).ok_or(LayoutError {
+                name: NAMES,
+                path: "size",
+            })?,
             modules: modules.iter().map(|m| (m.types, m.types.start)).collect(),
             on_demand_masks: version.minor >= 24,
         })
@@ -152,20 +186,23 @@ impl RuntimeTypes {
             addr,
             size: get(self.layout.size)?,
             ptr_bytes: get(self.layout.ptr_bytes)?,
-            kind: Kind::from_byte(raw_kind).or_else(|| self.is_dummy(space, addr).then_some(Kind::Struct))?,
+            kind: Kind::from_byte(raw_kind)
+                .or_else(|| self.is_dummy(space, addr).then_some(Kind::Struct))?,
             tflag: get(self.layout.tflag)? as u8,
             raw_kind,
             gcdata: Addr(get(self.layout.gcdata)?),
             str_off: get(self.layout.str)? as i32,
         };
-        (ty.ptr_bytes <= ty.size && ty.ptr_bytes <= MAX_PTR_BYTES && ty.ptr_bytes % 8 == 0).then_some(ty)
+        (ty.ptr_bytes <= ty.size && ty.ptr_bytes <= MAX_PTR_BYTES && ty.ptr_bytes % 8 == 0)
+            .then_some(ty)
     }
 
     /// 1.22 and 1.23 stand in for types with GC programs by a descriptor that has nothing but size and mask; user
     /// arenas do the same with their chunks.
     // runtime/mbitmap.go: getGCMask, runtime/arena.go
     fn is_dummy(&self, space: &AddressSpace, addr: Addr) -> bool {
-        self.layout.str.read(space, addr) == Ok(0) && self.layout.gcdata.read(space, addr).is_ok_and(|a| a != 0)
+        self.layout.str.read(space, addr) == Ok(0)
+            && self.layout.gcdata.read(space, addr).is_ok_and(|a| a != 0)
     }
 
     /// The offset of a descriptor from `runtime.types` of its module, by which DWARF refers to it.
@@ -174,7 +211,10 @@ impl RuntimeTypes {
     }
 
     fn module_base(&self, addr: Addr) -> Option<Addr> {
-        self.modules.iter().find(|(range, _)| range.contains(addr)).map(|(_, base)| *base)
+        self.modules
+            .iter()
+            .find(|(range, _)| range.contains(addr))
+            .map(|(_, base)| *base)
     }
 
     /// The type's name in Go syntax, with the package's name but not its path; `None` for types made at run time.
@@ -233,7 +273,9 @@ impl RuntimeTypes {
             return Vec::new();
         }
         let slice = ty.addr.add(self.header + 8);
-        let (Ok(data), Ok(len)) = (space.ptr(slice), space.u64(slice.add(8))) else { return Vec::new() };
+        let (Ok(data), Ok(len)) = (space.ptr(slice), space.u64(slice.add(8))) else {
+            return Vec::new();
+        };
         (0..len.min(max))
             .map_while(|i| {
                 let at = data.add(i * 24);
@@ -263,9 +305,14 @@ impl RuntimeTypes {
             Kind::Map => return None,
             _ => 0,
         };
-        let offset = space.u32(ty.addr.add(self.header + own)).ok().filter(|o| *o != 0)?;
+        let offset = space
+            .u32(ty.addr.add(self.header + own))
+            .ok()
+            .filter(|o| *o != 0)?;
         let base = self.module_base(ty.addr)?;
-        self.read_name(space, base.add(u64::from(offset))).ok().map(|(_, path)| path)
+        self.read_name(space, base.add(u64::from(offset)))
+            .ok()
+            .map(|(_, path)| path)
     }
 
     /// Which words of the type at `addr` hold pointers; `None` when there are none or the descriptor is damaged.
@@ -277,7 +324,10 @@ impl RuntimeTypes {
         let mut words = vec![0; ty.ptr_bytes.div_ceil(512) as usize];
         let mut budget = 1 << 24;
         self.fill_mask(space, &ty, 0, &mut words, 0, &mut budget)?;
-        Some(TypeMask { size: ty.size.max(8), words })
+        Some(TypeMask {
+            size: ty.size.max(8),
+            words,
+        })
     }
 
     /// Sets the pointer bits of a `ty` at byte `at`.

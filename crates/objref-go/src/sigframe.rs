@@ -39,8 +39,17 @@ const MAX_SCAN: u64 = 1 << 20;
 ///
 /// The frame is recognised by what the kernel writes into it: the stack it lies on. That works whoever installed the
 /// handler, the runtime or a C library.
-pub fn interrupted(space: &AddressSpace, arch: Arch, sp: Addr, bounds: AddrRange) -> Option<RegisterFile> {
-    let limit = if bounds.contains(sp) { bounds.end.0 } else { sp.0.checked_add(MAX_SCAN)? };
+pub fn interrupted(
+    space: &AddressSpace,
+    arch: Arch,
+    sp: Addr,
+    bounds: AddrRange,
+) -> Option<RegisterFile> {
+    let limit = if bounds.contains(sp) {
+        bounds.end.0
+    } else {
+        sp.0.checked_add(MAX_SCAN)?
+    };
     let mut found = None;
     let mut at = sp.0 & !7;
     while at < limit {
@@ -61,7 +70,11 @@ const ARM64_MCONTEXT: u64 = 176;
 
 /// `ucontext` at `at`, if there is one.
 // Linux, struct ucontext: flags u64, link *ucontext, stack {sp u64, flags i32, size u64}, mcontext.
-fn frame_at(space: &AddressSpace, arch: Arch, at: Addr) -> Result<Option<RegisterFile>, objref_mem::Fault> {
+fn frame_at(
+    space: &AddressSpace,
+    arch: Arch,
+    at: Addr,
+) -> Result<Option<RegisterFile>, objref_mem::Fault> {
     let word = |i: u64| space.u64(at.add(i * 8));
     // Cheapest first: nothing links signal frames, and few words on a stack are 0.
     if word(1)? != 0 {
@@ -81,7 +94,10 @@ fn frame_at(space: &AddressSpace, arch: Arch, at: Addr) -> Result<Option<Registe
 }
 
 // Linux, arch/x86/include/uapi/asm/sigcontext.h: r8 … r15 rdi rsi rbp rbx rdx rax rcx rsp rip eflags cs…
-fn amd64_context(space: &AddressSpace, at: Addr) -> Result<Option<RegisterFile>, objref_mem::Fault> {
+fn amd64_context(
+    space: &AddressSpace,
+    at: Addr,
+) -> Result<Option<RegisterFile>, objref_mem::Fault> {
     let word = |i: u64| space.u64(at.add(AMD64_MCONTEXT + i * 8));
     let selectors = word(18)?;
     // Code of a user program runs in segment 0x33.
@@ -89,11 +105,19 @@ fn amd64_context(space: &AddressSpace, at: Addr) -> Result<Option<RegisterFile>,
         return Ok(None);
     }
     let general = (0..16).map(word).collect::<Result<Vec<u64>, _>>()?;
-    Ok(Some(RegisterFile { pc: Addr(word(16)?), sp: Addr(general[15]), lr: Addr(0), general }))
+    Ok(Some(RegisterFile {
+        pc: Addr(word(16)?),
+        sp: Addr(general[15]),
+        lr: Addr(0),
+        general,
+    }))
 }
 
 // Linux, arch/arm64/include/uapi/asm/sigcontext.h: fault_address, regs[31], sp, pc, pstate
-fn arm64_context(space: &AddressSpace, at: Addr) -> Result<Option<RegisterFile>, objref_mem::Fault> {
+fn arm64_context(
+    space: &AddressSpace,
+    at: Addr,
+) -> Result<Option<RegisterFile>, objref_mem::Fault> {
     let word = |i: u64| space.u64(at.add(ARM64_MCONTEXT + i * 8));
     // pstate: bits 0…4 are 0 in 64-bit user mode, and all instructions are words.
     let (sp, pc, pstate) = (word(32)?, word(33)?, word(34)?);
@@ -101,5 +125,10 @@ fn arm64_context(space: &AddressSpace, at: Addr) -> Result<Option<RegisterFile>,
         return Ok(None);
     }
     let general = (1..32).map(word).collect::<Result<Vec<u64>, _>>()?;
-    Ok(Some(RegisterFile { pc: Addr(pc), sp: Addr(sp), lr: Addr(general[30]), general }))
+    Ok(Some(RegisterFile {
+        pc: Addr(pc),
+        sp: Addr(sp),
+        lr: Addr(general[30]),
+        general,
+    }))
 }

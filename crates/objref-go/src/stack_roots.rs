@@ -109,7 +109,10 @@ impl<'p> StackReader<'p> {
     ) -> Result<Self, LayoutError> {
         let x_regs = find_size(source, "runtime.xRegState").map(|size| {
             let offset = find_field(source, "runtime.xRegState", "regs").map_or(0, |f| f.offset);
-            FieldAt { offset, size: size.min(1 << 16) }
+            FieldAt {
+                offset,
+                size: size.min(1 << 16),
+            }
         });
         Ok(StackReader {
             unwinder: Unwinder::new(tab, arch),
@@ -138,29 +141,59 @@ impl<'p> StackReader<'p> {
         end: UnwindEnd,
         emit: &mut dyn FnMut(StackRoot),
     ) -> StackScan {
-        let low = if g.stack.contains(start.sp) { start.sp } else { g.stack.start };
-        let settled = end.is_complete() && start.kind != StartKind::Stale && g.status != GStatus::CopyStack;
+        let low = if g.stack.contains(start.sp) {
+            start.sp
+        } else {
+            g.stack.start
+        };
+        let settled =
+            end.is_complete() && start.kind != StartKind::Stale && g.status != GStatus::CopyStack;
         self.scan.begin(self.space, g.stack, low);
         if g.sched.ctxt.0 != 0 {
             let slot = self.g.ctxt.at(g.addr);
-            self.scan.pointer(StackRootKind::Context, StackRoot::NO_FRAME, slot, g.sched.ctxt, false, emit);
+            self.scan.pointer(
+                StackRootKind::Context,
+                StackRoot::NO_FRAME,
+                slot,
+                g.sched.ctxt,
+                false,
+                emit,
+            );
         }
         if let Some(regs) = &start.regs {
             for (i, &word) in regs.general.iter().enumerate() {
                 let kind = StackRootKind::Register;
-                self.scan.pointer(kind, StackRoot::NO_FRAME, Addr(i as u64), Addr(word), true, emit);
+                self.scan.pointer(
+                    kind,
+                    StackRoot::NO_FRAME,
+                    Addr(i as u64),
+                    Addr(word),
+                    true,
+                    emit,
+                );
             }
         }
-        if g.async_safe_point && g.x_regs.0 != 0 && let Some(regs) = self.x_regs {
-            let words = AddrRange { start: regs.at(g.x_regs), end: g.x_regs.add(regs.size) };
-            self.scan.every_word(StackRootKind::Register, StackRoot::NO_FRAME, words, emit);
+        if g.async_safe_point
+            && g.x_regs.0 != 0
+            && let Some(regs) = self.x_regs
+        {
+            let words = AddrRange {
+                start: regs.at(g.x_regs),
+                end: g.x_regs.add(regs.size),
+            };
+            self.scan
+                .every_word(StackRootKind::Register, StackRoot::NO_FRAME, words, emit);
         }
         if settled {
             self.scan_frames(start, frames, emit);
         } else {
             self.scan.result.conservative = true;
-            let words = AddrRange { start: low, end: g.stack.end };
-            self.scan.every_word(StackRootKind::Local, StackRoot::NO_FRAME, words, emit);
+            let words = AddrRange {
+                start: low,
+                end: g.stack.end,
+            };
+            self.scan
+                .every_word(StackRootKind::Local, StackRoot::NO_FRAME, words, emit);
         }
         self.scan_defers(g, emit);
         if g.panics.0 != 0 {
@@ -202,10 +235,22 @@ impl<'p> StackReader<'p> {
         if frame.kind.is_injected() {
             end = end.add(self.unwinder.injected_size());
         }
-        let words = AddrRange { start: frame.sp, end };
-        self.scan.every_word(StackRootKind::Local, index, words, emit);
-        let args = self.unwinder.pclntab().func(frame.func).and_then(|f| f.args()).unwrap_or(0);
-        let words = AddrRange { start: frame.argp, end: frame.argp.add(u64::from(args) & !7) };
+        let words = AddrRange {
+            start: frame.sp,
+            end,
+        };
+        self.scan
+            .every_word(StackRootKind::Local, index, words, emit);
+        let args = self
+            .unwinder
+            .pclntab()
+            .func(frame.func)
+            .and_then(|f| f.args())
+            .unwrap_or(0);
+        let words = AddrRange {
+            start: frame.argp,
+            end: frame.argp.add(u64::from(args) & !7),
+        };
         self.scan.every_word(StackRootKind::Arg, index, words, emit);
     }
 
@@ -213,9 +258,16 @@ impl<'p> StackReader<'p> {
     /// to copy and clear. The collector never stops there, a dump may.
     // cmd/compile/internal/liveness/plive.go: hasStackMap; cmd/compile/internal/ssa/_gen: LoweredWB, DUFFCOPY, DUFFZERO
     fn calls_without_map(&self, frame: &Frame) -> bool {
-        let name = self.unwinder.pclntab().func(frame.func).map_or("", |f| f.name());
-        let Some(name) = name.strip_prefix("runtime.") else { return false };
-        name.starts_with("gcWriteBarrier") || matches!(name, "wbZero" | "wbMove" | "duffzero" | "duffcopy")
+        let name = self
+            .unwinder
+            .pclntab()
+            .func(frame.func)
+            .map_or("", |f| f.name());
+        let Some(name) = name.strip_prefix("runtime.") else {
+            return false;
+        };
+        name.starts_with("gcWriteBarrier")
+            || matches!(name, "wbZero" | "wbMove" | "duffzero" | "duffcopy")
     }
 
     fn scan_defers(&mut self, g: &Goroutine, emit: &mut dyn FnMut(StackRoot)) {
@@ -232,11 +284,23 @@ impl<'p> StackReader<'p> {
             };
             let scan = &mut self.scan;
             let mut root = |slot, value| {
-                scan.pointer(StackRootKind::Defer, StackRoot::NO_FRAME, slot, value, false, emit);
+                scan.pointer(
+                    StackRootKind::Defer,
+                    StackRoot::NO_FRAME,
+                    slot,
+                    value,
+                    false,
+                    emit,
+                );
             };
             root(self.defers.func.at(at), func);
             root(self.defers.link.at(at), link);
-            if self.defers.heap.read(self.space, at).is_ok_and(|heap| heap != 0) {
+            if self
+                .defers
+                .heap
+                .read(self.space, at)
+                .is_ok_and(|heap| heap != 0)
+            {
                 root(found_at, at);
             }
             found_at = self.defers.link.at(at);
@@ -289,7 +353,10 @@ impl<'p> Scan<'p> {
 
     fn word(&mut self, at: Addr) -> Option<Addr> {
         let offset = at.0.wrapping_sub(self.low.0) as usize;
-        if let Some(bytes) = offset.checked_add(8).and_then(|end| self.words.get(offset..end)) {
+        if let Some(bytes) = offset
+            .checked_add(8)
+            .and_then(|end| self.words.get(offset..end))
+        {
             return bytes.try_into().ok().map(|b| Addr(u64::from_le_bytes(b)));
         }
         let word = self.space.and_then(|s| s.ptr(at).ok());
@@ -301,7 +368,11 @@ impl<'p> Scan<'p> {
         if !self.stack.contains(pointer) {
             return;
         }
-        let queue = if conservative { &mut self.conservative } else { &mut self.precise };
+        let queue = if conservative {
+            &mut self.conservative
+        } else {
+            &mut self.precise
+        };
         queue.push(pointer);
     }
 
@@ -318,11 +389,23 @@ impl<'p> Scan<'p> {
         if self.stack.contains(value) {
             self.into_stack(value, conservative);
         } else if value.0 >= MIN_POINTER {
-            emit(StackRoot { frame, slot, value, conservative, kind });
+            emit(StackRoot {
+                frame,
+                slot,
+                value,
+                conservative,
+                kind,
+            });
         }
     }
 
-    fn every_word(&mut self, kind: StackRootKind, frame: u32, words: AddrRange, emit: &mut dyn FnMut(StackRoot)) {
+    fn every_word(
+        &mut self,
+        kind: StackRootKind,
+        frame: u32,
+        words: AddrRange,
+        emit: &mut dyn FnMut(StackRoot),
+    ) {
         let mut at = words.start;
         while at < words.end {
             if let Some(value) = self.word(at) {
@@ -332,11 +415,18 @@ impl<'p> Scan<'p> {
         }
     }
 
-    fn mapped(&mut self, index: u32, frame: &Frame, maps: &FrameMaps<'p>, emit: &mut dyn FnMut(StackRoot)) {
+    fn mapped(
+        &mut self,
+        index: u32,
+        frame: &Frame,
+        maps: &FrameMaps<'p>,
+        emit: &mut dyn FnMut(StackRoot),
+    ) {
         let locals = Addr(frame.varp.0.wrapping_sub(maps.locals.len * 8));
-        for (kind, base, bits) in
-            [(StackRootKind::Local, locals, &maps.locals), (StackRootKind::Arg, frame.argp, &maps.args)]
-        {
+        for (kind, base, bits) in [
+            (StackRootKind::Local, locals, &maps.locals),
+            (StackRootKind::Arg, frame.argp, &maps.args),
+        ] {
             for i in bits.ones() {
                 let slot = base.add(i * 8);
                 if let Some(value) = self.word(slot) {
@@ -350,12 +440,21 @@ impl<'p> Scan<'p> {
         let table = self.tables.len();
         self.tables.push(maps.objects.clone());
         for (i, object) in maps.objects.iter().enumerate() {
-            let base = if object.offset < 0 { frame.varp } else { frame.argp };
+            let base = if object.offset < 0 {
+                frame.varp
+            } else {
+                frame.argp
+            };
             let at = Addr(base.0.wrapping_add_signed(i64::from(object.offset)));
             // Below the stack pointer: not allocated yet. Out of order: damaged.
             let last = self.objects.last().map_or(0, |o| o.at.0);
             if at >= frame.sp && at.0 >= last && at < self.stack.end {
-                self.objects.push(LiveObject { at, frame: index, object: (table, i), done: false });
+                self.objects.push(LiveObject {
+                    at,
+                    frame: index,
+                    object: (table, i),
+                    done: false,
+                });
             }
         }
     }
@@ -369,15 +468,25 @@ impl<'p> Scan<'p> {
                 (None, false) => (self.conservative.pop().unwrap_or_default(), true),
                 (None, true) => return,
             };
-            let Some(i) = self.objects.partition_point(|o| o.at <= pointer).checked_sub(1) else { continue };
+            let Some(i) = self
+                .objects
+                .partition_point(|o| o.at <= pointer)
+                .checked_sub(1)
+            else {
+                continue;
+            };
             let Some((at, frame, (table, n))) = self.objects.get_mut(i).and_then(|live| {
                 let fresh = !std::mem::replace(&mut live.done, true);
                 fresh.then_some((live.at, live.frame, live.object))
             }) else {
                 continue;
             };
-            let Some(objects) = self.tables.get(table).cloned() else { continue };
-            let Some(object) = objects.get(n) else { continue };
+            let Some(objects) = self.tables.get(table).cloned() else {
+                continue;
+            };
+            let Some(object) = objects.get(n) else {
+                continue;
+            };
             if pointer.0 - at.0 >= u64::from(object.size) {
                 // It points between two objects: the one below stays unseen.
                 if let Some(live) = self.objects.get_mut(i) {
@@ -388,7 +497,14 @@ impl<'p> Scan<'p> {
             for word in object.mask.ones() {
                 let slot = at.add(word * 8);
                 if let Some(value) = self.word(slot) {
-                    self.pointer(StackRootKind::StackObject, frame, slot, value, conservative, emit);
+                    self.pointer(
+                        StackRootKind::StackObject,
+                        frame,
+                        slot,
+                        value,
+                        conservative,
+                        emit,
+                    );
                 }
             }
         }

@@ -25,8 +25,17 @@ impl Bits<'_> {
     /// Numbers of the bits that are set.
     pub(crate) fn ones(&self) -> impl Iterator<Item = u64> + '_ {
         let len = self.len;
-        let groups = self.bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
-        groups.flat_map(|(i, &byte)| (0..8).filter(move |b| byte >> b & 1 != 0).map(move |b| i as u64 * 8 + b))
+        let groups = self
+            .bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte != 0);
+        groups
+            .flat_map(|(i, &byte)| {
+                (0..8)
+                    .filter(move |b| byte >> b & 1 != 0)
+                    .map(move |b| i as u64 * 8 + b)
+            })
             .take_while(move |&i| i < len)
     }
 }
@@ -106,7 +115,9 @@ impl<'p> StackMaps<'p> {
             space: tab.space(),
             link_register,
             record: RecordLayout::resolve(source)?,
-            record_size: find_size(source, "runtime.stackObjectRecord").unwrap_or(16).max(1),
+            record_size: find_size(source, "runtime.stackObjectRecord")
+                .unwrap_or(16)
+                .max(1),
             method_value: MethodValueLayout::resolve(source).ok(),
             reg_args: reg_args_object(source),
             maps: FxHashMap::default(),
@@ -117,13 +128,16 @@ impl<'p> StackMaps<'p> {
     /// The maps of `frame`, which is alive.
     // runtime/stkframe.go: (*stkframe).getStackMap
     pub(crate) fn of(&mut self, frame: &Frame) -> Result<Rc<FrameMaps<'p>>, NoMap> {
-        let has_locals = frame.varp.0.saturating_sub(frame.sp.0) > if self.link_register { 16 } else { 0 };
+        let has_locals =
+            frame.varp.0.saturating_sub(frame.sp.0) > if self.link_register { 16 } else { 0 };
         let key = (frame.func, frame.continpc, has_locals);
         if let Some(known) = self.maps.get(&key) {
             return known.clone();
         }
         let f = self.tab.func(frame.func).ok_or(NoMap)?;
-        if f.args().is_none() && matches!(f.name(), "reflect.makeFuncStub" | "reflect.methodValueCall") {
+        if f.args().is_none()
+            && matches!(f.name(), "reflect.makeFuncStub" | "reflect.methodValueCall")
+        {
             // What such a frame holds depends on the call: it is not remembered.
             return self.reflect_stub(&f, frame, has_locals).map(Rc::new);
         }
@@ -132,15 +146,28 @@ impl<'p> StackMaps<'p> {
         maps
     }
 
-    fn read(&mut self, f: &Func<'p>, continpc: Addr, has_locals: bool) -> Result<FrameMaps<'p>, NoMap> {
+    fn read(
+        &mut self,
+        f: &Func<'p>,
+        continpc: Addr,
+        has_locals: bool,
+    ) -> Result<FrameMaps<'p>, NoMap> {
         let index = map_index(f, continpc);
-        let locals = if has_locals { self.map(f, FUNCDATA_LOCALS_POINTER_MAPS, index)? } else { Bits::default() };
+        let locals = if has_locals {
+            self.map(f, FUNCDATA_LOCALS_POINTER_MAPS, index)?
+        } else {
+            Bits::default()
+        };
         // Functions whose arguments differ from call to call, and which are not those of reflect, have none.
         let args = match f.args() {
             Some(bytes) if bytes >= 8 => self.map(f, FUNCDATA_ARGS_POINTER_MAPS, index)?,
             _ => Bits::default(),
         };
-        Ok(FrameMaps { locals, args, objects: self.stack_objects(f)? })
+        Ok(FrameMaps {
+            locals,
+            args,
+            objects: self.stack_objects(f)?,
+        })
     }
 
     /// Row `index` of a table of bitmaps.
@@ -159,7 +186,10 @@ impl<'p> StackMaps<'p> {
             return Err(NoMap);
         }
         let row = len.div_ceil(8);
-        let bytes = self.space.bytes(at.add(8 + u64::from(index) * row), row as usize).map_err(|_| NoMap)?;
+        let bytes = self
+            .space
+            .bytes(at.add(8 + u64::from(index) * row), row as usize)
+            .map_err(|_| NoMap)?;
         Ok(Bits { len, bytes })
     }
 
@@ -187,7 +217,9 @@ impl<'p> StackMaps<'p> {
         let get = |field: crate::layout::FieldAt| self.space.i32(field.at(at)).ok();
         let ptr_bytes = get(self.record.ptr_bytes)?;
         let words = u64::from(ptr_bytes.unsigned_abs()) / 8;
-        let gcdata = f.rodata().add(self.record.gcdata.read(self.space, at).ok()?);
+        let gcdata = f
+            .rodata()
+            .add(self.record.gcdata.read(self.space, at).ok()?);
         let bytes = if ptr_bytes < 0 {
             Cow::Owned(gcprog::expand(self.space, gcdata, words).ok()?)
         } else {
@@ -202,17 +234,34 @@ impl<'p> StackMaps<'p> {
 
     /// reflect's stubs find out from their context how many arguments they have.
     // runtime/stkframe.go: (*stkframe).argMapInternal
-    fn reflect_stub(&self, f: &Func<'p>, frame: &Frame, has_locals: bool) -> Result<FrameMaps<'p>, NoMap> {
+    fn reflect_stub(
+        &self,
+        f: &Func<'p>,
+        frame: &Frame,
+        has_locals: bool,
+    ) -> Result<FrameMaps<'p>, NoMap> {
         let index = map_index(f, frame.continpc);
-        let locals = if has_locals { self.map(f, FUNCDATA_LOCALS_POINTER_MAPS, index)? } else { Bits::default() };
+        let locals = if has_locals {
+            self.map(f, FUNCDATA_LOCALS_POINTER_MAPS, index)?
+        } else {
+            Bits::default()
+        };
         let (min_frame, pushed) = if self.link_register { (8, 0) } else { (0, 8) };
         let context = frame.sp.add(min_frame);
         if context.0 >= frame.fp.0.wrapping_sub(pushed) {
             // Not yet started; then it has no arguments either.
-            return Ok(FrameMaps { locals, args: Bits::default(), objects: Rc::new([]) });
+            return Ok(FrameMaps {
+                locals,
+                args: Bits::default(),
+                objects: Rc::new([]),
+            });
         }
         let args = self.reflect_args(f, context).ok_or(NoMap)?;
-        Ok(FrameMaps { locals, args, objects: self.reg_args.clone() })
+        Ok(FrameMaps {
+            locals,
+            args,
+            objects: self.reg_args.clone(),
+        })
     }
 
     fn reflect_args(&self, f: &Func<'p>, context: Addr) -> Option<Bits<'p>> {
@@ -228,7 +277,13 @@ impl<'p> StackMaps<'p> {
         if !results_valid {
             len = len.min(layout.arg_len.read(self.space, value).ok()? / 8);
         }
-        let bytes = self.space.bytes(self.space.ptr(vector.add(8)).ok()?, len.div_ceil(8) as usize).ok()?;
+        let bytes = self
+            .space
+            .bytes(
+                self.space.ptr(vector.add(8)).ok()?,
+                len.div_ceil(8) as usize,
+            )
+            .ok()?;
         Some(Bits { len, bytes })
     }
 }
@@ -247,8 +302,13 @@ fn map_index(f: &Func<'_>, continpc: Addr) -> u32 {
 fn reg_args_object<'p>(source: &dyn StructSource) -> Rc<[StackObject<'p>]> {
     let layout = RegArgsLayout::resolve(source).ok();
     let size = find_size(source, "internal/abi.RegArgs").filter(|s| *s > 0 && *s < 1 << 16);
-    let (Some(layout), Some(size)) = (layout, size) else { return Rc::new([]) };
-    let (first, end) = (layout.ptrs.offset / 8, (layout.ptrs.offset + layout.ptrs.size).min(size) / 8);
+    let (Some(layout), Some(size)) = (layout, size) else {
+        return Rc::new([]);
+    };
+    let (first, end) = (
+        layout.ptrs.offset / 8,
+        (layout.ptrs.offset + layout.ptrs.size).min(size) / 8,
+    );
     let mut bytes = vec![0u8; end.div_ceil(8) as usize];
     for word in first..end {
         if let Some(byte) = bytes.get_mut((word / 8) as usize) {
@@ -256,7 +316,14 @@ fn reg_args_object<'p>(source: &dyn StructSource) -> Rc<[StackObject<'p>]> {
         }
     }
     let offset = -(size.next_multiple_of(8) as i32);
-    Rc::new([StackObject { offset, size: size as u32, mask: Bits { len: end, bytes: Cow::Owned(bytes) } }])
+    Rc::new([StackObject {
+        offset,
+        size: size as u32,
+        mask: Bits {
+            len: end,
+            bytes: Cow::Owned(bytes),
+        },
+    }])
 }
 
 #[cfg(test)]
@@ -265,7 +332,10 @@ mod tests {
 
     #[test]
     fn ones_stop_at_the_length() {
-        let bits = Bits { len: 12, bytes: Cow::Borrowed(&[0b1000_0001, 0b1111_1010]) };
+        let bits = Bits {
+            len: 12,
+            bytes: Cow::Borrowed(&[0b1000_0001, 0b1111_1010]),
+        };
         assert_eq!(bits.ones().collect::<Vec<_>>(), [0, 7, 9, 11]);
         assert_eq!(Bits::default().ones().count(), 0);
     }

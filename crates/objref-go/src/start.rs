@@ -49,9 +49,21 @@ pub struct Start {
 impl Start {
     /// The innermost frame of `g`.
     pub fn of(space: &AddressSpace, arch: Arch, machines: &Machines, g: &Goroutine) -> Start {
-        let parked = |kind| Start { kind, pc: g.sched.pc, sp: g.sched.sp, lr: g.sched.lr, regs: None };
+        let parked = |kind| Start {
+            kind,
+            pc: g.sched.pc,
+            sp: g.sched.sp,
+            lr: g.sched.lr,
+            regs: None,
+        };
         if g.syscall_sp.0 != 0 {
-            return Start { kind: StartKind::Syscall, pc: g.syscall_pc, sp: g.syscall_sp, lr: Addr(0), regs: None };
+            return Start {
+                kind: StartKind::Syscall,
+                pc: g.syscall_pc,
+                sp: g.syscall_sp,
+                lr: Addr(0),
+                regs: None,
+            };
         }
         if g.status != GStatus::Running {
             return parked(StartKind::Parked);
@@ -75,14 +87,30 @@ impl Start {
         // is in the kernel's shared page, which borrows that stack without telling the scheduler.
         if g.stack.contains(machine.vdso.0) {
             let (sp, pc) = machine.vdso;
-            return Start { kind: StartKind::Vdso, pc, sp, lr: Addr(0), regs: None };
+            return Start {
+                kind: StartKind::Vdso,
+                pc,
+                sp,
+                lr: Addr(0),
+                regs: None,
+            };
         }
-        parked(if g.stack.contains(g.sched.sp) { StartKind::Parked } else { StartKind::Stale })
+        parked(if g.stack.contains(g.sched.sp) {
+            StartKind::Parked
+        } else {
+            StartKind::Stale
+        })
     }
 }
 
 fn asynchronous(kind: StartKind, regs: RegisterFile) -> Start {
-    Start { kind, pc: regs.pc, sp: regs.sp, lr: regs.lr, regs: Some(regs) }
+    Start {
+        kind,
+        pc: regs.pc,
+        sp: regs.sp,
+        lr: regs.lr,
+        regs: Some(regs),
+    }
 }
 
 fn on_system_stack(machine: &Machine, sp: Addr) -> bool {

@@ -90,13 +90,21 @@ impl Machines {
         let layout = MLayout::resolve(source)?;
         let stacks = StackLayout::resolve(source)?;
         let mut machines = Machines::default();
-        let mut by_tid: FxHashMap<u64, &Thread> = threads.iter().map(|t| (u64::from(t.tid), t)).collect();
+        let mut by_tid: FxHashMap<u64, &Thread> =
+            threads.iter().map(|t| (u64::from(t.tid), t)).collect();
         let mut at = match globals("runtime.allm") {
             Some(allm) => space.ptr(allm)?,
-            None => return Err(LayoutError { name: "runtime.allm", path: "address" }.into()),
+            None => {
+                return Err(LayoutError {
+                    name: "runtime.allm",
+                    path: "address",
+                }
+                .into());
+            }
         };
         while at.0 != 0 {
-            let machine = (machines.list.len() < MAX_MACHINES).then(|| read_machine(space, &layout, &stacks, at));
+            let machine = (machines.list.len() < MAX_MACHINES)
+                .then(|| read_machine(space, &layout, &stacks, at));
             let Some(Some((mut machine, next))) = machine else {
                 machines.damaged = true;
                 break;
@@ -116,10 +124,20 @@ impl Machines {
     }
 }
 
-fn read_machine(space: &AddressSpace, l: &MLayout, stacks: &StackLayout, at: Addr) -> Option<(Machine, Addr)> {
+fn read_machine(
+    space: &AddressSpace,
+    l: &MLayout,
+    stacks: &StackLayout,
+    at: Addr,
+) -> Option<(Machine, Addr)> {
     let ptr = |f: crate::layout::FieldAt| f.ptr(space, at).ok();
     let stack = |g: Addr| {
-        let range = || Some(AddrRange { start: stacks.lo.ptr(space, g).ok()?, end: stacks.hi.ptr(space, g).ok()? });
+        let range = || {
+            Some(AddrRange {
+                start: stacks.lo.ptr(space, g).ok()?,
+                end: stacks.hi.ptr(space, g).ok()?,
+            })
+        };
         range().unwrap_or_default()
     };
     let (g0, gsignal) = (ptr(l.g0)?, ptr(l.gsignal)?);

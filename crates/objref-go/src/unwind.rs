@@ -87,7 +87,12 @@ impl<'p> Unwinder<'p> {
     /// An unwinder for the program with these tables.
     pub fn new(tab: &'p Pclntab<'p>, arch: Arch) -> Self {
         let link_register = !matches!(arch, Arch::Amd64);
-        Unwinder { tab, space: tab.space(), link_register, sites: FxHashMap::default() }
+        Unwinder {
+            tab,
+            space: tab.space(),
+            link_register,
+            sites: FxHashMap::default(),
+        }
     }
 
     /// The tables.
@@ -109,7 +114,12 @@ impl<'p> Unwinder<'p> {
 
     /// Replaces the contents of `frames` by the frames of the stack `stack`, innermost first.
     // runtime/traceback.go: unwinder
-    pub fn unwind(&mut self, start: &Start, stack: AddrRange, frames: &mut Vec<Frame>) -> UnwindEnd {
+    pub fn unwind(
+        &mut self,
+        start: &Start,
+        stack: AddrRange,
+        frames: &mut Vec<Frame>,
+    ) -> UnwindEnd {
         frames.clear();
         let mut walk = Walk {
             pc: start.pc,
@@ -121,7 +131,9 @@ impl<'p> Unwinder<'p> {
         };
         if walk.pc.0 == 0 {
             // A call of a nil function: start in its caller.
-            let Ok(pc) = self.space.ptr(walk.sp) else { return UnwindEnd::Unreadable(walk.sp) };
+            let Ok(pc) = self.space.ptr(walk.sp) else {
+                return UnwindEnd::Unreadable(walk.sp);
+            };
             walk.pc = pc;
             walk.lr = Addr(0);
             if !self.link_register {
@@ -139,13 +151,23 @@ impl<'p> Unwinder<'p> {
         }
     }
 
-    fn step(&mut self, walk: &mut Walk, start: &Start, stack: AddrRange, frames: &mut Vec<Frame>) -> Option<UnwindEnd> {
-        let Some(site) = self.site(walk.pc) else { return Some(UnwindEnd::UnknownPc(walk.pc)) };
+    fn step(
+        &mut self,
+        walk: &mut Walk,
+        start: &Start,
+        stack: AddrRange,
+        frames: &mut Vec<Frame>,
+    ) -> Option<UnwindEnd> {
+        let Some(site) = self.site(walk.pc) else {
+            return Some(UnwindEnd::UnknownPc(walk.pc));
+        };
         if !site.has_table {
             // Code that Go did not compile: race detector and the like.
             return Some(UnwindEnd::NoFrameSize(walk.pc));
         }
-        let Some(delta) = site.sp_delta else { return Some(UnwindEnd::NoFrameSize(walk.pc)) };
+        let Some(delta) = site.sp_delta else {
+            return Some(UnwindEnd::NoFrameSize(walk.pc));
+        };
         let return_slot = if self.link_register { 0 } else { 8 };
         let fp = walk.sp.add(u64::from(delta)).add(return_slot);
         if walk.sp < stack.start || fp < walk.sp || fp > stack.end {
@@ -207,7 +229,14 @@ impl<'p> Unwinder<'p> {
     // runtime/traceback.go: (*unwinder).next
     fn caller(&mut self, walk: &mut Walk, callee: &Site, lr: Addr, sp: Addr) -> Option<UnwindEnd> {
         let injected = callee.kind.is_injected();
-        *walk = Walk { pc: lr, sp, lr: Addr(0), innermost: walk.innermost, trap: injected, callee: callee.kind };
+        *walk = Walk {
+            pc: lr,
+            sp,
+            lr: Addr(0),
+            innermost: walk.innermost,
+            trap: injected,
+            callee: callee.kind,
+        };
         if self.link_register && injected {
             // The signal handler saved the link register on the stack before it faked the call.
             let saved = match self.space.ptr(sp) {
@@ -271,5 +300,9 @@ fn continuation(walk: &Walk, site: &Site) -> Addr {
 /// The address that names the frame's line: the call, not the instruction after it.
 // runtime/traceback.go: (*unwinder).symPC
 pub(crate) fn call_site(frame: &Frame, entry: Addr) -> Addr {
-    if !frame.trap && frame.pc > entry { Addr(frame.pc.0 - 1) } else { frame.pc }
+    if !frame.trap && frame.pc > entry {
+        Addr(frame.pc.0 - 1)
+    } else {
+        frame.pc
+    }
 }

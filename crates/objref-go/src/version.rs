@@ -26,12 +26,24 @@ impl GoVersion {
         let numbers = &text[text.find("go1.")? + 4..];
         let minor = leading_number(numbers)?;
         let after = numbers.trim_start_matches(|c: char| c.is_ascii_digit());
-        let patch = after.strip_prefix('.').and_then(leading_number).unwrap_or(0);
+        let patch = after
+            .strip_prefix('.')
+            .and_then(leading_number)
+            .unwrap_or(0);
         let experiments = match text.split_once("X:") {
-            Some((_, list)) => list.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect(),
+            Some((_, list)) => list
+                .split(',')
+                .map(|s| s.trim().to_owned())
+                .filter(|s| !s.is_empty())
+                .collect(),
             None => Vec::new(),
         };
-        Some(GoVersion { minor, patch, text: text.to_owned(), experiments })
+        Some(GoVersion {
+            minor,
+            patch,
+            text: text.to_owned(),
+            experiments,
+        })
     }
 
     /// Whether the fixtures cover this minor version.
@@ -63,7 +75,10 @@ mod tests {
         };
         assert_eq!(v("go1.21.13"), (21, 13, String::new()));
         assert_eq!(v("go1.25.5 X:greenteagc"), (25, 5, "greenteagc".into()));
-        assert_eq!(v("go1.26.6-X:nogreenteagc,arenas"), (26, 6, "nogreenteagc+arenas".into()));
+        assert_eq!(
+            v("go1.26.6-X:nogreenteagc,arenas"),
+            (26, 6, "nogreenteagc+arenas".into())
+        );
         assert_eq!(v("devel go1.28-abcdef12 Mon"), (28, 0, String::new()));
         assert_eq!(v("go1.27rc1"), (27, 0, String::new()));
         assert_eq!(GoVersion::parse("gccgo 14"), None);

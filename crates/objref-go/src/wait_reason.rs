@@ -24,14 +24,18 @@ impl WaitReasons {
                 return Some(String::new());
             }
             let text = space.string(space.ptr(at).ok()?, len as usize).ok()?;
-            text.chars().all(|c| c == ' ' || c.is_ascii_graphic()).then_some(text)
+            text.chars()
+                .all(|c| c == ' ' || c.is_ascii_graphic())
+                .then_some(text)
         };
         let texts: Vec<String> = (0..MAX_REASONS).map_while(text).collect();
         // The first entry is empty, the second has been the same since the beginning.
         if texts.get(1).is_some_and(|t| t == "GC assist marking") {
             WaitReasons { texts }
         } else {
-            WaitReasons { texts: built_in(minor) }
+            WaitReasons {
+                texts: built_in(minor),
+            }
         }
     }
 
@@ -53,7 +57,8 @@ const FROM_126: &str = "|GC assist marking|IO wait|dumping heap|garbage collecti
 const LOCKS: &str = "sync.Cond.Wait|sync.Mutex.Lock|sync.RWMutex.RLock|sync.RWMutex.Lock|";
 const TRACE: &str = "trace reader (blocked)|wait for GC cycle|GC worker (idle)|GC worker (active)|preempted|\
     debug call|GC mark termination|stopping the world|";
-const FLUSH: &str = "flushing proc caches|trace goroutine status|trace proc status|page trace flush|coroutine|";
+const FLUSH: &str =
+    "flushing proc caches|trace goroutine status|trace proc status|page trace flush|coroutine|";
 const SYNCTEST: &str = "GC weak to strong wait|synctest.Run|synctest.Wait|";
 const DURABLE: &str = "chan receive (durable)|chan send (durable)|select (durable)|sync.WaitGroup.Wait (durable)|\
     cleanup wait";
@@ -69,7 +74,14 @@ fn built_in(minor: u32) -> Vec<String> {
         ],
         20..=21 => &[TO_121, "semacquire|sleep|", LOCKS, TRACE],
         22 => &[TO_121, "semacquire|sleep|", LOCKS, TRACE, FLUSH],
-        23 => &[TO_121, "semacquire|sleep|", LOCKS, TRACE, FLUSH, "GC weak to strong wait"],
+        23 => &[
+            TO_121,
+            "semacquire|sleep|",
+            LOCKS,
+            TRACE,
+            FLUSH,
+            "GC weak to strong wait",
+        ],
         24 => &[
             TO_121,
             "semacquire|sleep|",

@@ -16,29 +16,64 @@ pub(crate) struct Closures {
 impl Closures {
     /// The type of the closure object at `value`.
     // cmd/compile/internal/typecheck/func.go: ClosureType: struct { F uintptr; captured variables }
-    pub(crate) fn get(&mut self, process: &GoProcess, model: &mut TypeModel<'_>, value: u64) -> Option<(TypeId, Form)> {
+    pub(crate) fn get(
+        &mut self,
+        process: &GoProcess,
+        model: &mut TypeModel<'_>,
+        value: u64,
+    ) -> Option<(TypeId, Form)> {
         let code = process.space.ptr(Addr(value)).ok()?;
-        *self.by_code.entry(code.0).or_insert_with(|| closure_type(process, model, code))
+        *self
+            .by_code
+            .entry(code.0)
+            .or_insert_with(|| closure_type(process, model, code))
     }
 }
 
-fn closure_type(process: &GoProcess, model: &mut TypeModel<'_>, code: Addr) -> Option<(TypeId, Form)> {
+fn closure_type(
+    process: &GoProcess,
+    model: &mut TypeModel<'_>,
+    code: Addr,
+) -> Option<(TypeId, Form)> {
     let function = process.debug.function_at(process.bias.to_link(code))?;
     let name = process.debug.function_name(function).to_owned();
     let mut fields: Vec<Field> = process
         .debug
         .captures(function)
         .into_iter()
-        .map(|c| Field { name: c.name, offset: c.offset, ty: TypeId(c.ty.0), embedded: false })
+        .map(|c| Field {
+            name: c.name,
+            offset: c.offset,
+            ty: TypeId(c.ty.0),
+            embedded: false,
+        })
         .collect();
     if fields.is_empty()
         && let Some(receiver) = bound_receiver(&name, model)
     {
-        fields.push(Field { name: "receiver".into(), offset: 8, ty: receiver, embedded: false });
+        fields.push(Field {
+            name: "receiver".into(),
+            offset: 8,
+            ty: receiver,
+            embedded: false,
+        });
     }
-    let form = if fields.is_empty() { Form::Opaque } else { Form::One };
-    let end = fields.iter().map(|f| f.offset + model.get(f.ty).size).max().unwrap_or(8);
-    let ty = Type { name: format!("func {name}"), size: end.next_multiple_of(8), kind: Kind::Struct, fields };
+    let form = if fields.is_empty() {
+        Form::Opaque
+    } else {
+        Form::One
+    };
+    let end = fields
+        .iter()
+        .map(|f| f.offset + model.get(f.ty).size)
+        .max()
+        .unwrap_or(8);
+    let ty = Type {
+        name: format!("func {name}"),
+        size: end.next_multiple_of(8),
+        kind: Kind::Struct,
+        fields,
+    };
     Some((model.add(ty), form))
 }
 

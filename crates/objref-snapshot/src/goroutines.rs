@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use objref_dwarf::{Local, Place as DwarfPlace};
 use objref_go::{
-    Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, Start, StackReader, StackRoot,
-    StackRootKind, UnwindEnd,
+    Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, StackReader,
+    StackRoot, StackRootKind, Start, UnwindEnd,
 };
 use objref_mem::{Addr, Arch};
 use rustc_hash::FxHashMap;
@@ -47,14 +47,24 @@ pub(crate) fn add_stacks(
     each: bool,
 ) -> Result<(Goroutines, StackCounts), GoroutineError> {
     let process = infer.process;
-    let (space, source, arch, minor) = (&process.space, process.layouts(), process.core.arch(), process.version.minor);
+    let (space, source, arch, minor) = (
+        &process.space,
+        process.layouts(),
+        process.core.arch(),
+        process.version.minor,
+    );
     let globals = |name: &str| process.global(name);
     let quantum = if arch == Arch::Amd64 { 1 } else { 4 };
     let pclntab = Pclntab::new(space, &source, &process.modules, quantum, minor)?;
     let machines = Machines::read(space, &source, &globals, process.core.threads())?;
     let goroutines = Goroutines::read(space, &source, &globals, &pclntab, minor)?;
     let mut reader = StackReader::new(&pclntab, &source, arch, minor)?;
-    let mut walker = Walker { reader: &mut reader, stacks, frames: Vec::new(), nodes: Vec::new() };
+    let mut walker = Walker {
+        reader: &mut reader,
+        stacks,
+        frames: Vec::new(),
+        nodes: Vec::new(),
+    };
 
     let mut unwound = Vec::with_capacity(goroutines.list.len());
     for (index, g) in goroutines.list.iter().enumerate() {
@@ -64,10 +74,18 @@ pub(crate) fn add_stacks(
     }
     let Walker { frames, nodes, .. } = walker;
     let ranks = stacks.ranks();
-    let rank = |u: &Unwound| (u.node.map(|n| ranks[n.0 as usize]), goroutines.list[u.index].id);
+    let rank = |u: &Unwound| {
+        (
+            u.node.map(|n| ranks[n.0 as usize]),
+            goroutines.list[u.index].id,
+        )
+    };
     unwound.sort_by_key(rank);
 
-    let mut counts = StackCounts { goroutines: unwound.len() as u64, ..StackCounts::default() };
+    let mut counts = StackCounts {
+        goroutines: unwound.len() as u64,
+        ..StackCounts::default()
+    };
     let mut locals = Locals::default();
     let mut roots = Vec::new();
     for u in &unwound {
@@ -82,7 +100,11 @@ pub(crate) fn add_stacks(
         for root in &roots {
             let node = match root.frame {
                 StackRoot::NO_FRAME => u.node,
-                frame => nodes.get(u.frames.start + frame as usize).copied().flatten().or(u.node),
+                frame => nodes
+                    .get(u.frames.start + frame as usize)
+                    .copied()
+                    .flatten()
+                    .or(u.node),
             };
             let frame = own.get(root.frame as usize);
             add_root(table, infer, &mut locals, node, frame, root);
@@ -106,7 +128,13 @@ struct Walker<'w, 'p> {
 }
 
 impl Walker<'_, '_> {
-    fn unwind(&mut self, index: usize, g: &Goroutine, start: Start, top: Option<String>) -> Unwound {
+    fn unwind(
+        &mut self,
+        index: usize,
+        g: &Goroutine,
+        start: Start,
+        top: Option<String>,
+    ) -> Unwound {
         let mut own = Vec::new();
         let end = self.reader.unwinder().unwind(&start, g.stack, &mut own);
         let mut node = top.map(|title| self.stacks.child(None, &title));
@@ -116,7 +144,11 @@ impl Walker<'_, '_> {
         for (i, frame) in own.iter().enumerate().rev() {
             logical.clear();
             self.reader.unwinder().logical_frames(frame, &mut logical);
-            for call in logical.iter().rev().filter(|call| call.name != "runtime.goexit") {
+            for call in logical
+                .iter()
+                .rev()
+                .filter(|call| call.name != "runtime.goexit")
+            {
                 node = Some(self.stacks.child(node, call.name));
             }
             self.nodes[first + i] = node;
@@ -128,7 +160,13 @@ impl Walker<'_, '_> {
             self.stacks.count(node);
         }
         self.frames.extend_from_slice(&own);
-        Unwound { index, start, end, frames: first..self.frames.len(), node }
+        Unwound {
+            index,
+            start,
+            end,
+            frames: first..self.frames.len(),
+            node,
+        }
     }
 }
 
@@ -140,20 +178,37 @@ fn add_root(
     frame: Option<&Frame>,
     root: &StackRoot,
 ) {
-    let (value, Some(node)) = (root.value.0, node) else { return };
-    let Some(target) = infer.heap.find(value) else { return };
+    let (value, Some(node)) = (root.value.0, node) else {
+        return;
+    };
+    let Some(target) = infer.heap.find(value) else {
+        return;
+    };
     let typed = match (root.kind, frame) {
-        (StackRootKind::Local | StackRootKind::Arg | StackRootKind::StackObject, Some(frame)) if !root.conservative => {
+        (StackRootKind::Local | StackRootKind::Arg | StackRootKind::StackObject, Some(frame))
+            if !root.conservative =>
+        {
             locals.find(infer, table, frame, root.slot)
         }
         _ => None,
     };
     match &typed {
         Some(typed) => infer.reference(typed.ty, typed.offset, root.slot, value, target),
-        None if root.kind == StackRootKind::Context => infer.reference_as(Hold::Func, root.slot, value, target),
+        None if root.kind == StackRootKind::Context => {
+            infer.reference_as(Hold::Func, root.slot, value, target)
+        }
         None => {}
     }
-    table.add(None, Candidate { target, holder: Holder::Stack(node), word: root.slot, value, typed });
+    table.add(
+        None,
+        Candidate {
+            target,
+            holder: Holder::Stack(node),
+            word: root.slot,
+            value,
+            typed,
+        },
+    );
 }
 
 /// Variables by code address; goroutines that stand in the same place share them.
@@ -164,16 +219,30 @@ struct Locals {
 
 impl Locals {
     /// The variable of `frame` that the word at `slot` is part of.
-    fn find(&mut self, infer: &mut Inference<'_>, table: &mut RootTable, frame: &Frame, slot: Addr) -> Option<Typed> {
+    fn find(
+        &mut self,
+        infer: &mut Inference<'_>,
+        table: &mut RootTable,
+        frame: &Frame,
+        slot: Addr,
+    ) -> Option<Typed> {
         // A return address belongs to the call before it.
-        let pc = if frame.trap { frame.pc } else { Addr(frame.pc.0.wrapping_sub(1)) };
+        let pc = if frame.trap {
+            frame.pc
+        } else {
+            Addr(frame.pc.0.wrapping_sub(1))
+        };
         let process = infer.process;
         let locals = Rc::clone(
-            self.by_pc.entry(pc).or_insert_with(|| process.debug.locals_at(process.bias.to_link(pc)).into()),
+            self.by_pc
+                .entry(pc)
+                .or_insert_with(|| process.debug.locals_at(process.bias.to_link(pc)).into()),
         );
         for local in locals.iter() {
             for piece in &local.pieces {
-                let DwarfPlace::Frame(offset) = piece.place else { continue };
+                let DwarfPlace::Frame(offset) = piece.place else {
+                    continue;
+                };
                 let start = frame.fp.add(offset as u64);
                 if slot < start || slot.0 - start.0 >= piece.size {
                     continue;
@@ -187,7 +256,12 @@ impl Locals {
                 if apart {
                     return None;
                 }
-                return Some(Typed { ty, offset, before: table.path(&local.name), many: false });
+                return Some(Typed {
+                    ty,
+                    offset,
+                    before: table.path(&local.name),
+                    many: false,
+                });
             }
         }
         None
@@ -212,7 +286,10 @@ pub fn by_status(goroutines: &Goroutines) -> Vec<(&'static str, u64)> {
             None => counts.push((g.status, 1)),
         }
     }
-    let mut named: Vec<(&'static str, u64)> = counts.into_iter().map(|(status, n)| (status.name(), n)).collect();
+    let mut named: Vec<(&'static str, u64)> = counts
+        .into_iter()
+        .map(|(status, n)| (status.name(), n))
+        .collect();
     named.sort();
     named
 }

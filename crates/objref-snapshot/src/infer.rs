@@ -5,7 +5,6 @@ use std::sync::Arc;
 use objref_go::{GoProcess, Heap, ObjId, fills_slot};
 use objref_mem::Addr;
 
-
 use crate::closure::Closures;
 use crate::shape::{Found, Hold, Shape, Shapes, Slot, is_channel};
 use crate::types::{Kind, Type, TypeId, TypeModel};
@@ -21,7 +20,11 @@ pub(crate) struct Target {
 
 impl Target {
     fn inferred(ty: TypeId, form: Form) -> Option<Target> {
-        Some(Target { ty, form, certainty: Certainty::Inferred })
+        Some(Target {
+            ty,
+            form,
+            certainty: Certainty::Inferred,
+        })
     }
 }
 
@@ -82,9 +85,16 @@ impl<'p> Inference<'p> {
     pub(crate) fn new(process: &'p GoProcess, heap: &'p Heap) -> Self {
         let mut model = TypeModel::new(process);
         let byte = model.by_name("uint8").unwrap_or_else(|| {
-            model.add(Type { name: "uint8".into(), size: 1, kind: Kind::Scalar, fields: Vec::new() })
+            model.add(Type {
+                name: "uint8".into(),
+                size: 1,
+                kind: Kind::Scalar,
+                fields: Vec::new(),
+            })
         });
-        let itab_type = process.field("internal/abi.ITab | runtime.itab", "Type | _type").map_or(8, |f| f.offset);
+        let itab_type = process
+            .field("internal/abi.ITab | runtime.itab", "Type | _type")
+            .map_or(8, |f| f.offset);
         Inference {
             process,
             heap,
@@ -113,20 +123,38 @@ impl<'p> Inference<'p> {
     /// Notes what the runtime itself says of the object.
     fn state(&mut self, object: u32) {
         let (span, at) = self.heap.locate(ObjId(object));
-        let Some(descriptor) = self.heap.stored_type(&self.process.space, span, at) else { return };
-        let Some(ty) = self.model.by_descriptor(descriptor) else { return };
+        let Some(descriptor) = self.heap.stored_type(&self.process.space, span, at) else {
+            return;
+        };
+        let Some(ty) = self.model.by_descriptor(descriptor) else {
+            return;
+        };
         let size = self.model.get(ty).size;
         if size == 0 {
             return;
         }
         let room = span.elem_size - self.heap.data_offset(span);
-        let form = if room / size < 2 { Form::One } else { Form::Many };
-        self.views.set(object, View { ty, form, certainty: Certainty::Exact }, Fit::Stated);
+        let form = if room / size < 2 {
+            Form::One
+        } else {
+            Form::Many
+        };
+        self.views.set(
+            object,
+            View {
+                ty,
+                form,
+                certainty: Certainty::Exact,
+            },
+            Fit::Stated,
+        );
     }
 
     fn follow(&mut self, object: u32) {
         self.followed[object as usize / 64] |= 1 << (object % 64);
-        let Some(view) = self.views.get(object) else { return };
+        let Some(view) = self.views.get(object) else {
+            return;
+        };
         let heap = self.heap;
         let (span, at) = heap.locate(ObjId(object));
         if span.noscan || view.form == Form::Opaque {
@@ -135,7 +163,9 @@ impl<'p> Inference<'p> {
         let start = heap.data_offset(span);
         let size = self.model.get(view.ty).size.max(1);
         heap.pointers(&self.process.space, ObjId(object), |offset, value| {
-            let Some(target) = heap.find(value) else { return };
+            let Some(target) = heap.find(value) else {
+                return;
+            };
             let word = Addr(at + offset);
             let mut offset = offset.wrapping_sub(start);
             if view.form == Form::Many {
@@ -146,8 +176,17 @@ impl<'p> Inference<'p> {
     }
 
     /// Takes the word at `word`, `offset` bytes into a value of `ty`, as evidence of what `target` is.
-    pub(crate) fn reference(&mut self, ty: TypeId, offset: u64, word: Addr, value: u64, target: ObjId) {
-        let Some(place) = self.place(ty, offset, word) else { return };
+    pub(crate) fn reference(
+        &mut self,
+        ty: TypeId,
+        offset: u64,
+        word: Addr,
+        value: u64,
+        target: ObjId,
+    ) {
+        let Some(place) = self.place(ty, offset, word) else {
+            return;
+        };
         self.reference_as(place.slot().hold, place.at, value, target);
     }
 
@@ -172,7 +211,13 @@ impl<'p> Inference<'p> {
                         return None;
                     }
                     let at = Addr(word.0 - (offset - slot.offset));
-                    return Some(Place { index, at, prefix, ty, shape });
+                    return Some(Place {
+                        index,
+                        at,
+                        prefix,
+                        ty,
+                        shape,
+                    });
                 }
                 Found::Within(elem, inner, path) => {
                     prefix = Some(match prefix {
@@ -203,7 +248,11 @@ impl<'p> Inference<'p> {
             Hold::ChanBuffer(elemtype) => {
                 let descriptor = space.ptr(at.add(elemtype)).ok()?;
                 let ty = self.model.by_descriptor(descriptor)?;
-                Some(Target { ty, form: Form::Many, certainty: Certainty::Exact })
+                Some(Target {
+                    ty,
+                    form: Form::Many,
+                    certainty: Certainty::Exact,
+                })
             }
             Hold::Func => {
                 let (ty, form) = self.closures.get(self.process, &mut self.model, value)?;
@@ -212,11 +261,18 @@ impl<'p> Inference<'p> {
             Hold::Interface | Hold::EmptyInterface => {
                 let ty = self.dynamic_type(hold, at)?;
                 if !self.is_direct(ty) {
-                    return Some(Target { ty, form: Form::One, certainty: Certainty::Exact });
+                    return Some(Target {
+                        ty,
+                        form: Form::One,
+                        certainty: Certainty::Exact,
+                    });
                 }
                 let shape = self.shapes.get(&self.model, ty);
                 let said = self.target(shape.slots.first()?.hold, at.add(8), value)?;
-                Some(Target { certainty: Certainty::Exact, ..said })
+                Some(Target {
+                    certainty: Certainty::Exact,
+                    ..said
+                })
             }
             Hold::Unknown => None,
         }
@@ -237,8 +293,14 @@ impl<'p> Inference<'p> {
     pub(crate) fn is_direct(&mut self, ty: TypeId) -> bool {
         let this = self.model.get(ty);
         match this.kind {
-            Kind::Pointer(_) | Kind::UnsafePointer | Kind::Map { .. } | Kind::Chan { .. } | Kind::Func => true,
-            Kind::Struct | Kind::Array(..) if this.size == 8 => self.shapes.get(&self.model, ty).has_references(),
+            Kind::Pointer(_)
+            | Kind::UnsafePointer
+            | Kind::Map { .. }
+            | Kind::Chan { .. }
+            | Kind::Func => true,
+            Kind::Struct | Kind::Array(..) if this.size == 8 => {
+                self.shapes.get(&self.model, ty).has_references()
+            }
             _ => false,
         }
     }
@@ -257,11 +319,17 @@ impl<'p> Inference<'p> {
     /// Nodes of a concurrent trie start with a flag that tells which of two structs they are.
     // internal/sync/hashtriemap.go: node (1.24+), internal/concurrent/hashtriemap.go (1.23)
     fn trie_node(&self, name: &str, value: u64) -> Option<TypeId> {
-        let (package, arguments) = ["internal/sync.", "internal/concurrent."]
-            .iter()
-            .find_map(|package| Some((package, name.strip_prefix(package)?.strip_prefix("node[")?)))?;
+        let (package, arguments) =
+            ["internal/sync.", "internal/concurrent."]
+                .iter()
+                .find_map(|package| {
+                    Some((package, name.strip_prefix(package)?.strip_prefix("node[")?))
+                })?;
         let is_entry = self.process.space.u8(Addr(value)).is_ok_and(|b| b != 0);
-        self.model.by_name(&format!("{package}{}[{arguments}", if is_entry { "entry" } else { "indirect" }))
+        self.model.by_name(&format!(
+            "{package}{}[{arguments}",
+            if is_entry { "entry" } else { "indirect" }
+        ))
     }
 
     /// Keeps the proposed view if it explains the object better than what is known.
@@ -269,13 +337,27 @@ impl<'p> Inference<'p> {
         if !self.views.improves(object, Fit::Whole) {
             return;
         }
-        let Some(fit) = self.fit(object, said, value) else { return };
+        let Some(fit) = self.fit(object, said, value) else {
+            return;
+        };
         if !self.views.improves(object, fit) {
             return;
         }
         // A part of a slot says little about the whole, whoever says it.
-        let certainty = if fit == Fit::Whole { said.certainty } else { Certainty::Inferred };
-        self.views.set(object, View { ty: said.ty, form: said.form, certainty }, fit);
+        let certainty = if fit == Fit::Whole {
+            said.certainty
+        } else {
+            Certainty::Inferred
+        };
+        self.views.set(
+            object,
+            View {
+                ty: said.ty,
+                form: said.form,
+                certainty,
+            },
+            fit,
+        );
         if self.followed[object as usize / 64] >> (object % 64) & 1 != 0 {
             self.again.push(object);
         }
@@ -298,7 +380,8 @@ impl<'p> Inference<'p> {
         if shape.has_references() == span.noscan {
             // A channel of elements without pointers is one object with its buffer, and never scanned.
             // runtime/chan.go: makechan
-            let channel = span.noscan && value == start && is_channel(&self.model.get(said.ty).name);
+            let channel =
+                span.noscan && value == start && is_channel(&self.model.get(said.ty).name);
             return channel.then_some(Fit::Whole);
         }
         let from_start = value.checked_sub(start)?;
@@ -310,7 +393,9 @@ impl<'p> Inference<'p> {
             _ if from_start == 0 => Fit::Whole,
             _ => Fit::Run,
         };
-        let (Some(found), Some(mask)) = (heap.pointer_mask(&self.process.space, span, at), shape.mask) else {
+        let (Some(found), Some(mask)) =
+            (heap.pointer_mask(&self.process.space, span, at), shape.mask)
+        else {
             return Some(fit);
         };
         let expected = match said.form {
@@ -321,7 +406,11 @@ impl<'p> Inference<'p> {
             return None;
         }
         // Fewer pointers than the type has: memory that the collector does not manage is pointed to, or the view is wrong.
-        Some(if said.form == Form::One && found != expected { Fit::Part } else { fit })
+        Some(if said.form == Form::One && found != expected {
+            Fit::Part
+        } else {
+            fit
+        })
     }
 }
 

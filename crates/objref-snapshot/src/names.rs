@@ -12,7 +12,8 @@ pub fn short(name: &str) -> String {
             '/' => out.truncate(token),
             _ => {
                 out.push(c);
-                let in_path = c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '%' | '@' | '+');
+                let in_path =
+                    c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '%' | '@' | '+');
                 if !in_path {
                     token = out.len();
                 }
@@ -26,7 +27,9 @@ pub fn short(name: &str) -> String {
 /// carries type arguments that the runtime's own type does not have.
 pub(crate) fn allocated_name(types: &Types, ty: TypeId) -> String {
     let name = types.get(ty).name.as_str();
-    let Some((generic, arguments)) = name.split_once('<') else { return name.to_owned() };
+    let Some((generic, arguments)) = name.split_once('<') else {
+        return name.to_owned();
+    };
     let arguments = arguments.strip_suffix('>').unwrap_or(arguments);
     match generic {
         "hash" => "runtime.hmap".to_owned(),
@@ -97,16 +100,25 @@ mod tests {
     fn short_names_drop_directories_only() {
         assert_eq!(short("*github.com/a/b-c.T"), "*b-c.T");
         assert_eq!(short("map[string]*example.com/x/y.Z"), "map[string]*y.Z");
-        assert_eq!(short("func(a/b.T) (c/d.E, error)"), "func(b.T) (d.E, error)");
+        assert_eq!(
+            short("func(a/b.T) (c/d.E, error)"),
+            "func(b.T) (d.E, error)"
+        );
         assert_eq!(short("pkg.Box[a/b.T,c/d.U]"), "pkg.Box[b.T,d.U]");
-        assert_eq!(short("struct { a/b.x int; y string }"), "struct { b.x int; y string }");
+        assert_eq!(
+            short("struct { a/b.x int; y string }"),
+            "struct { b.x int; y string }"
+        );
         assert_eq!(short("int"), "int");
     }
 
     #[test]
     fn arguments_split_at_the_outer_comma() {
         assert_eq!(split_arguments("string,int"), Some(("string", "int")));
-        assert_eq!(split_arguments("a.B[int,string],func(int, int)"), Some(("a.B[int,string]", "func(int, int)")));
+        assert_eq!(
+            split_arguments("a.B[int,string],func(int, int)"),
+            Some(("a.B[int,string]", "func(int, int)"))
+        );
         assert_eq!(split_arguments("int"), None);
         assert_eq!(split_arguments("a,b,c"), None);
     }

@@ -91,9 +91,15 @@ impl RootTable {
     pub(crate) fn add(&mut self, kind: Option<RootKind>, candidate: Candidate) {
         match self.counts.iter_mut().find(|c| c.kind == kind) {
             Some(count) => count.references += 1,
-            None => self.counts.push(RootCount { kind, references: 1 }),
+            None => self.counts.push(RootCount {
+                kind,
+                references: 1,
+            }),
         }
-        let (word, bit) = (candidate.target.0 as usize / 64, 1 << (candidate.target.0 % 64));
+        let (word, bit) = (
+            candidate.target.0 as usize / 64,
+            1 << (candidate.target.0 % 64),
+        );
         if self.seen[word] & bit == 0 {
             self.seen[word] |= bit;
             self.candidates.push(candidate);
@@ -127,20 +133,39 @@ impl RootTable {
         symbols: &mut DataSymbols<'_>,
         pointer: RootPointer,
     ) {
-        let Some(target) = infer.heap.find(pointer.value) else { return };
+        let Some(target) = infer.heap.find(pointer.value) else {
+            return;
+        };
         let (holder, typed) = match statics.at(pointer.slot.0) {
             Some(region) => {
                 let offset = (pointer.slot.0 - region.start) % region.size;
                 infer.reference(region.ty, offset, pointer.slot, pointer.value, target);
                 let many = region.end - region.start > region.size;
                 let before = self.path(&region.prefix);
-                (region.variable, Some(Typed { ty: region.ty, offset, before, many }))
+                (
+                    region.variable,
+                    Some(Typed {
+                        ty: region.ty,
+                        offset,
+                        before,
+                        many,
+                    }),
+                )
             }
             None => (symbols.name_index(pointer.slot, &mut self.names), None),
         };
         let holder = Holder::Variable(holder);
         let word = pointer.slot;
-        self.add(Some(RootKind::Global), Candidate { target, holder, word, value: pointer.value, typed });
+        self.add(
+            Some(RootKind::Global),
+            Candidate {
+                target,
+                holder,
+                word,
+                value: pointer.value,
+                typed,
+            },
+        );
     }
 
     /// Index of a path.
@@ -158,7 +183,9 @@ impl RootTable {
     pub(crate) fn add_runtime(&mut self, infer: &mut Inference<'_>) -> u64 {
         let process = infer.process;
         let source = process.layouts();
-        let Some(roots) = SpecialRoots::new(&process.space, &source, &process.version) else { return 1 };
+        let Some(roots) = SpecialRoots::new(&process.space, &source, &process.version) else {
+            return 1;
+        };
         let heap = infer.heap;
         let mut found = Vec::new();
         let mut emit = |p: RootPointer| found.push(p);
@@ -170,14 +197,29 @@ impl RootTable {
                 broken += 1;
             }
         };
-        queue("runtime.allfin", &mut |at| roots.finalizer_queue(at, &mut emit).is_ok());
-        queue("runtime.gcCleanups", &mut |at| roots.cleanup_queue(at, &mut emit).is_ok());
-        queue("runtime.allp", &mut |at| roots.tiny_blocks(at, &mut emit).is_ok());
+        queue("runtime.allfin", &mut |at| {
+            roots.finalizer_queue(at, &mut emit).is_ok()
+        });
+        queue("runtime.gcCleanups", &mut |at| {
+            roots.cleanup_queue(at, &mut emit).is_ok()
+        });
+        queue("runtime.allp", &mut |at| {
+            roots.tiny_blocks(at, &mut emit).is_ok()
+        });
         found.sort_by_key(|p| (p.kind, p.slot));
         for RootPointer { kind, slot, value } in found {
             if let Some(target) = heap.find(value) {
                 let holder = Holder::Runtime(kind);
-                self.add(Some(kind), Candidate { target, holder, word: slot, value, typed: None });
+                self.add(
+                    Some(kind),
+                    Candidate {
+                        target,
+                        holder,
+                        word: slot,
+                        value,
+                        typed: None,
+                    },
+                );
             }
         }
         broken
@@ -185,11 +227,20 @@ impl RootTable {
 
     /// The roots in words, in order.
     pub(crate) fn describe(&self, describer: &mut Describer<'_, '_>) -> Vec<Root> {
-        self.candidates.iter().map(|c| Root { target: c.target, holder: c.holder, step: self.step(describer, c) }).collect()
+        self.candidates
+            .iter()
+            .map(|c| Root {
+                target: c.target,
+                holder: c.holder,
+                step: self.step(describer, c),
+            })
+            .collect()
     }
 
     fn step(&self, describer: &mut Describer<'_, '_>, c: &Candidate) -> StepId {
-        let Some(typed) = &c.typed else { return describer.unknown(c.target) };
+        let Some(typed) = &c.typed else {
+            return describer.unknown(c.target);
+        };
         let before = &self.paths[typed.before as usize];
         match describer.infer.place(typed.ty, typed.offset, c.word) {
             Some(place) => describer.from_variable(&place, before, typed.many, c.value, c.target),

@@ -108,9 +108,14 @@ impl Shape {
             return Some(Found::Slot(after - 1));
         }
         let repeat = self.repeats.iter().find(|r| {
-            r.offset <= offset && offset < r.offset.saturating_add(r.elem_size.saturating_mul(r.count))
+            r.offset <= offset
+                && offset < r.offset.saturating_add(r.elem_size.saturating_mul(r.count))
         })?;
-        Some(Found::Within(repeat.elem, (offset - repeat.offset) % repeat.elem_size, &repeat.path))
+        Some(Found::Within(
+            repeat.elem,
+            (offset - repeat.offset) % repeat.elem_size,
+            &repeat.path,
+        ))
     }
 
     /// Whether a value of the type can hold a reference at all.
@@ -146,15 +151,23 @@ impl Shapes {
         if let Some(shape) = self.by_type.get(&ty) {
             return Arc::clone(shape);
         }
-        let mut builder = Builder { model, shape: Shape::default() };
+        let mut builder = Builder {
+            model,
+            shape: Shape::default(),
+        };
         builder.flatten(ty, 0, "", 0);
         let mut shape = builder.shape;
         shape.slots.sort_by_key(|s| s.offset);
         shape.slots.dedup_by_key(|s| s.offset);
         let words = model.get(ty).size / 8;
         shape.mask = (words <= 64 && shape.repeats.is_empty()).then(|| {
-            let pointers = shape.slots.iter().flat_map(|s| s.offset / 8..(s.offset + s.width()) / 8);
-            pointers.filter(|word| *word < 64).fold(0, |mask, word| mask | 1 << word)
+            let pointers = shape
+                .slots
+                .iter()
+                .flat_map(|s| s.offset / 8..(s.offset + s.width()) / 8);
+            pointers
+                .filter(|word| *word < 64)
+                .fold(0, |mask, word| mask | 1 << word)
         });
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
             shape.by_word = vec![u16::MAX; words as usize];
@@ -190,12 +203,19 @@ impl Builder<'_, '_> {
             Kind::String => Hold::String,
             Kind::Interface => Hold::Interface,
             Kind::EmptyInterface => Hold::EmptyInterface,
-            Kind::Map { header } | Kind::Chan { header, .. } => header.map_or(Hold::Unknown, Hold::One),
+            Kind::Map { header } | Kind::Chan { header, .. } => {
+                header.map_or(Hold::Unknown, Hold::One)
+            }
             Kind::Func => Hold::Func,
             Kind::Array(elem, count) => return self.array(elem, count, offset, path, depth),
             Kind::Struct => return self.fields(ty, offset, path, depth),
         };
-        self.shape.slots.push(Slot { offset, hold, ty, path: path.into() });
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty,
+            path: path.into(),
+        });
     }
 
     /// Map buckets and groups come as runs of which no length is kept beside the pointer.
@@ -217,7 +237,13 @@ impl Builder<'_, '_> {
                 self.flatten(elem, offset + i * size, &path, depth + 1);
             }
         } else {
-            self.shape.repeats.push(Repeat { offset, elem_size: size, count, elem, path: path.into() });
+            self.shape.repeats.push(Repeat {
+                offset,
+                elem_size: size,
+                count,
+                elem,
+                path: path.into(),
+            });
         }
     }
 
@@ -225,8 +251,16 @@ impl Builder<'_, '_> {
         let ty = self.model.get(ty);
         match ty.kind {
             Kind::Scalar => false,
-            Kind::Array(elem, n) => n > 0 && depth < MAX_DEPTH && self.has_references(elem, depth + 1),
-            Kind::Struct => depth < MAX_DEPTH && ty.fields.iter().any(|f| self.has_references(f.ty, depth + 1)),
+            Kind::Array(elem, n) => {
+                n > 0 && depth < MAX_DEPTH && self.has_references(elem, depth + 1)
+            }
+            Kind::Struct => {
+                depth < MAX_DEPTH
+                    && ty
+                        .fields
+                        .iter()
+                        .any(|f| self.has_references(f.ty, depth + 1))
+            }
             _ => true,
         }
     }
@@ -242,13 +276,17 @@ impl Builder<'_, '_> {
             match (part, field.name.as_str()) {
                 // internal/runtime/maps/group.go: {ctrl; slots [8]struct{key, elem}}; runtime/map.go: bmap
                 (Some(MapPart::Group), "slots") => self.entries(field.ty, at, depth),
-                (Some(MapPart::Group | MapPart::Bucket), "keys") => self.column(field.ty, at, "[key]", depth),
+                (Some(MapPart::Group | MapPart::Bucket), "keys") => {
+                    self.column(field.ty, at, "[key]", depth)
+                }
                 (Some(MapPart::Group | MapPart::Bucket), "values" | "elems") => {
                     self.column(field.ty, at, "[value]", depth);
                 }
                 (Some(MapPart::Header), "dirPtr") => self.directory(field.ty, at),
                 (None, "buf") if is_channel(&this.name) => self.channel_buffer(ty, field, at),
-                (None, "local" | "victim") if this.name == "sync.Pool" => self.pool(field.ty, at, &field.name),
+                (None, "local" | "victim") if this.name == "sync.Pool" => {
+                    self.pool(field.ty, at, &field.name)
+                }
                 _ => {
                     let path = match path {
                         "" => field.name.clone(),
@@ -262,11 +300,17 @@ impl Builder<'_, '_> {
 
     /// `[8]struct{key K; elem V}`.
     fn entries(&mut self, ty: TypeId, offset: u64, depth: u32) {
-        let Kind::Array(entry, count) = self.model.get(ty).kind else { return };
+        let Kind::Array(entry, count) = self.model.get(ty).kind else {
+            return;
+        };
         let size = self.model.get(entry).size;
         for i in 0..count.min(UNROLL) {
             for field in &self.model.get(entry).fields {
-                let path = if field.name == "key" { "[key]" } else { "[value]" };
+                let path = if field.name == "key" {
+                    "[key]"
+                } else {
+                    "[value]"
+                };
                 self.flatten(field.ty, offset + i * size + field.offset, path, depth + 1);
             }
         }
@@ -274,7 +318,9 @@ impl Builder<'_, '_> {
 
     /// `[8]K`.
     fn column(&mut self, ty: TypeId, offset: u64, path: &str, depth: u32) {
-        let Kind::Array(elem, count) = self.model.get(ty).kind else { return };
+        let Kind::Array(elem, count) = self.model.get(ty).kind else {
+            return;
+        };
         let size = self.model.get(elem).size;
         for i in 0..count.min(UNROLL) {
             self.flatten(elem, offset + i * size, path, depth + 1);
@@ -286,34 +332,79 @@ impl Builder<'_, '_> {
     fn directory(&mut self, ty: TypeId, offset: u64) {
         let model = self.model;
         let hold = (|| {
-            let Kind::Pointer(table_pointer) = model.get(ty).kind else { return None };
-            let Kind::Pointer(table) = model.get(table_pointer).kind else { return None };
-            let groups = model.get(table).fields.iter().find(|f| f.name == "groups")?.ty;
-            let data = model.get(groups).fields.iter().find(|f| f.name == "data")?.ty;
-            let Kind::Pointer(group) = model.get(data).kind else { return None };
-            Some(Hold::Directory { group, table: table_pointer })
+            let Kind::Pointer(table_pointer) = model.get(ty).kind else {
+                return None;
+            };
+            let Kind::Pointer(table) = model.get(table_pointer).kind else {
+                return None;
+            };
+            let groups = model
+                .get(table)
+                .fields
+                .iter()
+                .find(|f| f.name == "groups")?
+                .ty;
+            let data = model
+                .get(groups)
+                .fields
+                .iter()
+                .find(|f| f.name == "data")?
+                .ty;
+            let Kind::Pointer(group) = model.get(data).kind else {
+                return None;
+            };
+            Some(Hold::Directory {
+                group,
+                table: table_pointer,
+            })
         })();
         let hold = hold.unwrap_or(Hold::Unknown);
-        self.shape.slots.push(Slot { offset, hold, ty, path: "dirPtr".into() });
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty,
+            path: "dirPtr".into(),
+        });
     }
 
     // runtime/chan.go: hchan
     fn channel_buffer(&mut self, channel: TypeId, buf: &Field, offset: u64) {
-        let elemtype = self.model.get(channel).fields.iter().find(|f| f.name == "elemtype");
-        let hold = elemtype.map_or(Hold::Unknown, |f| Hold::ChanBuffer(f.offset.wrapping_sub(buf.offset)));
-        self.shape.slots.push(Slot { offset, hold, ty: buf.ty, path: "[buffer]".into() });
+        let elemtype = self
+            .model
+            .get(channel)
+            .fields
+            .iter()
+            .find(|f| f.name == "elemtype");
+        let hold = elemtype.map_or(Hold::Unknown, |f| {
+            Hold::ChanBuffer(f.offset.wrapping_sub(buf.offset))
+        });
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty: buf.ty,
+            path: "[buffer]".into(),
+        });
     }
 
     /// `local unsafe.Pointer`, an array of `poolLocal`.
     // sync/pool.go: Pool
     fn pool(&mut self, ty: TypeId, offset: u64, path: &str) {
-        let hold = self.model.by_name("sync.poolLocal").map_or(Hold::Unknown, Hold::Many);
-        self.shape.slots.push(Slot { offset, hold, ty, path: path.into() });
+        let hold = self
+            .model
+            .by_name("sync.poolLocal")
+            .map_or(Hold::Unknown, Hold::Many);
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty,
+            path: path.into(),
+        });
     }
 
     fn is_atomic_pointer(&self, ty: TypeId) -> bool {
         let name = &self.model.get(ty).name;
-        name.starts_with("sync/atomic.Pointer[") || name.starts_with("internal/runtime/atomic.Pointer[")
+        name.starts_with("sync/atomic.Pointer[")
+            || name.starts_with("internal/runtime/atomic.Pointer[")
             || name.starts_with("runtime/internal/atomic.Pointer[")
     }
 
@@ -322,7 +413,12 @@ impl Builder<'_, '_> {
     fn atomic_pointer(&mut self, ty: TypeId, offset: u64, path: &str) {
         let model = self.model;
         let fields = &model.get(ty).fields;
-        let Some(value) = fields.iter().find(|f| matches!(model.get(f.ty).kind, Kind::UnsafePointer)) else { return };
+        let Some(value) = fields
+            .iter()
+            .find(|f| matches!(model.get(f.ty).kind, Kind::UnsafePointer))
+        else {
+            return;
+        };
         let elem = fields.iter().find_map(|f| match model.get(f.ty).kind {
             Kind::Array(elem, 0) => Some(elem),
             _ => None,
@@ -334,7 +430,12 @@ impl Builder<'_, '_> {
             },
             None => (Hold::Unknown, value.ty),
         };
-        self.shape.slots.push(Slot { offset: offset + value.offset, hold, ty, path: path.into() });
+        self.shape.slots.push(Slot {
+            offset: offset + value.offset,
+            hold,
+            ty,
+            path: path.into(),
+        });
     }
 }
 
@@ -369,6 +470,9 @@ impl MapPart {
             ("map.group[", MapPart::Group),
             ("group<", MapPart::Group),
         ];
-        PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, part)| *part)
+        PREFIXES
+            .iter()
+            .find(|(prefix, _)| name.starts_with(prefix))
+            .map(|(_, part)| *part)
     }
 }

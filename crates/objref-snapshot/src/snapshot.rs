@@ -109,21 +109,41 @@ impl Snapshot {
         let mut infer = Inference::new(&process, &heap);
         let mut table = RootTable::new(heap.len());
         let unread = table.add_globals(&mut infer);
-        note(&mut diagnostics, "roots.data-missing", "bytes of global variables are not in the dump", unread);
+        note(
+            &mut diagnostics,
+            "roots.data-missing",
+            "bytes of global variables are not in the dump",
+            unread,
+        );
         let mut stacks = StackTree::default();
-        let (goroutines, stack_counts) = add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
+        let (goroutines, stack_counts) =
+            add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
         diagnose_stacks(&mut diagnostics, &goroutines, &stack_counts);
         let broken = table.add_runtime(&mut infer);
-        note(&mut diagnostics, "roots.broken-lists", "lists of finalizers or cleanups break off", broken);
+        note(
+            &mut diagnostics,
+            "roots.broken-lists",
+            "lists of finalizers or cleanups break off",
+            broken,
+        );
 
         progress.phase("graph");
-        let tree = bfs(&HeapGraph { process: &process, heap: &heap }, table.candidates.iter().map(|c| c.target.0));
+        let tree = bfs(
+            &HeapGraph {
+                process: &process,
+                heap: &heap,
+            },
+            table.candidates.iter().map(|c| c.target.0),
+        );
 
         progress.phase("types");
         infer.run(&tree.order);
 
         progress.phase("names");
-        let mut describer = Describer { infer: &mut infer, steps: Steps::default() };
+        let mut describer = Describer {
+            infer: &mut infer,
+            steps: Steps::default(),
+        };
         let roots = table.describe(&mut describer);
         let step_of = describe(&mut describer, &tree, &roots);
         let steps = describer.steps;
@@ -157,7 +177,11 @@ impl Snapshot {
     pub fn type_name(&self, object: u32) -> Option<String> {
         let view = self.views.get(object)?;
         let (span, _) = self.heap.locate(ObjId(object));
-        Some(view_name(&self.types, view, span.elem_size - self.heap.data_offset(span)))
+        Some(view_name(
+            &self.types,
+            view,
+            span.elem_size - self.heap.data_offset(span),
+        ))
     }
 
     /// How the object's parent in the tree refers to it.
@@ -178,11 +202,12 @@ impl Successors for HeapGraph<'_> {
     }
 
     fn successors(&self, node: u32, visit: &mut impl FnMut(u32)) {
-        self.heap.pointers(&self.process.space, ObjId(node), |_, value| {
-            if let Some(target) = self.heap.find(value) {
-                visit(target.0);
-            }
-        });
+        self.heap
+            .pointers(&self.process.space, ObjId(node), |_, value| {
+                if let Some(target) = self.heap.find(value) {
+                    visit(target.0);
+                }
+            });
     }
 }
 
@@ -202,14 +227,21 @@ fn describe(describer: &mut Describer<'_, '_>, tree: &BfsTree, roots: &[Root]) -
         }
         let start = heap.data_offset(span);
         let size = match view {
-            Some(View { form: Form::Many, ty, .. }) => describer.infer.model.get(ty).size.max(1),
+            Some(View {
+                form: Form::Many,
+                ty,
+                ..
+            }) => describer.infer.model.get(ty).size.max(1),
             _ => u64::MAX,
         };
         heap.pointers(space, ObjId(object), |offset, value| {
-            let Some(target) = heap.find(value) else { return };
+            let Some(target) = heap.find(value) else {
+                return;
+            };
             if tree.parent[target.0 as usize] == object && step_of[target.0 as usize] == UNSET {
                 let inner = offset.wrapping_sub(start) % size;
-                step_of[target.0 as usize] = describer.from_object(view, inner, Addr(at + offset), value, target);
+                step_of[target.0 as usize] =
+                    describer.from_object(view, inner, Addr(at + offset), value, target);
             }
         });
     }
@@ -225,12 +257,26 @@ fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
             TESTED.start(),
             TESTED.end()
         );
-        found.push(Diagnostic { code: "go.untested-version", message, count: 1 });
+        found.push(Diagnostic {
+            code: "go.untested-version",
+            message,
+            count: 1,
+        });
     }
     let missing = process.core.missing();
-    note(&mut found, "core.truncated", "bytes that the dump promises are beyond its end: it was cut short", missing.bytes);
+    note(
+        &mut found,
+        "core.truncated",
+        "bytes that the dump promises are beyond its end: it was cut short",
+        missing.bytes,
+    );
     let totals = &heap.totals;
-    note(&mut found, "heap.damaged-spans", "span records make no sense and were left out", totals.damaged);
+    note(
+        &mut found,
+        "heap.damaged-spans",
+        "span records make no sense and were left out",
+        totals.damaged,
+    );
     note(
         &mut found,
         "heap.miscounted-spans",
@@ -241,18 +287,32 @@ fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
 }
 
 fn diagnose_stacks(found: &mut Vec<Diagnostic>, goroutines: &Goroutines, counts: &StackCounts) {
-    note(found, "goroutines.unreadable", "goroutines could not be read", goroutines.unreadable as u64);
+    note(
+        found,
+        "goroutines.unreadable",
+        "goroutines could not be read",
+        goroutines.unreadable as u64,
+    );
     note(
         found,
         "stacks.conservative",
         "goroutines whose frames could not all be found: their whole stacks were scanned conservatively",
         counts.partly_read,
     );
-    note(found, "stacks.missing-words", "stack words are not in the dump", counts.missing_words);
+    note(
+        found,
+        "stacks.missing-words",
+        "stack words are not in the dump",
+        counts.missing_words,
+    );
 }
 
 fn note(diagnostics: &mut Vec<Diagnostic>, code: &'static str, message: &str, count: u64) {
     if count > 0 {
-        diagnostics.push(Diagnostic { code, message: message.to_owned(), count });
+        diagnostics.push(Diagnostic {
+            code,
+            message: message.to_owned(),
+            count,
+        });
     }
 }

@@ -76,7 +76,9 @@ impl StackTree {
     pub(crate) fn ranks(&self) -> Vec<u32> {
         let mut children: Vec<Vec<u32>> = vec![Vec::new(); self.len() + 1];
         for node in 0..self.len() as u32 {
-            let parent = self.parent(StackNode(node)).map_or(self.len(), |p| p.0 as usize);
+            let parent = self
+                .parent(StackNode(node))
+                .map_or(self.len(), |p| p.0 as usize);
             children[parent].push(node);
         }
         let mut ranks = vec![0; self.len()];

@@ -40,8 +40,15 @@ impl Statics {
     /// pointer words of static data, sorted by slot.
     pub(crate) fn new(infer: &mut Inference<'_>, pointers: &[RootPointer]) -> Statics {
         let process = infer.process;
-        let segments: Vec<AddrRange> = process.modules.iter().flat_map(|m| [m.data, m.bss]).collect();
-        let mut statics = Statics { regions: BTreeMap::new(), variables: Vec::new() };
+        let segments: Vec<AddrRange> = process
+            .modules
+            .iter()
+            .flat_map(|m| [m.data, m.bss])
+            .collect();
+        let mut statics = Statics {
+            regions: BTreeMap::new(),
+            variables: Vec::new(),
+        };
         let mut work = Vec::new();
         for variable in process.debug.globals() {
             let start = process.bias.to_addr(variable.addr).0;
@@ -52,7 +59,14 @@ impl Statics {
             }
             let index = statics.variables.len() as u32;
             statics.variables.push(variable.name.to_string());
-            let region = Region { start, end: start + size, ty, size, variable: index, prefix: "".into() };
+            let region = Region {
+                start,
+                end: start + size,
+                ty,
+                size,
+                variable: index,
+                prefix: "".into(),
+            };
             if statics.insert(region) {
                 work.push(start);
             }
@@ -74,25 +88,43 @@ impl Statics {
         start: u64,
         work: &mut Vec<u64>,
     ) {
-        let Some(region) = self.regions.get(&start).cloned() else { return };
+        let Some(region) = self.regions.get(&start).cloned() else {
+            return;
+        };
         let first = pointers.partition_point(|p| p.slot.0 < region.start);
-        for pointer in pointers[first..].iter().take_while(|p| p.slot.0 < region.end) {
-            let Some(segment) = segments.iter().find(|s| s.contains(Addr(pointer.value))) else { continue };
+        for pointer in pointers[first..]
+            .iter()
+            .take_while(|p| p.slot.0 < region.end)
+        {
+            let Some(segment) = segments.iter().find(|s| s.contains(Addr(pointer.value))) else {
+                continue;
+            };
             if self.at(pointer.value).is_some() {
                 continue;
             }
             let offset = (pointer.slot.0 - region.start) % region.size;
-            let Some(place) = infer.place(region.ty, offset, pointer.slot) else { continue };
+            let Some(place) = infer.place(region.ty, offset, pointer.slot) else {
+                continue;
+            };
             let hold = place.slot().hold;
-            let Some(said) = infer.target(hold, place.at, pointer.value) else { continue };
+            let Some(said) = infer.target(hold, place.at, pointer.value) else {
+                continue;
+            };
             let size = infer.model.get(said.ty).size;
             let count = match (said.form, hold) {
                 (Form::Text | Form::Opaque, _) => continue,
                 (Form::One, _) => 1,
-                (Form::Many, Hold::Slice(_)) => infer.process.space.u64(place.at.add(16)).unwrap_or(0),
+                (Form::Many, Hold::Slice(_)) => {
+                    infer.process.space.u64(place.at.add(16)).unwrap_or(0)
+                }
                 (Form::Many, _) => 1,
             };
-            let Some(end) = size.checked_mul(count).and_then(|len| pointer.value.checked_add(len)) else { continue };
+            let Some(end) = size
+                .checked_mul(count)
+                .and_then(|len| pointer.value.checked_add(len))
+            else {
+                continue;
+            };
             let path = place.path(&region.prefix, region.end - region.start > region.size);
             let new = Region {
                 start: pointer.value,
@@ -110,7 +142,11 @@ impl Statics {
 
     /// Adds a region unless another one overlaps it.
     fn insert(&mut self, region: Region) -> bool {
-        let clear = self.regions.range(..region.end).next_back().is_none_or(|(_, r)| r.end <= region.start);
+        let clear = self
+            .regions
+            .range(..region.end)
+            .next_back()
+            .is_none_or(|(_, r)| r.end <= region.start);
         if clear {
             self.regions.insert(region.start, region);
         }

@@ -40,7 +40,11 @@ const NO_HOLDER: u32 = u32::MAX;
 
 impl Default for Steps {
     fn default() -> Self {
-        let mut steps = Steps { texts: Vec::new(), by_text: FxHashMap::default(), by_key: FxHashMap::default() };
+        let mut steps = Steps {
+            texts: Vec::new(),
+            by_text: FxHashMap::default(),
+            by_key: FxHashMap::default(),
+        };
         steps.intern(String::new());
         steps
     }
@@ -95,7 +99,10 @@ impl Describer<'_, '_> {
 
     /// The step through a slot of a typed object.
     fn from_place(&mut self, place: &Place, many: bool, value: u64, target: ObjId) -> StepId {
-        let key = place.prefix.is_none().then(|| self.key(place, value, many, target));
+        let key = place
+            .prefix
+            .is_none()
+            .then(|| self.key(place, value, many, target));
         if let Some(known) = key.and_then(|key| self.steps.by_key.get(&key)) {
             return *known;
         }
@@ -138,15 +145,23 @@ impl Describer<'_, '_> {
     fn key(&mut self, place: &Place, value: u64, many: bool, target: ObjId) -> Key {
         let (hold, at) = (place.slot().hold, place.at);
         let (dynamic, target_form) = match hold {
-            Hold::Interface | Hold::EmptyInterface | Hold::Func => match self.infer.target(hold, at, value) {
-                Some(said) => (u64::from(said.ty.0), said.form),
-                None => (u64::MAX, Form::One),
-            },
+            Hold::Interface | Hold::EmptyInterface | Hold::Func => {
+                match self.infer.target(hold, at, value) {
+                    Some(said) => (u64::from(said.ty.0), said.form),
+                    None => (u64::MAX, Form::One),
+                }
+            }
             Hold::Unknown => self.target_key(target),
             _ => (0, Form::One),
         };
         let form = if many { Form::Many } else { Form::One };
-        Key { holder: place.ty.0, slot: place.index as u32, form, target: dynamic, target_form }
+        Key {
+            holder: place.ty.0,
+            slot: place.index as u32,
+            form,
+            target: dynamic,
+            target_form,
+        }
     }
 
     fn target_key(&self, target: ObjId) -> (u64, Form) {
@@ -165,7 +180,9 @@ impl Describer<'_, '_> {
         }
         let holder_part = match holder.kind {
             // The directory of a map is an array of these.
-            Kind::Pointer(elem) => MapPart::of(&model.get(elem).name).filter(|p| *p == MapPart::Table),
+            Kind::Pointer(elem) => {
+                MapPart::of(&model.get(elem).name).filter(|p| *p == MapPart::Table)
+            }
             _ => MapPart::of(&holder.name),
         };
         match holder_part {
@@ -173,7 +190,10 @@ impl Describer<'_, '_> {
             Some(MapPart::Bucket) => &*place.slot().path == "overflow",
             Some(MapPart::Group) => false,
             // runtime/map.go: mapextra keeps overflow buckets without pointers alive.
-            None => matches!(holder.name.as_str(), "runtime.mapextra" | "[]*runtime.bmap" | "*runtime.bmap"),
+            None => matches!(
+                holder.name.as_str(),
+                "runtime.mapextra" | "[]*runtime.bmap" | "*runtime.bmap"
+            ),
         }
     }
 
@@ -194,7 +214,11 @@ impl Describer<'_, '_> {
             },
             Hold::Unknown => match self.infer.views.get(target.0) {
                 Some(view) => {
-                    format!("{}({})", self.type_name(declared), reference_name(&self.infer.model.types, view))
+                    format!(
+                        "{}({})",
+                        self.type_name(declared),
+                        reference_name(&self.infer.model.types, view)
+                    )
                 }
                 None => format!("{} {}", self.type_name(declared), self.size_class(target)),
             },
@@ -209,7 +233,13 @@ impl Describer<'_, '_> {
     /// The step from something untyped.
     pub(crate) fn unknown(&mut self, target: ObjId) -> StepId {
         let (ty, form) = self.target_key(target);
-        let key = Key { holder: NO_HOLDER, slot: 0, form: Form::One, target: ty, target_form: form };
+        let key = Key {
+            holder: NO_HOLDER,
+            slot: 0,
+            form: Form::One,
+            target: ty,
+            target_form: form,
+        };
         if let Some(known) = self.steps.by_key.get(&key) {
             return *known;
         }
@@ -225,6 +255,10 @@ impl Describer<'_, '_> {
     /// What can be said of an untyped object: the size of its slot.
     fn size_class(&self, target: ObjId) -> String {
         let size = self.infer.heap.size(target);
-        if size > 32768 { "[large]".to_owned() } else { format!("[{size} B]") }
+        if size > 32768 {
+            "[large]".to_owned()
+        } else {
+            format!("[{size} B]")
+        }
     }
 }

@@ -14,7 +14,12 @@ pub(crate) struct DataSymbols<'a> {
 
 impl<'a> DataSymbols<'a> {
     pub(crate) fn new(image: &'a Image, bias: LoadBias) -> Self {
-        DataSymbols { image, bias, sorted: None, last: None }
+        DataSymbols {
+            image,
+            bias,
+            sorted: None,
+            last: None,
+        }
     }
 
     /// Index in `names` of the symbol that covers `slot`; asked for in the order of addresses.

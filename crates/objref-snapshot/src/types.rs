@@ -120,7 +120,10 @@ impl<'p> TypeModel<'p> {
             by_descriptor: FxHashMap::default(),
         };
         for (i, ty) in model.types.0.iter().enumerate() {
-            model.by_name.entry(ty.name.clone()).or_insert(TypeId(i as u32));
+            model
+                .by_name
+                .entry(ty.name.clone())
+                .or_insert(TypeId(i as u32));
         }
         model
     }
@@ -156,7 +159,10 @@ impl<'p> TypeModel<'p> {
             .map(|idx| TypeId(idx.0));
         let id = match described {
             Some(id) => Some(id),
-            None => process.types.read(&process.space, addr).and_then(|ty| self.add_descriptor(&ty, depth)),
+            None => process
+                .types
+                .read(&process.space, addr)
+                .and_then(|ty| self.add_descriptor(&ty, depth)),
         };
         self.by_descriptor.insert(addr.0, id);
         id
@@ -168,7 +174,9 @@ impl<'p> TypeModel<'p> {
         // A type that DWARF describes without naming its descriptor.
         if let Some(name) = &name {
             let full = match process.types.package_path(space, ty) {
-                Some(path) => name.split_once('.').map(|(_, rest)| format!("{path}.{rest}")),
+                Some(path) => name
+                    .split_once('.')
+                    .map(|(_, rest)| format!("{path}.{rest}")),
                 None => Some(name.clone()),
             };
             if let Some(known) = full.and_then(|n| self.by_name(&n))
@@ -185,12 +193,19 @@ impl<'p> TypeModel<'p> {
             RuntimeKind::Pointer => elem.map_or(Kind::UnsafePointer, Kind::Pointer),
             RuntimeKind::Slice => Kind::Slice(elem?),
             RuntimeKind::Array => Kind::Array(elem?, process.types.array_len(space, ty)?),
-            RuntimeKind::Chan => Kind::Chan { header: self.by_name("runtime.hchan"), elem: elem? },
+            RuntimeKind::Chan => Kind::Chan {
+                header: self.by_name("runtime.hchan"),
+                elem: elem?,
+            },
             RuntimeKind::Map => Kind::Map { header: None },
             RuntimeKind::Func => Kind::Func,
             RuntimeKind::Interface => {
                 let methods = space.u64(ty.addr.add(64)).unwrap_or(1);
-                if methods == 0 { Kind::EmptyInterface } else { Kind::Interface }
+                if methods == 0 {
+                    Kind::EmptyInterface
+                } else {
+                    Kind::Interface
+                }
             }
             RuntimeKind::String => Kind::String,
             RuntimeKind::UnsafePointer => Kind::UnsafePointer,
@@ -222,7 +237,12 @@ impl<'p> TypeModel<'p> {
             (None, Kind::Struct) if !fields.is_empty() => "struct { made by reflect }".to_owned(),
             (None, _) => return None,
         };
-        Some(self.add(Type { name, size: ty.size, kind, fields }))
+        Some(self.add(Type {
+            name,
+            size: ty.size,
+            kind,
+            fields,
+        }))
     }
 
     /// Adds a type of the snapshot's own making.
@@ -246,8 +266,13 @@ fn convert(debug: &DebugInfo) -> Vec<Type> {
                 DwarfKind::String => Kind::String,
                 DwarfKind::Interface => Kind::Interface,
                 DwarfKind::EmptyInterface => Kind::EmptyInterface,
-                DwarfKind::Map => Kind::Map { header: ty.inner.map(id) },
-                DwarfKind::Chan => elem.map_or(Kind::UnsafePointer, |elem| Kind::Chan { header: ty.inner.map(id), elem }),
+                DwarfKind::Map => Kind::Map {
+                    header: ty.inner.map(id),
+                },
+                DwarfKind::Chan => elem.map_or(Kind::UnsafePointer, |elem| Kind::Chan {
+                    header: ty.inner.map(id),
+                    elem,
+                }),
                 DwarfKind::Func => Kind::Func,
                 DwarfKind::Array => elem.map_or(Kind::Scalar, |e| Kind::Array(e, ty.count)),
                 DwarfKind::Struct => Kind::Struct,
@@ -266,7 +291,12 @@ fn convert(debug: &DebugInfo) -> Vec<Type> {
                     .collect(),
                 _ => Vec::new(),
             };
-            Type { name: table.name(idx).to_owned(), size: ty.size, kind, fields }
+            Type {
+                name: table.name(idx).to_owned(),
+                size: ty.size,
+                kind,
+                fields,
+            }
         })
         .collect()
 }

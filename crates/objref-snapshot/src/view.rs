@@ -78,8 +78,16 @@ pub(crate) struct Views {
 impl Views {
     /// All unknown.
     pub(crate) fn new(objects: usize) -> Self {
-        let nothing = View { ty: TypeId(0), form: Form::One, certainty: Certainty::Unknown };
-        Views { column: vec![0; objects], table: vec![nothing], ids: FxHashMap::default() }
+        let nothing = View {
+            ty: TypeId(0),
+            form: Form::One,
+            certainty: Certainty::Unknown,
+        };
+        Views {
+            column: vec![0; objects],
+            table: vec![nothing],
+            ids: FxHashMap::default(),
+        }
     }
 
     /// What the object is seen as.

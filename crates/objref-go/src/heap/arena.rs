@@ -25,7 +25,10 @@ pub(super) enum Scheme {
     /// Up to 1.19: two bits a word in the arena, pointer and "more follows".
     ArenaTwoBits { bitmap: FieldAt },
     /// 1.20 and 1.21: one bit a word in the arena, and one bit for each 64 words that no more follow.
-    ArenaOneBit { bitmap: FieldAt, no_more_ptrs: FieldAt },
+    ArenaOneBit {
+        bitmap: FieldAt,
+        no_more_ptrs: FieldAt,
+    },
     /// From 1.22: in the span, in a header before the object, or in the span's record.
     PerObject,
 }
@@ -50,7 +53,10 @@ impl Arenas {
     ) -> Result<Arenas, ArenaError> {
         let layout = ArenaLayout::resolve(source)?;
         let scheme = match (layout.bitmap, layout.no_more_ptrs) {
-            (Some(bitmap), Some(no_more_ptrs)) => Scheme::ArenaOneBit { bitmap, no_more_ptrs },
+            (Some(bitmap), Some(no_more_ptrs)) => Scheme::ArenaOneBit {
+                bitmap,
+                no_more_ptrs,
+            },
             (Some(bitmap), None) => Scheme::ArenaTwoBits { bitmap },
             (None, _) => Scheme::PerObject,
         };
@@ -60,28 +66,48 @@ impl Arenas {
             None if arch == Arch::Amd64 => 0xffff_8000_0000_0000,
             None => 0,
         };
-        Ok(Arenas { scheme, inline_marks: layout.inline_marks, table: space.ptr(field)?, base_offset })
+        Ok(Arenas {
+            scheme,
+            inline_marks: layout.inline_marks,
+            table: space.ptr(field)?,
+            base_offset,
+        })
     }
 
     /// The `heapArena` of an address; `None` where there is none.
     pub(super) fn arena(&self, space: &AddressSpace, addr: u64) -> Option<Addr> {
         let index = addr.wrapping_sub(self.base_offset) >> ARENA_SHIFT;
-        space.ptr(self.table.add(index.checked_mul(8)?)).ok().filter(|a| a.0 != 0)
+        space
+            .ptr(self.table.add(index.checked_mul(8)?))
+            .ok()
+            .filter(|a| a.0 != 0)
     }
 
     /// Whether the page's span keeps mark bits in its last 128 bytes (Green Tea).
     // runtime/mgcmark_greenteagc.go: spanInlineMarkBits
     pub(super) fn has_inline_marks(&self, space: &AddressSpace, addr: u64) -> bool {
-        let (Some(field), Some(arena)) = (self.inline_marks, self.arena(space, addr)) else { return false };
+        let (Some(field), Some(arena)) = (self.inline_marks, self.arena(space, addr)) else {
+            return false;
+        };
         let page = (addr / super::PAGE) % PAGES_PER_ARENA;
-        space.u8(field.at(arena).add(page / 8)).is_ok_and(|byte| byte >> (page % 8) & 1 != 0)
+        space
+            .u8(field.at(arena).add(page / 8))
+            .is_ok_and(|byte| byte >> (page % 8) & 1 != 0)
     }
 
     /// Calls `visit(first word, mask)` for the pointer words of `size` bytes at `at`, 64 words at most at a time.
-    pub(super) fn pointer_words(&self, space: &AddressSpace, at: u64, size: u64, mut visit: impl FnMut(u64, u64)) {
+    pub(super) fn pointer_words(
+        &self,
+        space: &AddressSpace,
+        at: u64,
+        size: u64,
+        mut visit: impl FnMut(u64, u64),
+    ) {
         let (mut word, end) = (at / 8, (at + size) / 8);
         while word < end {
-            let Some(arena) = self.arena(space, word * 8) else { return };
+            let Some(arena) = self.arena(space, word * 8) else {
+                return;
+            };
             let group = word % WORDS_PER_ARENA / 64;
             let skip = word % 64;
             let take = (64 - skip).min(end - word);
@@ -101,7 +127,10 @@ impl Arenas {
     // runtime/mbitmap.go: heapBitsForAddr
     fn group(&self, space: &AddressSpace, arena: Addr, group: u64) -> Result<(u64, bool), Fault> {
         match self.scheme {
-            Scheme::ArenaOneBit { bitmap, no_more_ptrs } => {
+            Scheme::ArenaOneBit {
+                bitmap,
+                no_more_ptrs,
+            } => {
                 let mask = space.u64(bitmap.at(arena).add(group * 8))?;
                 let last = space.u8(no_more_ptrs.at(arena).add(group / 8))? >> (group % 8) & 1 != 0;
                 Ok((mask, !last))

@@ -46,7 +46,8 @@ const IN_SPAN_BYTES: u64 = 128;
 
 impl SlotReader<'_> {
     pub(super) fn read(&self, span: &RawSpan) -> Slots {
-        let inline_marks = span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start);
+        let inline_marks =
+            span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start);
         let mut live = self.allocated(span);
         let allocated = live.iter().map(|w| w.count_ones()).sum();
         if self.awaits_sweep(span) {
@@ -54,7 +55,11 @@ impl SlotReader<'_> {
                 *word &= marked;
             }
         }
-        Slots { live, allocated, bits: self.pointer_bits(span, inline_marks) }
+        Slots {
+            live,
+            allocated,
+            bits: self.pointer_bits(span, inline_marks),
+        }
     }
 
     /// A slot is in use below `freeindex`, and above it when its bit says so.
@@ -100,7 +105,9 @@ impl SlotReader<'_> {
         let words = bits.div_ceil(64) as usize;
         let mut out = vec![0; words];
         let bytes = bits.div_ceil(8) as usize;
-        if at.0 != 0 && let Ok(data) = self.space.bytes(at, bytes) {
+        if at.0 != 0
+            && let Ok(data) = self.space.bytes(at, bytes)
+        {
             for (i, byte) in data.iter().enumerate() {
                 out[i / 8] |= u64::from(*byte) << (i % 8 * 8);
             }
@@ -117,7 +124,9 @@ impl SlotReader<'_> {
             PointerBits::Large
         } else if span.elem_size <= MAX_IN_SPAN {
             let tail = IN_SPAN_BYTES * if inline_marks { 2 } else { 1 };
-            PointerBits::InSpan { offset: (span.npages * PAGE - tail) as u32 }
+            PointerBits::InSpan {
+                offset: (span.npages * PAGE - tail) as u32,
+            }
         } else {
             PointerBits::Header
         }
@@ -126,7 +135,13 @@ impl SlotReader<'_> {
 
 impl Heap {
     #[inline]
-    pub(super) fn pointers_at(&self, space: &AddressSpace, span: &Span, at: u64, mut visit: impl FnMut(u64, u64)) {
+    pub(super) fn pointers_at(
+        &self,
+        space: &AddressSpace,
+        span: &Span,
+        at: u64,
+        mut visit: impl FnMut(u64, u64),
+    ) {
         let size = span.elem_size;
         match span.bits {
             PointerBits::NoScan => {}
@@ -159,7 +174,10 @@ impl Heap {
             PointerBits::InSpan { offset } => in_span_mask(space, span, offset, at),
             PointerBits::Arena => {
                 let mut all = 0;
-                self.arenas.pointer_words(space, at, span.elem_size, |offset, mask| all |= mask << (offset / 8));
+                self.arenas
+                    .pointer_words(space, at, span.elem_size, |offset, mask| {
+                        all |= mask << (offset / 8)
+                    });
                 Some(all)
             }
             PointerBits::Header | PointerBits::Large => None,
@@ -168,8 +186,18 @@ impl Heap {
 
     /// The type's mask, repeated from `offset` to the end of the slot as the runtime does.
     // runtime/mbitmap.go: typePointers.next
-    fn tiled(&self, space: &AddressSpace, ty: u64, at: u64, offset: u64, end: u64, visit: &mut impl FnMut(u64, u64)) {
-        let Some(mask) = self.masks.get(ty) else { return };
+    fn tiled(
+        &self,
+        space: &AddressSpace,
+        ty: u64,
+        at: u64,
+        offset: u64,
+        end: u64,
+        visit: &mut impl FnMut(u64, u64),
+    ) {
+        let Some(mask) = self.masks.get(ty) else {
+            return;
+        };
         let mut start = offset;
         while start + 8 <= end {
             for (i, word) in mask.words.iter().enumerate() {
@@ -178,7 +206,11 @@ impl Heap {
                     break;
                 }
                 let room = (end - from) / 8;
-                let word = if room < 64 { word & low_bits(room) } else { *word };
+                let word = if room < 64 {
+                    word & low_bits(room)
+                } else {
+                    *word
+                };
                 visit_words(space, at, from, word, visit);
             }
             start += mask.size;
@@ -201,7 +233,13 @@ fn in_span_mask(space: &AddressSpace, span: &Span, offset: u32, at: u64) -> Opti
 
 /// Reads the words of `mask`, the first of which is at `at + offset`.
 #[inline]
-fn visit_words(space: &AddressSpace, at: u64, offset: u64, mut mask: u64, visit: &mut impl FnMut(u64, u64)) {
+fn visit_words(
+    space: &AddressSpace,
+    at: u64,
+    offset: u64,
+    mut mask: u64,
+    visit: &mut impl FnMut(u64, u64),
+) {
     if mask == 0 {
         return;
     }

@@ -28,10 +28,12 @@ impl TypeMasks {
                 match span.bits {
                     PointerBits::Large => _ = seen.insert(span.large_type.0),
                     PointerBits::Header => {
-                        let words: &[SlotWord] = &heap.words[span.first_word as usize..][..span.word_count()];
+                        let words: &[SlotWord] =
+                            &heap.words[span.first_word as usize..][..span.word_count()];
                         for (w, word) in words.iter().enumerate() {
                             for bit in ones(word.live) {
-                                let slot = span.start + (w as u64 * 64 + u64::from(bit)) * span.elem_size;
+                                let slot =
+                                    span.start + (w as u64 * 64 + u64::from(bit)) * span.elem_size;
                                 seen.extend(space.u64(Addr(slot)));
                             }
                         }

@@ -146,7 +146,10 @@ impl Heap {
         let (raw, damaged) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
         let arenas = Arenas::new(space, arch, source, layout.arenas.at(mheap))?;
-        let mut totals = SpanTotals { damaged, ..SpanTotals::default() };
+        let mut totals = SpanTotals {
+            damaged,
+            ..SpanTotals::default()
+        };
         let mut in_use = Vec::with_capacity(raw.len());
         for span in raw {
             let bytes = span.npages * PAGE;
@@ -164,7 +167,12 @@ impl Heap {
         in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
         totals.damaged += (before - in_use.len()) as u64;
 
-        let reader = bits::SlotReader { space, arenas: &arenas, sweepgen, phase };
+        let reader = bits::SlotReader {
+            space,
+            arenas: &arenas,
+            sweepgen,
+            phase,
+        };
         let slots: Vec<bits::Slots> = in_use.par_iter().map(|s| reader.read(s)).collect();
         let mut heap = Heap {
             spans: Vec::with_capacity(in_use.len()),
@@ -188,16 +196,23 @@ impl Heap {
         for (raw, slots) in raw.iter().zip(slots) {
             let first_word = self.words.len() as u32;
             for live in &slots.live {
-                self.words.push(SlotWord { live: *live, first_id: id as u32 });
+                self.words.push(SlotWord {
+                    live: *live,
+                    first_id: id as u32,
+                });
                 id += u64::from(live.count_ones());
             }
             if id > u64::from(u32::MAX - 255) || self.words.len() > u32::MAX as usize {
                 return Err(ReadError::TooManyObjects);
             }
-            self.id_to_span.resize((id as usize).div_ceil(64), self.spans.len() as u32);
+            self.id_to_span
+                .resize((id as usize).div_ceil(64), self.spans.len() as u32);
             let live: u32 = slots.live.iter().map(|w| w.count_ones()).sum();
             let totals = &mut self.totals;
-            let tally = |n: u32| Tally { bytes: u64::from(n) * raw.elem_size, objects: u64::from(n) };
+            let tally = |n: u32| Tally {
+                bytes: u64::from(n) * raw.elem_size,
+                objects: u64::from(n),
+            };
             totals.allocated += tally(slots.allocated);
             totals.condemned += tally(slots.allocated - live);
             totals.free += tally(raw.nelems as u32 - slots.allocated);
@@ -214,7 +229,11 @@ impl Heap {
                 large_type: raw.large_type,
                 bits: slots.bits,
                 first_word,
-                reciprocal: if raw.nelems == 1 { 0 } else { (u64::from(u32::MAX) / raw.elem_size) as u32 + 1 },
+                reciprocal: if raw.nelems == 1 {
+                    0
+                } else {
+                    (u64::from(u32::MAX) / raw.elem_size) as u32 + 1
+                },
             });
         }
         self.objects = id as u32;
@@ -294,7 +313,11 @@ impl Heap {
             words.iter().enumerate().flat_map(move |(w, word)| {
                 ones(word.live).enumerate().map(move |(rank, bit)| {
                     let index = w as u64 * 64 + u64::from(bit);
-                    (ObjId(word.first_id + rank as u32), span.start + index * span.elem_size, span)
+                    (
+                        ObjId(word.first_id + rank as u32),
+                        span.start + index * span.elem_size,
+                        span,
+                    )
                 })
             })
         })
@@ -312,7 +335,11 @@ impl Heap {
     /// Where in the slot the program's data starts: 8 when an allocation header precedes it.
     #[inline]
     pub fn data_offset(&self, span: &Span) -> u64 {
-        if matches!(span.bits, PointerBits::Header) { 8 } else { 0 }
+        if matches!(span.bits, PointerBits::Header) {
+            8
+        } else {
+            0
+        }
     }
 
     /// The type descriptor the runtime itself keeps for the object at `at`: of the object or, for arrays, of the element.
@@ -379,7 +406,9 @@ const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
 impl PageTable {
     /// `spans` in address order, not overlapping.
     fn new(spans: &[RawSpan]) -> PageTable {
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return PageTable::default() };
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+            return PageTable::default();
+        };
         let first_chunk = first.start >> CHUNK_SHIFT;
         let last_chunk = (last.start + last.npages * PAGE - 1) >> CHUNK_SHIFT;
         let mut table = PageTable {
@@ -394,7 +423,9 @@ impl PageTable {
                 let chunk = (page / PAGES_PER_CHUNK - first_chunk) as usize;
                 if table.chunks[chunk] == NONE {
                     table.chunks[chunk] = (table.spans.len() as u64 / PAGES_PER_CHUNK) as u32;
-                    table.spans.resize(table.spans.len() + PAGES_PER_CHUNK as usize, NONE);
+                    table
+                        .spans
+                        .resize(table.spans.len() + PAGES_PER_CHUNK as usize, NONE);
                 }
                 let base = u64::from(table.chunks[chunk]) * PAGES_PER_CHUNK;
                 let stop = end.min((page / PAGES_PER_CHUNK + 1) * PAGES_PER_CHUNK);

@@ -80,15 +80,27 @@ pub(super) fn read_spans(
     all: (Addr, u64),
 ) -> Result<(Vec<RawSpan>, u64), ReadError> {
     let layout = SpanLayout::resolve(source)?;
-    let size = source.size_of("runtime.mspan").ok_or(LayoutError { name: "runtime.mspan", path: "size" })?;
-    let count = usize::try_from(all.1).ok().filter(|n| *n <= 1 << 32).ok_or(ReadError::Senseless)?;
+    let size = source.size_of("runtime.mspan").ok_or(LayoutError {
+        name: "runtime.mspan",
+        path: "size",
+    })?;
+    let count = usize::try_from(all.1)
+        .ok()
+        .filter(|n| *n <= 1 << 32)
+        .ok_or(ReadError::Senseless)?;
     let bytes = space.bytes(all.0, count * 8)?;
     let pointers: Vec<Addr> = bytes
         .chunks_exact(8)
-        .map(|c| Addr(u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]])))
+        .map(|c| {
+            Addr(u64::from_le_bytes([
+                c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7],
+            ]))
+        })
         .collect();
-    let spans: Vec<Option<RawSpan>> =
-        pointers.par_iter().map(|&at| read_span(space, &layout, size, at).ok().flatten()).collect();
+    let spans: Vec<Option<RawSpan>> = pointers
+        .par_iter()
+        .map(|&at| read_span(space, &layout, size, at).ok().flatten())
+        .collect();
     let damaged = spans.iter().filter(|s| s.is_none()).count() as u64;
     Ok((spans.into_iter().flatten().collect(), damaged))
 }
@@ -112,7 +124,12 @@ pub enum ReadError {
 }
 
 /// `Ok(None)` when the record makes no sense.
-fn read_span(space: &AddressSpace, l: &SpanLayout, size: u64, at: Addr) -> Result<Option<RawSpan>, Fault> {
+fn read_span(
+    space: &AddressSpace,
+    l: &SpanLayout,
+    size: u64,
+    at: Addr,
+) -> Result<Option<RawSpan>, Fault> {
     let record = space.bytes(at, size as usize)?;
     let get = |f: FieldAt| -> u64 {
         let from = f.offset as usize;
@@ -148,7 +165,12 @@ fn read_span(space: &AddressSpace, l: &SpanLayout, size: u64, at: Addr) -> Resul
     };
     let mapped = |a: u64| space.is_mapped(Addr(a));
     let placed = span.state != SpanState::InUse
-        || (mapped(span.start) && mapped(span.start.wrapping_add(span.npages.wrapping_mul(PAGE)).wrapping_sub(1)));
+        || (mapped(span.start)
+            && mapped(
+                span.start
+                    .wrapping_add(span.npages.wrapping_mul(PAGE))
+                    .wrapping_sub(1),
+            ));
     Ok((span.is_sane() && placed).then_some(span))
 }
 
@@ -156,7 +178,9 @@ impl RawSpan {
     fn is_sane(&self) -> bool {
         let bytes = self.npages.checked_mul(PAGE);
         let end = bytes.and_then(|b| self.start.checked_add(b));
-        let (Some(bytes), Some(end)) = (bytes, end) else { return false };
+        let (Some(bytes), Some(end)) = (bytes, end) else {
+            return false;
+        };
         if end > 1 << 48 || self.start % PAGE != 0 {
             return false;
         }
@@ -164,7 +188,10 @@ impl RawSpan {
             || (self.elem_size >= 8
                 && self.nelems > 0
                 && self.nelems <= MAX_ELEMS
-                && self.elem_size.checked_mul(self.nelems).is_some_and(|b| b <= bytes))
+                && self
+                    .elem_size
+                    .checked_mul(self.nelems)
+                    .is_some_and(|b| b <= bytes))
     }
 
     /// Whether the collector never looks for pointers here.

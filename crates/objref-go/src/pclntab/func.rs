@@ -130,16 +130,25 @@ impl FuncKind {
     /// Whether the runtime makes running code "call" this function from outside, at any instruction.
     // runtime/traceback.go: isInjectedCall
     pub fn is_injected(self) -> bool {
-        matches!(self, FuncKind::SigPanic | FuncKind::AsyncPreempt | FuncKind::DebugCall)
+        matches!(
+            self,
+            FuncKind::SigPanic | FuncKind::AsyncPreempt | FuncKind::DebugCall
+        )
     }
 }
 
 impl<'p> Func<'p> {
-    pub(super) fn open(tab: &'p Pclntab<'p>, module: &'p ModuleTab<'p>, index: u32) -> Option<Self> {
+    pub(super) fn open(
+        tab: &'p Pclntab<'p>,
+        module: &'p ModuleTab<'p>,
+        index: u32,
+    ) -> Option<Self> {
         let at = index as usize * FTAB_ENTRY;
         let entry = u32_at(&module.ftab, at)?;
         let end = u32_at(&module.ftab, at + FTAB_ENTRY)?;
-        let record = module.records.get(u32_at(&module.ftab, at + 4)? as usize..)?;
+        let record = module
+            .records
+            .get(u32_at(&module.ftab, at + 4)? as usize..)?;
         if record.len() <= tab.layout.nfuncdata.offset as usize {
             return None;
         }
@@ -178,7 +187,10 @@ impl<'p> Func<'p> {
 
     /// The full name: `net/http.(*conn).serve`, `main.main.func1`, `main.Map[go.shape.int]`.
     pub fn name(&self) -> &'p str {
-        c_str(&self.module.names, self.u32(self.tab.layout.name.offset) as usize)
+        c_str(
+            &self.module.names,
+            self.u32(self.tab.layout.name.offset) as usize,
+        )
     }
 
     /// Bytes of arguments and results on the caller's frame; `None` if they differ from call to call.
@@ -272,12 +284,19 @@ impl<'p> Func<'p> {
     pub fn file_line(&self, pc: Addr) -> (&'p str, u32) {
         let line = self.value(self.u32(self.tab.layout.pcln.offset), pc);
         let file = self.value(self.u32(self.tab.layout.pcfile.offset), pc);
-        let (Some(line), Some(file)) = (line, file) else { return ("", 0) };
-        (self.file(file).unwrap_or_default(), u32::try_from(line).unwrap_or(0))
+        let (Some(line), Some(file)) = (line, file) else {
+            return ("", 0);
+        };
+        (
+            self.file(file).unwrap_or_default(),
+            u32::try_from(line).unwrap_or(0),
+        )
     }
 
     fn file(&self, number: i32) -> Option<&'p str> {
-        let index = self.u32(self.tab.layout.cu.offset).checked_add(u32::try_from(number).ok()?)?;
+        let index = self
+            .u32(self.tab.layout.cu.offset)
+            .checked_add(u32::try_from(number).ok()?)?;
         let offset = u32_at(&self.module.cutab, index as usize * 4)?;
         (offset != u32::MAX).then(|| c_str(&self.module.filetab, offset as usize))
     }

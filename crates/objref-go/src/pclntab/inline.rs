@@ -31,16 +31,32 @@ impl<'p> Func<'p> {
         let mut pc = pc;
         if let Some(tree) = self.funcdata(FUNCDATA_INL_TREE) {
             for _ in 0..MAX_INLINE_DEPTH {
-                let Ok(index) = u64::try_from(self.pcdata(PCDATA_INL_TREE_INDEX, pc)) else { break };
+                let Ok(index) = u64::try_from(self.pcdata(PCDATA_INL_TREE_INDEX, pc)) else {
+                    break;
+                };
                 let call = tree.add(index * self.tab.inline_size);
-                let Some((name, func_id, parent)) = self.inlined_call(call) else { break };
+                let Some((name, func_id, parent)) = self.inlined_call(call) else {
+                    break;
+                };
                 let (file, line) = self.file_line(pc);
-                out.push(LogicalFrame { name, file, line, inlined: true, kind: self.kind_of(func_id, name) });
+                out.push(LogicalFrame {
+                    name,
+                    file,
+                    line,
+                    inlined: true,
+                    kind: self.kind_of(func_id, name),
+                });
                 pc = self.entry().add(parent);
             }
         }
         let (file, line) = self.file_line(pc);
-        out.push(LogicalFrame { name: self.name(), file, line, inlined: false, kind: self.kind() });
+        out.push(LogicalFrame {
+            name: self.name(),
+            file,
+            line,
+            inlined: false,
+            kind: self.kind(),
+        });
     }
 
     fn inlined_call(&self, at: Addr) -> Option<(&'p str, u8, u64)> {
@@ -48,6 +64,10 @@ impl<'p> Func<'p> {
         let name = space.u32(l.name.at(at)).ok()?;
         let func_id = space.u8(l.func_id.at(at)).ok()?;
         let parent = space.u32(l.parent_pc.at(at)).ok()?;
-        Some((c_str(&self.module.names, name as usize), func_id, u64::from(parent)))
+        Some((
+            c_str(&self.module.names, name as usize),
+            func_id,
+            u64::from(parent),
+        ))
     }
 }

@@ -10,10 +10,11 @@ use std::borrow::Cow;
 
 use objref_mem::{Addr, AddressSpace};
 
-pub use func::{Func, FuncFlags, FuncKind};
 pub(crate) use func::{
-    FUNCDATA_ARGS_POINTER_MAPS, FUNCDATA_LOCALS_POINTER_MAPS, FUNCDATA_STACK_OBJECTS, PCDATA_STACK_MAP_INDEX,
+    FUNCDATA_ARGS_POINTER_MAPS, FUNCDATA_LOCALS_POINTER_MAPS, FUNCDATA_STACK_OBJECTS,
+    PCDATA_STACK_MAP_INDEX,
 };
+pub use func::{Func, FuncFlags, FuncKind};
 pub use inline::LogicalFrame;
 
 use crate::layout::{LayoutError, StructSource, find_field, find_size, layout};
@@ -103,9 +104,15 @@ impl<'a> Pclntab<'a> {
         let mut first = 0u32;
         let mut tabs = Vec::with_capacity(modules.len());
         for module in modules {
-            let rodata = rodata.and_then(|f| f.ptr(space, module.addr).ok()).unwrap_or(module.types.start);
-            let Some(tab) = ModuleTab::open(space, module, rodata, first) else { continue };
-            let Some(next) = first.checked_add(tab.functions) else { continue };
+            let rodata = rodata
+                .and_then(|f| f.ptr(space, module.addr).ok())
+                .unwrap_or(module.types.start);
+            let Some(tab) = ModuleTab::open(space, module, rodata, first) else {
+                continue;
+            };
+            let Some(next) = first.checked_add(tab.functions) else {
+                continue;
+            };
             first = next;
             tabs.push(tab);
         }
@@ -115,7 +122,9 @@ impl<'a> Pclntab<'a> {
             modules: tabs,
             layout,
             inline,
-            inline_size: find_size(source, "runtime.inlinedCall").unwrap_or(16).max(1),
+            inline_size: find_size(source, "runtime.inlinedCall")
+                .unwrap_or(16)
+                .max(1),
             quantum,
             wrapper_id: func::wrapper_id(minor),
         })
@@ -161,13 +170,18 @@ impl<'a> Pclntab<'a> {
 
     /// The function with this id.
     pub fn func(&self, id: FuncId) -> Option<Func<'_>> {
-        let module = self.modules.iter().find(|m| id.0 >= m.first && id.0 - m.first < m.functions)?;
+        let module = self
+            .modules
+            .iter()
+            .find(|m| id.0 >= m.first && id.0 - m.first < m.functions)?;
         Func::open(self, module, id.0 - module.first)
     }
 
     /// All functions, in table order.
     pub fn functions(&self) -> impl Iterator<Item = Func<'_>> {
-        self.modules.iter().flat_map(move |m| (0..m.functions).filter_map(move |i| Func::open(self, m, i)))
+        self.modules
+            .iter()
+            .flat_map(move |m| (0..m.functions).filter_map(move |i| Func::open(self, m, i)))
     }
 }
 
