@@ -103,6 +103,32 @@ impl Start {
     }
 }
 
+impl Start {
+    /// The innermost frame of a thread's system stack; `None` if the thread is not on it, or is not in the dump.
+    pub fn of_system_stack(space: &AddressSpace, arch: Arch, machine: &Machine) -> Option<Start> {
+        let regs = RegisterFile::from(machine.regs.as_ref()?);
+        let start = if machine.g0_stack.contains(regs.sp) {
+            asynchronous(StartKind::Registers, regs)
+        } else {
+            asynchronous(
+                StartKind::Interrupted,
+                interrupted(space, arch, regs.sp, machine.signal_stack)?,
+            )
+        };
+        let (vdso_sp, vdso_pc) = machine.vdso;
+        if machine.g0_stack.contains(vdso_sp) {
+            return Some(Start {
+                kind: StartKind::Vdso,
+                pc: vdso_pc,
+                sp: vdso_sp,
+                lr: Addr(0),
+                regs: None,
+            });
+        }
+        machine.g0_stack.contains(start.sp).then_some(start)
+    }
+}
+
 fn asynchronous(kind: StartKind, regs: RegisterFile) -> Start {
     Start {
         kind,

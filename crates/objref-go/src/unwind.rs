@@ -3,6 +3,7 @@
 use objref_mem::{Addr, AddressSpace, Arch};
 use rustc_hash::FxHashMap;
 
+use crate::goroutine::Goroutine;
 use crate::module::AddrRange;
 use crate::pclntab::{FuncFlags, FuncId, FuncKind, LogicalFrame, Pclntab};
 use crate::start::Start;
@@ -120,6 +121,28 @@ impl<'p> Unwinder<'p> {
         stack: AddrRange,
         frames: &mut Vec<Frame>,
     ) -> UnwindEnd {
+        self.walk(start, stack, None, frames)
+    }
+
+    /// Replaces the contents of `frames` by the frames of a thread's system stack `stack`, and, where that was entered
+    /// from the goroutine `user`, by those of the goroutine from there on.
+    pub fn unwind_system(
+        &mut self,
+        start: &Start,
+        stack: AddrRange,
+        user: Option<&Goroutine>,
+        frames: &mut Vec<Frame>,
+    ) -> UnwindEnd {
+        self.walk(start, stack, user, frames)
+    }
+
+    fn walk(
+        &mut self,
+        start: &Start,
+        mut stack: AddrRange,
+        mut user: Option<&Goroutine>,
+        frames: &mut Vec<Frame>,
+    ) -> UnwindEnd {
         frames.clear();
         let mut walk = Walk {
             pc: start.pc,
@@ -128,6 +151,7 @@ impl<'p> Unwinder<'p> {
             innermost: true,
             trap: start.kind.is_asynchronous(),
             callee: FuncKind::Normal,
+            switched: false,
         };
         if walk.pc.0 == 0 {
             // A call of a nil function: start in its caller.
@@ -143,6 +167,11 @@ impl<'p> Unwinder<'p> {
         loop {
             if frames.len() >= MAX_FRAMES {
                 return UnwindEnd::TooDeep;
+            }
+            if let Some(g) = user
+                && self.jump(&mut walk, g)
+            {
+                (stack, user) = (g.stack, None);
             }
             match self.step(&mut walk, start, stack, frames) {
                 Some(end) => return end,
@@ -178,6 +207,7 @@ impl<'p> Unwinder<'p> {
         // runtime/traceback.go: (*unwinder).resolveInternal
         let switches = site.flags.sp_write()
             && site.kind != FuncKind::CgoCallback
+            && !walk.switched
             && !(walk.innermost && !start.kind.is_asynchronous());
         let lr = if site.flags.top_frame() || switches {
             Addr(0)
@@ -225,18 +255,33 @@ impl<'p> Unwinder<'p> {
         self.caller(walk, &site, lr, fp)
     }
 
+    /// On a system stack: goes on on the stack of the goroutine that the thread runs, if this is where it came from.
+    // runtime/traceback.go: (*unwinder).resolveInternal, unwindJumpStack
+    fn jump(&mut self, walk: &mut Walk, g: &Goroutine) -> bool {
+        let Some(site) = self.site(walk.pc) else {
+            return false;
+        };
+        match site.kind {
+            // It never returns: the goroutine goes on where it was.
+            FuncKind::MoreStack => {
+                (walk.pc, walk.sp, walk.lr) = (g.sched.pc, g.sched.sp, g.sched.lr);
+            }
+            // On machines with a link register the stack is not yet switched in the prologue.
+            FuncKind::SystemStack if !(self.link_register && site.sp_delta == Some(0)) => {
+                walk.sp = g.sched.sp;
+                walk.switched = true;
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Moves on to the caller, which continues at `lr` with the stack pointer `sp`.
     // runtime/traceback.go: (*unwinder).next
     fn caller(&mut self, walk: &mut Walk, callee: &Site, lr: Addr, sp: Addr) -> Option<UnwindEnd> {
         let injected = callee.kind.is_injected();
-        *walk = Walk {
-            pc: lr,
-            sp,
-            lr: Addr(0),
-            innermost: walk.innermost,
-            trap: injected,
-            callee: callee.kind,
-        };
+        (walk.pc, walk.sp, walk.lr) = (lr, sp, Addr(0));
+        (walk.trap, walk.callee, walk.switched) = (injected, callee.kind, false);
         if self.link_register && injected {
             // The signal handler saved the link register on the stack before it faked the call.
             let saved = match self.space.ptr(sp) {
@@ -284,6 +329,8 @@ struct Walk {
     innermost: bool,
     trap: bool,
     callee: FuncKind,
+    /// The function's write to the stack pointer has been followed.
+    switched: bool,
 }
 
 /// Where the frame goes on. One that was interrupted by a fault goes on only if a deferred call recovers.
