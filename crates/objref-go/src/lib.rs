@@ -15,6 +15,7 @@ mod roots;
 mod rtype;
 mod sigframe;
 mod stack_roots;
+mod stack_scan;
 mod stackmap;
 mod start;
 mod thread;

@@ -82,7 +82,7 @@ fn frame_at(
     }
     let (stack, flags, size) = (word(2)?, word(3)?, word(4)?);
     // SS_DISABLE (2) has no stack; the upper half of the flags' word is padding.
-    let on_stack = stack != 0 && flags as u32 & 2 == 0 && size >= 2048 && size <= 1 << 30;
+    let on_stack = stack != 0 && flags as u32 & 2 == 0 && (2048..=1 << 30).contains(&size);
     if !on_stack || at.0 < stack || at.0 - stack >= size {
         return Ok(None);
     }

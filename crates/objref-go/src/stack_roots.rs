@@ -1,14 +1,13 @@
 //! Pointers that a goroutine's stack holds, as the collector finds them.
 
-use std::borrow::Cow;
-
 use objref_mem::{Addr, AddressSpace, Arch};
 
 use crate::goroutine::{GStatus, Goroutine};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, find_size, layout};
 use crate::module::AddrRange;
 use crate::pclntab::{FuncKind, Pclntab};
-use crate::stackmap::{FrameMaps, StackMaps, StackObject};
+use crate::stack_scan::Scan;
+use crate::stackmap::StackMaps;
 use crate::start::{Start, StartKind};
 use crate::unwind::{Frame, UnwindEnd, Unwinder};
 
@@ -96,8 +95,6 @@ pub struct StackReader<'p> {
 
 /// More deferred calls than this are taken for a list that loops.
 const MAX_DEFERS: usize = 1 << 24;
-/// Nothing lies below: a smaller word is a number.
-const MIN_POINTER: u64 = 4096;
 
 impl<'p> StackReader<'p> {
     /// A reader for the program with these tables. `minor` is the Go version's second number.
@@ -198,7 +195,7 @@ impl<'p> StackReader<'p> {
         self.scan_defers(g, emit);
         if g.panics.0 != 0 {
             // A panic's record always lies on the stack; it keeps its value alive.
-            self.scan.into_stack(g.panics, false);
+            self.scan.follow(g.panics, false);
         }
         self.scan.objects(emit);
         self.scan.result
@@ -307,206 +304,5 @@ impl<'p> StackReader<'p> {
             at = link;
         }
         self.scan.result.unreadable_words += 1;
-    }
-}
-
-/// A stack object of a frame of the stack being scanned.
-struct LiveObject {
-    at: Addr,
-    frame: u32,
-    object: StackObjectRef,
-    done: bool,
-}
-
-/// Which of the frame's objects.
-type StackObjectRef = (usize, usize);
-
-/// The scan of one stack; reused for the next.
-// runtime/mgcstack.go: stackScanState
-#[derive(Default)]
-struct Scan<'p> {
-    space: Option<&'p AddressSpace>,
-    stack: AddrRange,
-    low: Addr,
-    words: Cow<'p, [u8]>,
-    /// Pointers into the stack that are yet to be followed.
-    precise: Vec<Addr>,
-    conservative: Vec<Addr>,
-    objects: Vec<LiveObject>,
-    tables: Vec<std::rc::Rc<[StackObject<'p>]>>,
-    result: StackScan,
-}
-
-impl<'p> Scan<'p> {
-    fn begin(&mut self, space: &'p AddressSpace, stack: AddrRange, low: Addr) {
-        self.space = Some(space);
-        self.stack = stack;
-        self.low = low;
-        let len = stack.end.0.saturating_sub(low.0) as usize;
-        self.words = space.slice(low, len).map(Cow::Borrowed).unwrap_or_default();
-        self.precise.clear();
-        self.conservative.clear();
-        self.objects.clear();
-        self.tables.clear();
-        self.result = StackScan::default();
-    }
-
-    fn word(&mut self, at: Addr) -> Option<Addr> {
-        let offset = at.0.wrapping_sub(self.low.0) as usize;
-        if let Some(bytes) = offset
-            .checked_add(8)
-            .and_then(|end| self.words.get(offset..end))
-        {
-            return bytes.try_into().ok().map(|b| Addr(u64::from_le_bytes(b)));
-        }
-        let word = self.space.and_then(|s| s.ptr(at).ok());
-        self.result.unreadable_words += u64::from(word.is_none());
-        word
-    }
-
-    fn into_stack(&mut self, pointer: Addr, conservative: bool) {
-        if !self.stack.contains(pointer) {
-            return;
-        }
-        let queue = if conservative {
-            &mut self.conservative
-        } else {
-            &mut self.precise
-        };
-        queue.push(pointer);
-    }
-
-    // runtime/mgcmark.go: scanblock, scanConservative
-    fn pointer(
-        &mut self,
-        kind: StackRootKind,
-        frame: u32,
-        slot: Addr,
-        value: Addr,
-        conservative: bool,
-        emit: &mut dyn FnMut(StackRoot),
-    ) {
-        if self.stack.contains(value) {
-            self.into_stack(value, conservative);
-        } else if value.0 >= MIN_POINTER {
-            emit(StackRoot {
-                frame,
-                slot,
-                value,
-                conservative,
-                kind,
-            });
-        }
-    }
-
-    fn every_word(
-        &mut self,
-        kind: StackRootKind,
-        frame: u32,
-        words: AddrRange,
-        emit: &mut dyn FnMut(StackRoot),
-    ) {
-        let mut at = words.start;
-        while at < words.end {
-            if let Some(value) = self.word(at) {
-                self.pointer(kind, frame, at, value, true, emit);
-            }
-            at = at.add(8);
-        }
-    }
-
-    fn mapped(
-        &mut self,
-        index: u32,
-        frame: &Frame,
-        maps: &FrameMaps<'p>,
-        emit: &mut dyn FnMut(StackRoot),
-    ) {
-        let locals = Addr(frame.varp.0.wrapping_sub(maps.locals.len * 8));
-        for (kind, base, bits) in [
-            (StackRootKind::Local, locals, &maps.locals),
-            (StackRootKind::Arg, frame.argp, &maps.args),
-        ] {
-            for i in bits.ones() {
-                let slot = base.add(i * 8);
-                if let Some(value) = self.word(slot) {
-                    self.pointer(kind, index, slot, value, false, emit);
-                }
-            }
-        }
-        if maps.objects.is_empty() {
-            return;
-        }
-        let table = self.tables.len();
-        self.tables.push(maps.objects.clone());
-        for (i, object) in maps.objects.iter().enumerate() {
-            let base = if object.offset < 0 {
-                frame.varp
-            } else {
-                frame.argp
-            };
-            let at = Addr(base.0.wrapping_add_signed(i64::from(object.offset)));
-            // Below the stack pointer: not allocated yet. Out of order: damaged.
-            let last = self.objects.last().map_or(0, |o| o.at.0);
-            if at >= frame.sp && at.0 >= last && at < self.stack.end {
-                self.objects.push(LiveObject {
-                    at,
-                    frame: index,
-                    object: (table, i),
-                    done: false,
-                });
-            }
-        }
-    }
-
-    /// Follows pointers into the stack until no new object is found. Pointers that certainly are some go first: what
-    /// only a conservative pointer reaches may be dead and hold anything.
-    fn objects(&mut self, emit: &mut dyn FnMut(StackRoot)) {
-        loop {
-            let (pointer, conservative) = match (self.precise.pop(), self.conservative.is_empty()) {
-                (Some(p), _) => (p, false),
-                (None, false) => (self.conservative.pop().unwrap_or_default(), true),
-                (None, true) => return,
-            };
-            let Some(i) = self
-                .objects
-                .partition_point(|o| o.at <= pointer)
-                .checked_sub(1)
-            else {
-                continue;
-            };
-            let Some((at, frame, (table, n))) = self.objects.get_mut(i).and_then(|live| {
-                let fresh = !std::mem::replace(&mut live.done, true);
-                fresh.then_some((live.at, live.frame, live.object))
-            }) else {
-                continue;
-            };
-            let Some(objects) = self.tables.get(table).cloned() else {
-                continue;
-            };
-            let Some(object) = objects.get(n) else {
-                continue;
-            };
-            if pointer.0 - at.0 >= u64::from(object.size) {
-                // It points between two objects: the one below stays unseen.
-                if let Some(live) = self.objects.get_mut(i) {
-                    live.done = false;
-                }
-                continue;
-            }
-            for word in object.mask.ones() {
-                let slot = at.add(word * 8);
-                if let Some(value) = self.word(slot) {
-                    self.pointer(
-                        StackRootKind::StackObject,
-                        frame,
-                        slot,
-                        value,
-                        conservative,
-                        emit,
-                    );
-                }
-            }
-        }
     }
 }

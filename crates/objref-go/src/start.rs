@@ -78,10 +78,9 @@ impl Start {
         }
         if !on_system_stack(machine, regs.sp)
             && let Some(saved) = interrupted(space, arch, regs.sp, machine.signal_stack)
+            && g.stack.contains(saved.sp)
         {
-            if g.stack.contains(saved.sp) {
-                return asynchronous(StartKind::Interrupted, saved);
-            }
+            return asynchronous(StartKind::Interrupted, saved);
         }
         // The thread runs on its system stack for the goroutine, which called systemstack, mcall or morestack; or it
         // is in the kernel's shared page, which borrows that stack without telling the scheduler.

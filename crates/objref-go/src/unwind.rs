@@ -82,6 +82,7 @@ pub struct Unwinder<'p> {
     space: &'p AddressSpace,
     link_register: bool,
     sites: FxHashMap<Addr, Option<Site>>,
+    calls: FxHashMap<(Addr, bool), Box<[LogicalFrame<'p>]>>,
 }
 
 impl<'p> Unwinder<'p> {
@@ -93,6 +94,7 @@ impl<'p> Unwinder<'p> {
             space: tab.space(),
             link_register,
             sites: FxHashMap::default(),
+            calls: FxHashMap::default(),
         }
     }
 
@@ -133,6 +135,11 @@ impl<'p> Unwinder<'p> {
         user: Option<&Goroutine>,
         frames: &mut Vec<Frame>,
     ) -> UnwindEnd {
+        // The bounds that the runtime guesses leave out the frames that the thread started with.
+        let stack = AddrRange {
+            start: stack.start,
+            end: stack.end.add(4096),
+        };
         self.walk(start, stack, user, frames)
     }
 
@@ -208,7 +215,7 @@ impl<'p> Unwinder<'p> {
         let switches = site.flags.sp_write()
             && site.kind != FuncKind::CgoCallback
             && !walk.switched
-            && !(walk.innermost && !start.kind.is_asynchronous());
+            && (!walk.innermost || start.kind.is_asynchronous());
         let lr = if site.flags.top_frame() || switches {
             Addr(0)
         } else if !self.link_register {
@@ -314,11 +321,21 @@ impl<'p> Unwinder<'p> {
         })
     }
 
-    /// Appends the calls of `frame` as the programmer wrote them, innermost first, to `out`.
-    pub fn logical_frames(&self, frame: &Frame, out: &mut Vec<LogicalFrame<'p>>) {
-        if let Some(f) = self.tab.func(frame.func) {
-            f.logical_frames(call_site(frame, f.entry()), out);
-        }
+    /// The calls of `frame` as the programmer wrote them, innermost first.
+    pub fn calls(&mut self, frame: &Frame) -> &[LogicalFrame<'p>] {
+        let tab = self.tab;
+        self.calls.entry((frame.pc, frame.trap)).or_insert_with(|| {
+            let mut calls = Vec::new();
+            if let Some(f) = tab.func(frame.func) {
+                f.logical_frames(call_site(frame, f.entry()), &mut calls);
+            }
+            calls.into()
+        })
+    }
+
+    /// Appends what [`Unwinder::calls`] gives to `out`.
+    pub fn logical_frames(&mut self, frame: &Frame, out: &mut Vec<LogicalFrame<'p>>) {
+        out.extend_from_slice(self.calls(frame));
     }
 }
 
