@@ -14,6 +14,11 @@ pub(crate) struct Closures {
 }
 
 impl Closures {
+    /// Whether this is a type made here.
+    pub(crate) fn is_closure(ty: &Type) -> bool {
+        ty.kind == Kind::Struct && ty.name.starts_with("func ")
+    }
+
     /// The type of the closure object at `value`.
     // cmd/compile/internal/typecheck/func.go: ClosureType: struct { F uintptr; captured variables }
     pub(crate) fn get(

@@ -15,6 +15,7 @@ use crate::roots::{Candidate, Holder, RootTable, Typed};
 use crate::shape::Hold;
 use crate::stacks::{StackNode, StackTree};
 use crate::types::TypeId;
+use crate::waits::Waits;
 
 /// What was found on stacks, and how well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,10 +88,12 @@ pub(crate) fn add_stacks(
         ..StackCounts::default()
     };
     let mut locals = Locals::default();
+    let mut waits = Waits::new(process);
     let mut roots = Vec::new();
     for u in &unwound {
         let (g, own) = (&goroutines.list[u.index], &frames[u.frames.clone()]);
         roots.clear();
+        waits.look(process, &mut infer.model, g);
         let scan = reader.roots(g, &u.start, own, u.end, &mut |root| roots.push(root));
         counts.partly_read += u64::from(scan.conservative);
         counts.conservative_frames += u64::from(scan.conservative_frames);
@@ -107,7 +110,7 @@ pub(crate) fn add_stacks(
                     .or(u.node),
             };
             let frame = own.get(root.frame as usize);
-            add_root(table, infer, &mut locals, node, frame, root);
+            add_root(table, infer, &mut locals, &waits, node, frame, root);
         }
     }
     Ok((goroutines, counts))
@@ -174,6 +177,7 @@ fn add_root(
     table: &mut RootTable,
     infer: &mut Inference<'_>,
     locals: &mut Locals,
+    waits: &Waits,
     node: Option<StackNode>,
     frame: Option<&Frame>,
     root: &StackRoot,
@@ -188,7 +192,17 @@ fn add_root(
         (StackRootKind::Local | StackRootKind::Arg | StackRootKind::StackObject, Some(frame))
             if !root.conservative =>
         {
-            locals.find(infer, table, frame, root.slot)
+            let local = locals.find(infer, table, frame, root.slot);
+            local.or_else(|| {
+                let (ty, offset) = waits.element(root.slot)?;
+                let before = table.path("(channel element)");
+                Some(Typed {
+                    ty,
+                    offset,
+                    before,
+                    many: false,
+                })
+            })
         }
         _ => None,
     };

@@ -316,20 +316,22 @@ impl<'p> Inference<'p> {
         real.unwrap_or(ty)
     }
 
-    /// Nodes of a concurrent trie start with a flag that tells which of two structs they are.
-    // internal/sync/hashtriemap.go: node (1.24+), internal/concurrent/hashtriemap.go (1.23)
+    /// Nodes of a concurrent trie start with a flag that tells which of two structs they are. Where the binary does not
+    /// describe the struct for these types, the code that is shared by types of the same shape does.
+    // internal/sync/hashtriemap.go: node (1.24+), internal/concurrent/hashtriemap.go (1.23), unique/canonmap.go
     fn trie_node(&self, name: &str, value: u64) -> Option<TypeId> {
-        let (package, arguments) =
-            ["internal/sync.", "internal/concurrent."]
-                .iter()
-                .find_map(|package| {
-                    Some((package, name.strip_prefix(package)?.strip_prefix("node[")?))
-                })?;
+        let (package, arguments) = name.split_once(".node[")?;
+        if !matches!(package, "internal/sync" | "internal/concurrent" | "unique") {
+            return None;
+        }
         let is_entry = self.process.space.u8(Addr(value)).is_ok_and(|b| b != 0);
-        self.model.by_name(&format!(
-            "{package}{}[{arguments}",
-            if is_entry { "entry" } else { "indirect" }
-        ))
+        let generic = format!("{package}.{}", if is_entry { "entry" } else { "indirect" });
+        self.model
+            .by_name(&format!("{generic}[{arguments}"))
+            .or_else(|| {
+                let shapes = format!("go.shape.{}", arguments.replace(',', ",go.shape."));
+                self.model.by_name(&format!("{generic}[{shapes}"))
+            })
     }
 
     /// Keeps the proposed view if it explains the object better than what is known.
@@ -377,6 +379,10 @@ impl<'p> Inference<'p> {
         if size == 0 || size > room {
             return None;
         }
+        // The binary may not know all that a closure captured: its words do not have to explain the whole slot.
+        if Closures::is_closure(self.model.get(said.ty)) {
+            return (value == start).then_some(Fit::Whole);
+        }
         if shape.has_references() == span.noscan {
             // A channel of elements without pointers is one object with its buffer, and never scanned.
             // runtime/chan.go: makechan
@@ -386,6 +392,8 @@ impl<'p> Inference<'p> {
         }
         let from_start = value.checked_sub(start)?;
         let fit = match said.form {
+            // Tiny objects share a block: the first to be seen names it.
+            Form::One if from_start != 0 && span.is_tiny() && size < span.elem_size => Fit::Run,
             Form::One if from_start != 0 => return None,
             Form::One if fills_slot(size + header, span.elem_size, span.noscan) => Fit::Whole,
             Form::One => Fit::Part,

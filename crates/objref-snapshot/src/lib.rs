@@ -15,6 +15,7 @@ mod step;
 mod symbols;
 mod types;
 mod view;
+mod waits;
 
 pub use goroutines::{StackCounts, by_status};
 pub use names::short;

@@ -284,6 +284,7 @@ impl Builder<'_, '_> {
                 }
                 (Some(MapPart::Header), "dirPtr") => self.directory(field.ty, at),
                 (None, "buf") if is_channel(&this.name) => self.channel_buffer(ty, field, at),
+                (None, "c") if this.name == "runtime.sudog" => self.waited_for(field, at),
                 (None, "local" | "victim") if this.name == "sync.Pool" => {
                     self.pool(field.ty, at, &field.name)
                 }
@@ -383,6 +384,21 @@ impl Builder<'_, '_> {
             hold,
             ty: buf.ty,
             path: "[buffer]".into(),
+        });
+    }
+
+    /// `c *hchan`, from 1.26 on behind a wrapper that hides the pointer's type.
+    // runtime/runtime2.go: sudog, maybeTraceableChan
+    fn waited_for(&mut self, field: &Field, offset: u64) {
+        let hold = self
+            .model
+            .by_name("runtime.hchan")
+            .map_or(Hold::Unknown, Hold::One);
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty: field.ty,
+            path: "c".into(),
         });
     }
 

@@ -363,6 +363,12 @@ impl Span {
         (index < self.nelems).then_some(index)
     }
 
+    /// Whether the slots are blocks that several tiny objects share.
+    // runtime/malloc.go: tinySpanClass
+    pub fn is_tiny(&self) -> bool {
+        self.noscan && self.elem_size == 16
+    }
+
     fn word_count(&self) -> usize {
         (self.nelems as usize).div_ceil(64)
     }
