@@ -33,7 +33,7 @@ const PARALLEL_FRONTIER: usize = 4096;
 /// Nodes of the frontier per piece of work.
 const PIECE: usize = 1024;
 
-/// Who reached whom first. See [`bfs`].
+/// Who reached whom first. See [`bfs()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BfsTree {
     /// The reached nodes, nearest first; within a distance in the order of the sequential search.

@@ -5,7 +5,7 @@
 //! recurses, and every result is the same whatever the number of threads.
 //!
 //! - [`Successors`]: what a graph has to be able to do.
-//! - [`bfs`]: the breadth-first tree from a list of roots, in parallel where that pays.
+//! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
 //! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
 //!   implements petgraph's visit traits, so petgraph's algorithms run on it.
 
@@ -19,7 +19,7 @@ pub use petgraph::{Edge, Edges, Visited};
 
 /// A directed graph over the nodes `0..len`.
 ///
-/// `Sync`, because [`bfs`] asks for successors from several threads at once.
+/// `Sync`, because [`bfs()`] asks for successors from several threads at once.
 pub trait Successors: Sync {
     /// How many nodes there are.
     fn len(&self) -> usize;
