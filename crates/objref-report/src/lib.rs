@@ -4,7 +4,7 @@
 //! bytes for the same input: no clock, no random colours, no order that depends on a hash map.
 //!
 //! - [`flame_svg`]: the reference flame graph, one self-contained SVG.
-//! - [`folded`]: the same as lines for other flame graph tools.
+//! - [`folded()`]: the same as lines for other flame graph tools.
 //! - [`summary_text`], [`summary_json`]: the page of numbers.
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
