@@ -9,8 +9,11 @@ use crate::{FrameTree, ROOT_FRAME, thousands};
 /// Who keeps what alive: each reachable object once, under the shortest chain that holds it.
 pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
     let mut tree = FrameTree::new();
-    let steps: Vec<u32> = (0..snapshot.steps.len() as u32)
-        .map(|i| tree.intern(snapshot.steps.text(objref_snapshot::StepId(i))))
+    let steps: Vec<u32> = snapshot
+        .steps
+        .texts()
+        .iter()
+        .map(|text| tree.intern(text))
         .collect();
     let mut roots = RootFrames {
         snapshot,
@@ -46,27 +49,33 @@ struct RootFrames<'a> {
 
 impl RootFrames<'_> {
     fn frame(&mut self, tree: &mut FrameTree, holder: Holder) -> u32 {
-        if let Some(frame) = self.frames.get(&holder) {
-            return *frame;
+        // Callers first; stacks can be deep.
+        let mut missing = Vec::new();
+        let mut next = Some(holder);
+        let mut above = ROOT_FRAME;
+        while let Some(holder) = next {
+            if let Some(frame) = self.frames.get(&holder) {
+                above = *frame;
+                break;
+            }
+            missing.push(holder);
+            next = match holder {
+                Holder::Stack(node) => self.snapshot.stacks.parent(node).map(Holder::Stack),
+                _ => None,
+            };
         }
-        let (above, name) = match holder {
-            Holder::Variable(index) => {
-                (ROOT_FRAME, short(&self.snapshot.variables[index as usize]))
-            }
-            Holder::Runtime(kind) => (ROOT_FRAME, root_kind_frame(kind).to_owned()),
-            Holder::Stack(node) => {
-                let above = match self.snapshot.stacks.parent(node) {
-                    Some(parent) => self.frame(tree, Holder::Stack(parent)),
-                    None => ROOT_FRAME,
-                };
-                (above, self.function(node))
-            }
-        };
-        let name = tree.intern(&name);
-        let frame = tree.child(above, name);
-        tree.set_barrier(frame);
-        self.frames.insert(holder, frame);
-        frame
+        while let Some(holder) = missing.pop() {
+            let name = match holder {
+                Holder::Variable(index) => short(&self.snapshot.variables[index as usize]),
+                Holder::Runtime(kind) => root_kind_frame(kind).to_owned(),
+                Holder::Stack(node) => self.function(node),
+            };
+            let name = tree.intern(&name);
+            above = tree.child(above, name);
+            tree.set_barrier(above);
+            self.frames.insert(holder, above);
+        }
+        above
     }
 
     /// A function on a merged stack, with the number of goroutines that stand in it.

@@ -25,7 +25,8 @@ mod wait_reason;
 
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
-    GcPhase, Heap, ObjId, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally, fills_slot,
+    GcPhase, Heap, ObjId, Object, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally,
+    fills_slot,
 };
 pub use layout::{FieldAt, LayoutError, StructSource};
 pub use memstats::{MemStats, MemStatsError};

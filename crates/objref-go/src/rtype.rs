@@ -193,7 +193,7 @@ impl RuntimeTypes {
             gcdata: Addr(get(self.layout.gcdata)?),
             str_off: get(self.layout.str)? as i32,
         };
-        (ty.ptr_bytes <= ty.size && ty.ptr_bytes <= MAX_PTR_BYTES && ty.ptr_bytes % 8 == 0)
+        (ty.ptr_bytes <= ty.size && ty.ptr_bytes <= MAX_PTR_BYTES && ty.ptr_bytes.is_multiple_of(8))
             .then_some(ty)
     }
 

@@ -185,7 +185,7 @@ fn add_root(
     let (value, Some(node)) = (root.value.0, node) else {
         return;
     };
-    let Some(target) = infer.heap.find(value) else {
+    let Some(target) = infer.heap.resolve(value) else {
         return;
     };
     let typed = match (root.kind, frame) {
@@ -216,7 +216,7 @@ fn add_root(
     table.add(
         None,
         Candidate {
-            target,
+            target: target.id,
             holder: Holder::Stack(node),
             word: root.slot,
             value,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, Heap, ObjId, fills_slot};
+use objref_go::{GoProcess, Heap, ObjId, Object, fills_slot};
 use objref_mem::Addr;
 
 use crate::closure::Closures;
@@ -163,9 +163,12 @@ impl<'p> Inference<'p> {
         let start = heap.data_offset(span);
         let size = self.model.get(view.ty).size.max(1);
         heap.pointers(&self.process.space, ObjId(object), |offset, value| {
-            let Some(target) = heap.find(value) else {
+            let Some(target) = heap.resolve(value) else {
                 return;
             };
+            if !self.views.improves(target.id.0, Fit::Whole) {
+                return;
+            }
             let word = Addr(at + offset);
             let mut offset = offset.wrapping_sub(start);
             if view.form == Form::Many {
@@ -182,7 +185,7 @@ impl<'p> Inference<'p> {
         offset: u64,
         word: Addr,
         value: u64,
-        target: ObjId,
+        target: Object<'p>,
     ) {
         let Some(place) = self.place(ty, offset, word) else {
             return;
@@ -191,9 +194,9 @@ impl<'p> Inference<'p> {
     }
 
     /// Takes a reference of this kind at `at` as evidence of what `target` is.
-    pub(crate) fn reference_as(&mut self, hold: Hold, at: Addr, value: u64, target: ObjId) {
+    pub(crate) fn reference_as(&mut self, hold: Hold, at: Addr, value: u64, target: Object<'p>) {
         if let Some(said) = self.target(hold, at, value) {
-            self.propose(target.0, said, value);
+            self.propose(target, said, value);
         }
     }
 
@@ -238,7 +241,8 @@ impl<'p> Inference<'p> {
     pub(crate) fn target(&mut self, hold: Hold, at: Addr, value: u64) -> Option<Target> {
         let space = &self.process.space;
         match hold {
-            Hold::One(ty) => Target::inferred(self.allocated_type(ty, value), Form::One),
+            Hold::One(ty) => Target::inferred(ty, Form::One),
+            Hold::Node(ty) => Target::inferred(self.trie_node(ty, value)?, Form::One),
             Hold::Slice(ty) | Hold::Many(ty) => Target::inferred(ty, Form::Many),
             Hold::String => Target::inferred(self.byte, Form::Text),
             Hold::Directory { group, table } => match space.u64(at.add(8)).ok()? {
@@ -305,25 +309,11 @@ impl<'p> Inference<'p> {
         }
     }
 
-    /// What is allocated where a pointer says `ty`, for the few types that are the front of a larger struct.
-    fn allocated_type(&self, ty: TypeId, value: u64) -> TypeId {
-        let name = self.model.get(ty).name.as_str();
-        let real = match name {
-            // time/sleep.go: newTimer (1.23+); before, there is no such struct.
-            "time.Timer" | "time.Ticker" => self.model.by_name("runtime.timeTimer"),
-            _ => self.trie_node(name, value),
-        };
-        real.unwrap_or(ty)
-    }
-
     /// Nodes of a concurrent trie start with a flag that tells which of two structs they are. Where the binary does not
     /// describe the struct for these types, the code that is shared by types of the same shape does.
     // internal/sync/hashtriemap.go: node (1.24+), internal/concurrent/hashtriemap.go (1.23), unique/canonmap.go
-    fn trie_node(&self, name: &str, value: u64) -> Option<TypeId> {
-        let (package, arguments) = name.split_once(".node[")?;
-        if !matches!(package, "internal/sync" | "internal/concurrent" | "unique") {
-            return None;
-        }
+    fn trie_node(&self, node: TypeId, value: u64) -> Option<TypeId> {
+        let (package, arguments) = self.model.get(node).name.split_once(".node[")?;
         let is_entry = self.process.space.u8(Addr(value)).is_ok_and(|b| b != 0);
         let generic = format!("{package}.{}", if is_entry { "entry" } else { "indirect" });
         self.model
@@ -335,11 +325,12 @@ impl<'p> Inference<'p> {
     }
 
     /// Keeps the proposed view if it explains the object better than what is known.
-    fn propose(&mut self, object: u32, said: Target, value: u64) {
+    fn propose(&mut self, target: Object<'p>, said: Target, value: u64) {
+        let object = target.id.0;
         if !self.views.improves(object, Fit::Whole) {
             return;
         }
-        let Some(fit) = self.fit(object, said, value) else {
+        let Some(fit) = self.fit(target, said, value) else {
             return;
         };
         if !self.views.improves(object, fit) {
@@ -366,9 +357,8 @@ impl<'p> Inference<'p> {
     }
 
     /// How well a view explains an object that is pointed to at `value`; `None` where it contradicts the heap.
-    fn fit(&mut self, object: u32, said: Target, value: u64) -> Option<Fit> {
-        let heap = self.heap;
-        let (span, at) = heap.locate(ObjId(object));
+    fn fit(&mut self, target: Object<'p>, said: Target, value: u64) -> Option<Fit> {
+        let (heap, Object { span, at, .. }) = (self.heap, target);
         let header = heap.data_offset(span);
         let (start, room) = (at + header, span.elem_size - header);
         let size = self.model.get(said.ty).size;

@@ -133,7 +133,7 @@ impl RootTable {
         symbols: &mut DataSymbols<'_>,
         pointer: RootPointer,
     ) {
-        let Some(target) = infer.heap.find(pointer.value) else {
+        let Some(target) = infer.heap.resolve(pointer.value) else {
             return;
         };
         let (holder, typed) = match statics.at(pointer.slot.0) {
@@ -159,7 +159,7 @@ impl RootTable {
         self.add(
             Some(RootKind::Global),
             Candidate {
-                target,
+                target: target.id,
                 holder,
                 word,
                 value: pointer.value,
@@ -243,7 +243,9 @@ impl RootTable {
         };
         let before = &self.paths[typed.before as usize];
         match describer.infer.place(typed.ty, typed.offset, c.word) {
-            Some(place) => describer.from_variable(&place, before, typed.many, c.value, c.target),
+            Some(place) => {
+                describer.through_variable(&place, before, typed.many, c.value, c.target)
+            }
             None => describer.unknown(c.target),
         }
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::types::{Field, Kind, TypeId, TypeModel};
 
 /// One reference held by a type.
@@ -24,6 +22,8 @@ pub(crate) struct Slot {
 pub(crate) enum Hold {
     /// One value of the type.
     One(TypeId),
+    /// A node of a concurrent trie, which is one of two structs that start alike.
+    Node(TypeId),
     /// A run of values whose length the words after the pointer tell.
     Slice(TypeId),
     /// As many values as the object has room for: map buckets and groups.
@@ -142,13 +142,13 @@ impl Slot {
 /// Shapes by type, made when first asked for.
 #[derive(Default)]
 pub(crate) struct Shapes {
-    by_type: FxHashMap<TypeId, Arc<Shape>>,
+    by_type: Vec<Option<Arc<Shape>>>,
 }
 
 impl Shapes {
     /// The references of `ty`.
     pub(crate) fn get(&mut self, model: &TypeModel<'_>, ty: TypeId) -> Arc<Shape> {
-        if let Some(shape) = self.by_type.get(&ty) {
+        if let Some(Some(shape)) = self.by_type.get(ty.0 as usize) {
             return Arc::clone(shape);
         }
         let mut builder = Builder {
@@ -180,7 +180,10 @@ impl Shapes {
             }
         }
         let shape = Arc::new(shape);
-        self.by_type.insert(ty, Arc::clone(&shape));
+        if self.by_type.len() <= ty.0 as usize {
+            self.by_type.resize(model.types.len(), None);
+        }
+        self.by_type[ty.0 as usize] = Some(Arc::clone(&shape));
         shape
     }
 }
@@ -218,12 +221,29 @@ impl Builder<'_, '_> {
         });
     }
 
-    /// Map buckets and groups come as runs of which no length is kept beside the pointer.
+    /// Map buckets and groups come as runs of which no length is kept beside the pointer; a few types are but the front
+    /// of what is allocated.
     fn pointer(&self, elem: TypeId) -> Hold {
-        match MapPart::of(&self.model.get(elem).name) {
-            Some(MapPart::Bucket | MapPart::Group) => Hold::Many(elem),
-            _ => Hold::One(elem),
+        let name = self.model.get(elem).name.as_str();
+        match MapPart::of(name) {
+            Some(MapPart::Bucket | MapPart::Group) => return Hold::Many(elem),
+            Some(_) => return Hold::One(elem),
+            None => {}
         }
+        // time/sleep.go: newTimer (1.23+); before, there is no such struct.
+        if matches!(name, "time.Timer" | "time.Ticker") {
+            return Hold::One(self.model.by_name("runtime.timeTimer").unwrap_or(elem));
+        }
+        // The packages that have such tries: see Inference::trie_node.
+        let packages = [
+            "internal/sync.node[",
+            "internal/concurrent.node[",
+            "unique.node[",
+        ];
+        if packages.iter().any(|p| name.starts_with(p)) {
+            return Hold::Node(elem);
+        }
+        Hold::One(elem)
     }
 
     fn array(&mut self, elem: TypeId, count: u64, offset: u64, path: &str, depth: u32) {

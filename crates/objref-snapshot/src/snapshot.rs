@@ -241,7 +241,7 @@ fn describe(describer: &mut Describer<'_, '_>, tree: &BfsTree, roots: &[Root]) -
             if tree.parent[target.0 as usize] == object && step_of[target.0 as usize] == UNSET {
                 let inner = offset.wrapping_sub(start) % size;
                 step_of[target.0 as usize] =
-                    describer.from_object(view, inner, Addr(at + offset), value, target);
+                    describer.through_object(view, inner, Addr(at + offset), value, target);
             }
         });
     }

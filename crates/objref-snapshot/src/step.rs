@@ -56,9 +56,9 @@ impl Steps {
         &self.texts[id.0 as usize]
     }
 
-    /// Number of distinct steps; ids are `0..len`.
-    pub fn len(&self) -> usize {
-        self.texts.len()
+    /// All texts, by id.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
     }
 
     pub(crate) fn intern(&mut self, text: String) -> StepId {
@@ -78,7 +78,7 @@ pub(crate) struct Describer<'a, 'p> {
 
 impl Describer<'_, '_> {
     /// The step from a heap object, seen as `view`, through the pointer at `word` to `target`.
-    pub(crate) fn from_object(
+    pub(crate) fn through_object(
         &mut self,
         view: Option<View>,
         offset: u64,
@@ -92,13 +92,13 @@ impl Describer<'_, '_> {
         };
         let many = view.is_some_and(|v| v.form == Form::Many);
         match place {
-            Some(place) => self.from_place(&place, many, value, target),
+            Some(place) => self.through_place(&place, many, value, target),
             None => self.unknown(target),
         }
     }
 
     /// The step through a slot of a typed object.
-    fn from_place(&mut self, place: &Place, many: bool, value: u64, target: ObjId) -> StepId {
+    fn through_place(&mut self, place: &Place, many: bool, value: u64, target: ObjId) -> StepId {
         let key = place
             .prefix
             .is_none()
@@ -126,7 +126,7 @@ impl Describer<'_, '_> {
 
     /// The step from a variable; `before` is the way to the value that the slot is in, which may start with the
     /// variable's name.
-    pub(crate) fn from_variable(
+    pub(crate) fn through_variable(
         &mut self,
         place: &Place,
         before: &str,

@@ -53,6 +53,17 @@ pub struct Span {
     reciprocal: u32,
 }
 
+/// An object, with the span it was found in.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'h> {
+    /// The object.
+    pub id: ObjId,
+    /// Its span.
+    pub span: &'h Span,
+    /// Address of its slot.
+    pub at: u64,
+}
+
 /// 64 slots of a span: which are allocated, and the id of the first allocated one.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlotWord {
@@ -258,16 +269,22 @@ impl Heap {
     /// The object whose slot contains `addr`; `None` for free slots and everything outside the heap.
     #[inline]
     pub fn find(&self, addr: u64) -> Option<ObjId> {
-        let span = &self.spans[self.pages.span(addr)? as usize];
-        let index = span.index(addr)?;
-        self.object_in(span, index)
+        self.resolve(addr).map(|o| o.id)
     }
 
+    /// As [`Heap::find`], with the object's span and the address of its slot.
     #[inline]
-    fn object_in(&self, span: &Span, index: u32) -> Option<ObjId> {
+    pub fn resolve(&self, addr: u64) -> Option<Object<'_>> {
+        let span = &self.spans[self.pages.span(addr)? as usize];
+        let index = span.index(addr)?;
         let word = self.words[(span.first_word + index / 64) as usize];
         let bit = 1u64 << (index % 64);
-        (word.live & bit != 0).then(|| ObjId(word.first_id + (word.live & (bit - 1)).count_ones()))
+        if word.live & bit == 0 {
+            return None;
+        }
+        let id = ObjId(word.first_id + (word.live & (bit - 1)).count_ones());
+        let at = span.start + u64::from(index) * span.elem_size;
+        Some(Object { id, span, at })
     }
 
     /// The span an address lies in, if it is one that holds objects.
@@ -278,15 +295,21 @@ impl Heap {
     /// The object's span and the address of its slot.
     #[inline]
     pub fn locate(&self, id: ObjId) -> (&Span, u64) {
-        let mut s = self.id_to_span[id.0 as usize / 64] as usize;
-        while s + 1 < self.spans.len() && self.first_id(s + 1) <= id.0 {
-            s += 1;
-        }
-        let span = &self.spans[s];
+        let span = self.span(id);
         let words = &self.words[span.first_word as usize..][..span.word_count()];
         let w = words.partition_point(|w| w.first_id <= id.0) - 1;
         let index = w as u64 * 64 + u64::from(select(words[w].live, id.0 - words[w].first_id));
         (span, span.start + index * span.elem_size)
+    }
+
+    /// The object's span.
+    #[inline]
+    pub fn span(&self, id: ObjId) -> &Span {
+        let mut s = self.id_to_span[id.0 as usize / 64] as usize;
+        while s + 1 < self.spans.len() && self.first_id(s + 1) <= id.0 {
+            s += 1;
+        }
+        &self.spans[s]
     }
 
     #[inline]
@@ -303,7 +326,7 @@ impl Heap {
     /// Size of the object's slot in bytes.
     #[inline]
     pub fn size(&self, id: ObjId) -> u64 {
-        self.locate(id).0.elem_size
+        self.span(id).elem_size
     }
 
     /// Every object in address order: id, address of the slot, span.
@@ -376,11 +399,16 @@ impl Span {
 
 /// Position of the `rank`-th set bit.
 #[inline]
-fn select(mut word: u64, rank: u32) -> u32 {
-    for _ in 0..rank {
-        word &= word - 1;
+fn select(word: u64, mut rank: u32) -> u32 {
+    let mut at = 0;
+    for width in [32, 16, 8, 4, 2, 1] {
+        let below = ((word >> at) & ((1 << width) - 1)).count_ones();
+        if rank >= below {
+            rank -= below;
+            at += width;
+        }
     }
-    word.trailing_zeros()
+    at
 }
 
 /// Positions of the set bits, ascending.

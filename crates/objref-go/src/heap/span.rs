@@ -181,7 +181,7 @@ impl RawSpan {
         let (Some(bytes), Some(end)) = (bytes, end) else {
             return false;
         };
-        if end > 1 << 48 || self.start % PAGE != 0 {
+        if end > 1 << 48 || !self.start.is_multiple_of(PAGE) {
             return false;
         }
         self.state != SpanState::InUse

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Hold the crates' dependencies against the ladder in docs/architecture.md.
+
+Each crate is one level of meaning and may only build on the levels named here; an arrow that the table does not have
+fails. Reads `cargo metadata`; development dependencies are free.
+"""
+import json
+import subprocess
+import sys
+
+LADDER = {
+    "objref-mem": set(),
+    "objref-dwarf": {"objref-mem"},
+    "objref-go": {"objref-mem", "objref-dwarf"},
+    "objref-graph": set(),
+    "objref-snapshot": {"objref-mem", "objref-dwarf", "objref-go", "objref-graph"},
+    "objref-analysis": {"objref-mem", "objref-go", "objref-snapshot"},
+    "objref-report": {"objref-analysis"},
+    "objref": {"objref-mem", "objref-snapshot", "objref-analysis", "objref-report"},
+    "objref-synth": set(),
+}
+
+
+def main():
+    """Prints every arrow that is too many and exits with 1 if there is one."""
+    command = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
+    packages = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["packages"]
+    wrong = []
+    for package in packages:
+        name = package["name"]
+        uses = {d["name"] for d in package["dependencies"] if d["kind"] is None and d["name"] in LADDER}
+        if name not in LADDER:
+            wrong.append(f"{name}: a crate that the ladder does not have")
+        else:
+            wrong += [f"{name} -> {used}: not in the ladder" for used in sorted(uses - LADDER[name])]
+    print("\n".join(wrong) or f"{len(packages)} crates, no arrow that the ladder does not have")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
