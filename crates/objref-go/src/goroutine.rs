@@ -215,6 +215,9 @@ pub struct Goroutines {
 /// More goroutines than this are taken for damage.
 const MAX_GOROUTINES: u64 = 1 << 28;
 
+/// The runtime stops growing a stack at a gigabyte; it doubles.
+const MAX_STACK: u64 = 1 << 31;
+
 /// Why there is no list of goroutines.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -371,7 +374,8 @@ impl Reader<'_> {
             system: false,
             running_user_code: flag(l.running_cleanups),
         };
-        let sane = !g.is_live() || (g.stack.start.0 != 0 && g.stack.start < g.stack.end);
+        let sane =
+            !g.is_live() || (g.stack.start.0 != 0 && (1..=MAX_STACK).contains(&g.stack.len()));
         sane.then_some(g)
     }
 }

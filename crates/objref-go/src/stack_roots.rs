@@ -215,8 +215,10 @@ impl<'p> StackReader<'p> {
             }
             if frame.continpc.0 != 0 {
                 match self.maps.of(frame) {
-                    Ok(maps) => self.scan.mapped(i as u32, frame, &maps, emit),
-                    Err(_) => {
+                    Ok(maps) if self.scan.fits(frame, &maps) => {
+                        self.scan.mapped(i as u32, frame, &maps, emit);
+                    }
+                    _ => {
                         self.scan.result.unmapped_frames += 1;
                         self.conservative_frame(i as u32, frame, emit);
                     }
@@ -246,7 +248,7 @@ impl<'p> StackReader<'p> {
             .unwrap_or(0);
         let words = AddrRange {
             start: frame.argp,
-            end: frame.argp.add(u64::from(args) & !7),
+            end: self.scan.clip(frame.argp.add(u64::from(args) & !7)),
         };
         self.scan.every_word(StackRootKind::Arg, index, words, emit);
     }
@@ -270,9 +272,17 @@ impl<'p> StackReader<'p> {
     fn scan_defers(&mut self, g: &Goroutine, emit: &mut dyn FnMut(StackRoot)) {
         let mut found_at = self.g.defer.at(g.addr);
         let mut at = g.defers;
-        for _ in 0..MAX_DEFERS {
+        let mut anchor = Addr(0);
+        for i in 0..MAX_DEFERS {
             if at.0 == 0 {
                 return;
+            }
+            // Brent: an anchor that is moved at every power of two is met again on a list that loops.
+            if at == anchor {
+                break;
+            }
+            if i.is_power_of_two() {
+                anchor = at;
             }
             let read = |f: FieldAt| f.ptr(self.space, at);
             let (Ok(func), Ok(link)) = (read(self.defers.func), read(self.defers.link)) else {

@@ -118,6 +118,18 @@ impl<'p> Scan<'p> {
         }
     }
 
+    /// The end of the stack, if `end` lies beyond.
+    pub(crate) fn clip(&self, end: Addr) -> Addr {
+        end.min(self.stack.end)
+    }
+
+    /// Whether the maps cover no more than the frame and what the caller left for it.
+    pub(crate) fn fits(&self, frame: &Frame, maps: &FrameMaps<'p>) -> bool {
+        let locals = frame.varp.0.saturating_sub(frame.sp.0) / 8;
+        let args = self.stack.end.0.saturating_sub(frame.argp.0) / 8;
+        maps.locals.len <= locals && maps.args.len <= args
+    }
+
     pub(crate) fn mapped(
         &mut self,
         index: u32,
@@ -151,7 +163,8 @@ impl<'p> Scan<'p> {
             let at = Addr(base.0.wrapping_add_signed(i64::from(object.offset)));
             // Below the stack pointer: not allocated yet. Out of order: damaged.
             let last = self.objects.last().map_or(0, |o| o.at.0);
-            if at >= frame.sp && at.0 >= last && at < self.stack.end {
+            let end = at.add(u64::from(object.size).max(object.mask.len * 8));
+            if at >= frame.sp && at.0 >= last && end >= at && end <= self.stack.end {
                 self.objects.push(LiveObject {
                     at,
                     frame: index,

@@ -1,7 +1,7 @@
 //! The runtime's threads (`runtime.m`) and the kernel's, matched.
 
 use objref_mem::{Addr, AddressSpace, Registers, Thread};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::goroutine::{Globals, GoroutineError};
 use crate::layout::{LayoutError, StructSource, layout};
@@ -75,9 +75,6 @@ pub struct Machines {
     pub damaged: bool,
 }
 
-/// More threads than this are taken for a list that loops.
-const MAX_MACHINES: usize = 1 << 20;
-
 impl Machines {
     /// Reads the list at `runtime.allm` and matches it with the threads of the dump.
     // runtime/proc.go: allm
@@ -102,8 +99,10 @@ impl Machines {
                 .into());
             }
         };
+        let mut seen = FxHashSet::default();
         while at.0 != 0 {
-            let machine = (machines.list.len() < MAX_MACHINES)
+            let machine = seen
+                .insert(at)
                 .then(|| read_machine(space, &layout, &stacks, at));
             let Some(Some((mut machine, next))) = machine else {
                 machines.damaged = true;

@@ -21,7 +21,7 @@ pub struct LogicalFrame<'p> {
 }
 
 /// Inlining nests no deeper than this in real code; a table that loops stops here.
-const MAX_INLINE_DEPTH: usize = 1000;
+const MAX_INLINE_DEPTH: usize = 200;
 
 impl<'p> Func<'p> {
     /// Appends the calls that are open at `pc`, innermost first, to `out`. A return address must be lowered by one

@@ -17,7 +17,12 @@ pub(super) fn pc_value(table: &[u8], quantum: u32, target: u32) -> Option<(i32, 
         first = false;
         value = value.wrapping_add(unzigzag(delta));
         let from = pc;
-        pc = pc.checked_add(cursor.varint()?.checked_mul(quantum)?)?;
+        // No range is empty; so a damaged table cannot keep us longer than the function is.
+        let length = cursor.varint()?.checked_mul(quantum)?;
+        if length == 0 {
+            return None;
+        }
+        pc = pc.checked_add(length)?;
         if target < pc {
             return Some((value, from));
         }
