@@ -162,6 +162,7 @@ impl<'p> Inference<'p> {
         }
         let start = heap.data_offset(span);
         let size = self.model.get(view.ty).size.max(1);
+        let shape = self.shapes.get(&self.model, view.ty);
         heap.pointers(&self.process.space, ObjId(object), |offset, value| {
             let Some(target) = heap.resolve(value) else {
                 return;
@@ -174,7 +175,17 @@ impl<'p> Inference<'p> {
             if view.form == Form::Many {
                 offset %= size;
             }
-            self.reference(view.ty, offset, word, value, target);
+            match shape.at(offset) {
+                Some(Found::Slot(index)) => {
+                    let slot = &shape.slots[index];
+                    if offset == slot.pointer_offset() {
+                        let at = Addr(word.0 - (offset - slot.offset));
+                        self.reference_as(slot.hold, at, value, target);
+                    }
+                }
+                Some(Found::Within(..)) => self.reference(view.ty, offset, word, value, target),
+                None => {}
+            }
         });
     }
 
@@ -365,7 +376,6 @@ impl<'p> Inference<'p> {
         if said.form == Form::Opaque {
             return (value == start).then_some(Fit::Whole);
         }
-        let shape = self.shapes.get(&self.model, said.ty);
         if size == 0 || size > room {
             return None;
         }
@@ -373,7 +383,8 @@ impl<'p> Inference<'p> {
         if Closures::is_closure(self.model.get(said.ty)) {
             return (value == start).then_some(Fit::Whole);
         }
-        if shape.has_references() == span.noscan {
+        let (has_references, mask) = self.shapes.outline(&self.model, said.ty);
+        if has_references == span.noscan {
             // A channel of elements without pointers is one object with its buffer, and never scanned.
             // runtime/chan.go: makechan
             let channel =
@@ -391,8 +402,7 @@ impl<'p> Inference<'p> {
             _ if from_start == 0 => Fit::Whole,
             _ => Fit::Run,
         };
-        let (Some(found), Some(mask)) =
-            (heap.pointer_mask(&self.process.space, span, at), shape.mask)
+        let (Some(found), Some(mask)) = (heap.pointer_mask(&self.process.space, span, at), mask)
         else {
             return Some(fit);
         };

@@ -146,6 +146,17 @@ pub(crate) struct Shapes {
 }
 
 impl Shapes {
+    /// Whether `ty` holds references, and its mask.
+    pub(crate) fn outline(&mut self, model: &TypeModel<'_>, ty: TypeId) -> (bool, Option<u64>) {
+        match self.by_type.get(ty.0 as usize) {
+            Some(Some(shape)) => (shape.has_references(), shape.mask),
+            _ => {
+                let shape = self.get(model, ty);
+                (shape.has_references(), shape.mask)
+            }
+        }
+    }
+
     /// The references of `ty`.
     pub(crate) fn get(&mut self, model: &TypeModel<'_>, ty: TypeId) -> Arc<Shape> {
         if let Some(Some(shape)) = self.by_type.get(ty.0 as usize) {
