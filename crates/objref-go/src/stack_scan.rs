@@ -127,7 +127,7 @@ impl<'p> Scan<'p> {
     pub(crate) fn fits(&self, frame: &Frame, maps: &FrameMaps<'p>) -> bool {
         let locals = frame.varp.0.saturating_sub(frame.sp.0) / 8;
         let args = self.stack.end.0.saturating_sub(frame.argp.0) / 8;
-        maps.locals.len <= locals && maps.args.len <= args
+        maps.locals.len <= locals && maps.args.reach() <= args
     }
 
     pub(crate) fn mapped(
@@ -163,7 +163,7 @@ impl<'p> Scan<'p> {
             let at = Addr(base.0.wrapping_add_signed(i64::from(object.offset)));
             // Below the stack pointer: not allocated yet. Out of order: damaged.
             let last = self.objects.last().map_or(0, |o| o.at.0);
-            let end = at.add(u64::from(object.size).max(object.mask.len * 8));
+            let end = at.add(u64::from(object.size).max(object.mask.reach() * 8));
             if at >= frame.sp && at.0 >= last && end >= at && end <= self.stack.end {
                 self.objects.push(LiveObject {
                     at,

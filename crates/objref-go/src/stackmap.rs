@@ -22,6 +22,18 @@ pub(crate) struct Bits<'p> {
 }
 
 impl Bits<'_> {
+    /// One more than the number of the highest bit that is set. Maps of assembly functions are longer than that.
+    // cmd/compile/internal/liveness/plive.go: WriteFuncMap
+    pub(crate) fn reach(&self) -> u64 {
+        match self.bytes.iter().rposition(|byte| *byte != 0) {
+            Some(i) => {
+                let end = i as u64 * 8 + u64::from(8 - self.bytes[i].leading_zeros());
+                end.min(self.len)
+            }
+            None => 0,
+        }
+    }
+
     /// Numbers of the bits that are set.
     pub(crate) fn ones(&self) -> impl Iterator<Item = u64> + '_ {
         let len = self.len;
@@ -337,6 +349,13 @@ mod tests {
             bytes: Cow::Borrowed(&[0b1000_0001, 0b1111_1010]),
         };
         assert_eq!(bits.ones().collect::<Vec<_>>(), [0, 7, 9, 11]);
+        assert_eq!(bits.reach(), 12);
         assert_eq!(Bits::default().ones().count(), 0);
+        assert_eq!(Bits::default().reach(), 0);
+        let long = Bits {
+            len: 16,
+            bytes: Cow::Borrowed(&[0b0000_0100, 0]),
+        };
+        assert_eq!(long.reach(), 3);
     }
 }
