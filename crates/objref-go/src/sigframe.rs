@@ -64,9 +64,13 @@ pub fn interrupted(
     found
 }
 
-/// Offset in `ucontext` of the machine context.
+// Offsets from `ucontext`: of the machine context in it, and of the signal's description beside it.
+// Linux, arch/x86/include/asm/sigframe.h: rt_sigframe {pretcode, uc, info}
 const AMD64_MCONTEXT: u64 = 40;
+const AMD64_SIGINFO: u64 = 304;
+// Linux, arch/arm64/kernel/signal.c: rt_sigframe {info, uc}
 const ARM64_MCONTEXT: u64 = 176;
+const ARM64_SIGINFO: u64 = 0u64.wrapping_sub(128);
 
 /// `ucontext` at `at`, if there is one.
 // Linux, struct ucontext: flags u64, link *ucontext, stack {sp u64, flags i32, size u64}, mcontext.
@@ -84,6 +88,13 @@ fn frame_at(
     // SS_DISABLE (2) has no stack; the upper half of the flags' word is padding.
     let on_stack = stack != 0 && flags as u32 & 2 == 0 && (2048..=1 << 30).contains(&size);
     if !on_stack || at.0 < stack || at.0 - stack >= size {
+        return Ok(None);
+    }
+    let info = match arch {
+        Arch::Amd64 => AMD64_SIGINFO,
+        _ => ARM64_SIGINFO,
+    };
+    if !(1..=64).contains(&space.u32(at.add(info))?) {
         return Ok(None);
     }
     Ok(match arch {
@@ -121,7 +132,7 @@ fn arm64_context(
     let word = |i: u64| space.u64(at.add(ARM64_MCONTEXT + i * 8));
     // pstate: bits 0…4 are 0 in 64-bit user mode, and all instructions are words.
     let (sp, pc, pstate) = (word(32)?, word(33)?, word(34)?);
-    if pstate & 0x1f != 0 || pc % 4 != 0 || sp % 8 != 0 {
+    if pstate & 0x1f != 0 || pc % 4 != 0 || sp == 0 || sp % 8 != 0 {
         return Ok(None);
     }
     let general = (1..32).map(word).collect::<Result<Vec<u64>, _>>()?;
