@@ -3,9 +3,11 @@
 //!
 //! This crate knows nothing of object graphs or reports.
 
+mod clock;
 mod gcprog;
 mod goroutine;
 mod heap;
+mod labels;
 mod layout;
 mod memstats;
 mod module;
@@ -23,11 +25,13 @@ mod unwind;
 mod version;
 mod wait_reason;
 
+pub use clock::last_known_time;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
     GcPhase, Heap, ObjId, Object, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally,
     fills_slot,
 };
+pub use labels::read_labels;
 pub use layout::{FieldAt, LayoutError, StructSource};
 pub use memstats::{MemStats, MemStatsError};
 pub use module::{AddrRange, Mask, Module, ModuleError, RawSlice, TextSection};

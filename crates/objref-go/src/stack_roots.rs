@@ -91,6 +91,7 @@ pub struct StackReader<'p> {
     /// The saved vector registers: address in their record and size. From go1.27 on the collector scans them.
     x_regs: Option<FieldAt>,
     scan: Scan<'p>,
+    conservative: Vec<u32>,
 }
 
 /// More deferred calls than this are taken for a list that loops.
@@ -119,12 +120,18 @@ impl<'p> StackReader<'p> {
             g: GSlots::resolve(source)?,
             x_regs: x_regs.filter(|_| minor >= 27),
             scan: Scan::default(),
+            conservative: Vec::new(),
         })
     }
 
     /// The unwinder.
     pub fn unwinder(&mut self) -> &mut Unwinder<'p> {
         &mut self.unwinder
+    }
+
+    /// The frames that the last [`StackReader::roots`] scanned conservatively.
+    pub fn conservative_frames(&self) -> &[u32] {
+        &self.conservative
     }
 
     /// Calls `emit` for each pointer that the stack of `g` holds, other than those into the stack itself. `frames` are
@@ -145,6 +152,7 @@ impl<'p> StackReader<'p> {
         };
         let settled =
             end.is_complete() && start.kind != StartKind::Stale && g.status != GStatus::CopyStack;
+        self.conservative.clear();
         self.scan.begin(self.space, g.stack, low);
         if g.sched.ctxt.0 != 0 {
             let slot = self.g.ctxt.at(g.addr);
@@ -230,6 +238,7 @@ impl<'p> StackReader<'p> {
 
     fn conservative_frame(&mut self, index: u32, frame: &Frame, emit: &mut dyn FnMut(StackRoot)) {
         self.scan.result.conservative_frames += 1;
+        self.conservative.push(index);
         let mut end = frame.varp;
         if frame.kind.is_injected() {
             end = end.add(self.unwinder.injected_size());

@@ -5,15 +5,16 @@ use std::rc::Rc;
 use objref_dwarf::{Local, Place as DwarfPlace};
 use objref_go::{
     Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, StackReader,
-    StackRoot, StackRootKind, Start, UnwindEnd,
+    StackRoot, StackRootKind, Start, UnwindEnd, last_known_time,
 };
 use objref_mem::{Addr, Arch};
 use rustc_hash::FxHashMap;
 
 use crate::infer::Inference;
-use crate::roots::{Candidate, Holder, RootTable, Typed};
+use crate::roots::{Candidate, Holder, Place, RootTable, Typed};
 use crate::shape::Hold;
 use crate::stacks::{StackNode, StackTree};
+use crate::traces::{ConservativeFrame, GoroutineTrace, Trace, TraceBuilder, Traces};
 use crate::types::TypeId;
 use crate::waits::Waits;
 
@@ -46,7 +47,7 @@ pub(crate) fn add_stacks(
     infer: &mut Inference<'_>,
     stacks: &mut StackTree,
     each: bool,
-) -> Result<(Goroutines, StackCounts), GoroutineError> {
+) -> Result<(Goroutines, StackCounts, Traces), GoroutineError> {
     let process = infer.process;
     let (space, source, arch, minor) = (
         &process.space,
@@ -65,6 +66,8 @@ pub(crate) fn add_stacks(
         stacks,
         frames: Vec::new(),
         nodes: Vec::new(),
+        traces: TraceBuilder::default(),
+        trace_of: Vec::new(),
     };
 
     let mut unwound = Vec::with_capacity(goroutines.list.len());
@@ -72,8 +75,17 @@ pub(crate) fn add_stacks(
         let start = Start::of(space, arch, &machines, g);
         let top = each.then(|| goroutine_title(&goroutines, g));
         unwound.push(walker.unwind(index, g, start, top));
+        walker.created(&pclntab, g, minor);
     }
-    let Walker { frames, nodes, .. } = walker;
+    let Walker {
+        frames,
+        nodes,
+        traces,
+        trace_of,
+        ..
+    } = walker;
+    let mut traces = traces.traces;
+    traces.clock = last_known_time(space, &source, &globals, &goroutines);
     let ranks = stacks.ranks();
     let rank = |u: &Unwound| {
         (
@@ -98,6 +110,15 @@ pub(crate) fn add_stacks(
         counts.partly_read += u64::from(scan.conservative);
         counts.conservative_frames += u64::from(scan.conservative_frames);
         counts.missing_words += scan.unreadable_words;
+        let call = |frame: u32| Some(traces.call(trace_of[u.frames.start + frame as usize]?));
+        let frames = reader.conservative_frames().iter().map(|f| call(*f));
+        let whole = scan.conservative.then_some(None);
+        let goroutine = u.index as u32;
+        let found: Vec<_> = frames
+            .chain(whole)
+            .map(|call| ConservativeFrame { goroutine, call })
+            .collect();
+        traces.conservative.extend(found);
         // Outer functions first: what they hold is passed to the inner ones as arguments.
         roots.sort_by_key(|r| (std::cmp::Reverse(r.frame.wrapping_add(1)), r.slot));
         for root in &roots {
@@ -109,11 +130,22 @@ pub(crate) fn add_stacks(
                     .flatten()
                     .or(u.node),
             };
+            let place = Place {
+                goroutine,
+                conservative: root.conservative,
+            };
             let frame = own.get(root.frame as usize);
-            add_root(table, infer, &mut locals, &waits, node, frame, root);
+            add_root(
+                table,
+                infer,
+                (&mut locals, &waits),
+                (node, place),
+                frame,
+                root,
+            );
         }
     }
-    Ok((goroutines, counts))
+    Ok((goroutines, counts, traces))
 }
 
 fn goroutine_title(goroutines: &Goroutines, g: &Goroutine) -> String {
@@ -128,6 +160,9 @@ struct Walker<'w, 'p> {
     stacks: &'w mut StackTree,
     frames: Vec<Frame>,
     nodes: Vec<Option<StackNode>>,
+    traces: TraceBuilder,
+    /// Per frame its trace.
+    trace_of: Vec<Option<Trace>>,
 }
 
 impl Walker<'_, '_> {
@@ -144,9 +179,16 @@ impl Walker<'_, '_> {
         let mut logical = Vec::new();
         let first = self.frames.len();
         self.nodes.resize(first + own.len(), None);
+        self.trace_of.resize(first + own.len(), None);
+        let mut trace = None;
         for (i, frame) in own.iter().enumerate().rev() {
             logical.clear();
             self.reader.unwinder().logical_frames(frame, &mut logical);
+            trace = match self.traces.known(trace, frame.pc, frame.trap) {
+                known @ Some(_) => known,
+                None => self.traces.frame(trace, (frame.pc, frame.trap), &logical),
+            };
+            self.trace_of[first + i] = trace;
             for call in logical
                 .iter()
                 .rev()
@@ -162,6 +204,11 @@ impl Walker<'_, '_> {
         if let Some(node) = node {
             self.stacks.count(node);
         }
+        self.traces.traces.of.push(GoroutineTrace {
+            innermost: trace,
+            complete: end.is_complete(),
+            ..GoroutineTrace::default()
+        });
         self.frames.extend_from_slice(&own);
         Unwound {
             index,
@@ -173,12 +220,22 @@ impl Walker<'_, '_> {
     }
 }
 
+impl Walker<'_, '_> {
+    /// Where the goroutine that was unwound last comes from.
+    fn created(&mut self, pclntab: &Pclntab<'_>, g: &Goroutine, minor: u32) {
+        let created = self.traces.created(pclntab, g.created_at);
+        let labels = self.traces.labels(pclntab, g, minor);
+        if let Some(of) = self.traces.traces.of.last_mut() {
+            (of.created, of.labels) = (created, labels);
+        }
+    }
+}
+
 fn add_root(
     table: &mut RootTable,
     infer: &mut Inference<'_>,
-    locals: &mut Locals,
-    waits: &Waits,
-    node: Option<StackNode>,
+    (locals, waits): (&mut Locals, &Waits),
+    (node, place): (Option<StackNode>, Place),
     frame: Option<&Frame>,
     root: &StackRoot,
 ) {
@@ -186,6 +243,9 @@ fn add_root(
         return;
     };
     let Some(target) = infer.heap.resolve(value) else {
+        if !root.conservative {
+            table.dangles(infer.heap, Holder::Stack(node), root.slot, value);
+        }
         return;
     };
     let typed = match (root.kind, frame) {
@@ -221,6 +281,7 @@ fn add_root(
             word: root.slot,
             value,
             typed,
+            place,
         },
     );
 }

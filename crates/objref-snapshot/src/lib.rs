@@ -13,15 +13,17 @@ mod stacks;
 mod statics;
 mod step;
 mod symbols;
+mod traces;
 mod types;
 mod view;
 mod waits;
 
 pub use goroutines::{StackCounts, by_status};
 pub use names::short;
-pub use roots::{Holder, Root, RootCount};
+pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};
 pub use snapshot::{Diagnostic, LoadOptions, NoProgress, Progress, Snapshot, SnapshotError};
 pub use stacks::{StackNode, StackTree};
 pub use step::{INSIDE, StepId, Steps};
+pub use traces::{CallId, ConservativeFrame, GoroutineTrace, Trace, Traces};
 pub use types::{Kind, Type, TypeId, Types};
 pub use view::{Certainty, Form, View};

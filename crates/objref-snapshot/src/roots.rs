@@ -1,6 +1,6 @@
 //! The roots of the graph, in the order that decides ties: variables by address, then goroutines by stack, then the rest.
 
-use objref_go::{ObjId, RootKind, RootPointer, SpecialRoots, global_roots};
+use objref_go::{Heap, ObjId, RootKind, RootPointer, SpecialRoots, global_roots};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
@@ -31,6 +31,38 @@ pub struct Root {
     pub holder: Holder,
     /// How: the variable's field, the local variable.
     pub step: StepId,
+    /// Where the reference lies.
+    pub place: Place,
+}
+
+/// Where a root reference lies, beyond who holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the goroutine; [`NO_GOROUTINE`] for roots outside stacks.
+    pub goroutine: u32,
+    /// Whether the word only may be a pointer.
+    pub conservative: bool,
+}
+
+/// In [`Place::goroutine`]: the root is not on a stack.
+pub const NO_GOROUTINE: u32 = u32::MAX;
+
+impl Place {
+    pub(crate) const OFF_STACK: Place = Place {
+        goroutine: NO_GOROUTINE,
+        conservative: false,
+    };
+}
+
+/// A root reference to a slot of the heap that holds no object: something was misread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DanglingRoot {
+    /// Who holds it.
+    pub holder: Holder,
+    /// The word that holds it.
+    pub word: Addr,
+    /// What it points to.
+    pub value: u64,
 }
 
 /// A root reference whose words have not been found yet: they need the type of the target.
@@ -41,6 +73,7 @@ pub(crate) struct Candidate {
     pub(crate) word: Addr,
     pub(crate) value: u64,
     pub(crate) typed: Option<Typed>,
+    pub(crate) place: Place,
 }
 
 /// The typed value that a root pointer is part of.
@@ -72,6 +105,7 @@ pub(crate) struct RootTable {
     paths: Vec<String>,
     path_ids: FxHashMap<String, u32>,
     pub(crate) counts: Vec<RootCount>,
+    pub(crate) dangling: Vec<DanglingRoot>,
     seen: Vec<u64>,
 }
 
@@ -83,6 +117,7 @@ impl RootTable {
             paths: Vec::new(),
             path_ids: FxHashMap::default(),
             counts: Vec::new(),
+            dangling: Vec::new(),
             seen: vec![0; objects.div_ceil(64)],
         }
     }
@@ -103,6 +138,17 @@ impl RootTable {
         if self.seen[word] & bit == 0 {
             self.seen[word] |= bit;
             self.candidates.push(candidate);
+        }
+    }
+
+    /// Notes a reference that leads to no object, if it leads into a span of objects.
+    pub(crate) fn dangles(&mut self, heap: &Heap, holder: Holder, word: Addr, value: u64) {
+        if heap.span_at(value).is_some() {
+            self.dangling.push(DanglingRoot {
+                holder,
+                word,
+                value,
+            });
         }
     }
 
@@ -134,6 +180,11 @@ impl RootTable {
         pointer: RootPointer,
     ) {
         let Some(target) = infer.heap.resolve(pointer.value) else {
+            if infer.heap.span_at(pointer.value).is_some() {
+                let name = symbols.name_index(pointer.slot, &mut self.names);
+                let holder = Holder::Variable(name);
+                self.dangles(infer.heap, holder, pointer.slot, pointer.value);
+            }
             return;
         };
         let (holder, typed) = match statics.at(pointer.slot.0) {
@@ -164,6 +215,7 @@ impl RootTable {
                 word,
                 value: pointer.value,
                 typed,
+                place: Place::OFF_STACK,
             },
         );
     }
@@ -208,8 +260,8 @@ impl RootTable {
         });
         found.sort_by_key(|p| (p.kind, p.slot));
         for RootPointer { kind, slot, value } in found {
+            let holder = Holder::Runtime(kind);
             if let Some(target) = heap.find(value) {
-                let holder = Holder::Runtime(kind);
                 self.add(
                     Some(kind),
                     Candidate {
@@ -218,8 +270,11 @@ impl RootTable {
                         word: slot,
                         value,
                         typed: None,
+                        place: Place::OFF_STACK,
                     },
                 );
+            } else if kind != RootKind::TinyBlock {
+                self.dangles(heap, holder, slot, value);
             }
         }
         broken
@@ -233,6 +288,7 @@ impl RootTable {
                 target: c.target,
                 holder: c.holder,
                 step: self.step(describer, c),
+                place: c.place,
             })
             .collect()
     }

@@ -9,9 +9,10 @@ use objref_mem::{Addr, Core, Image};
 use crate::goroutines::{StackCounts, add_stacks};
 use crate::infer::Inference;
 use crate::names::view_name;
-use crate::roots::{Root, RootCount, RootTable};
+use crate::roots::{DanglingRoot, Root, RootCount, RootTable};
 use crate::stacks::StackTree;
 use crate::step::{Describer, StepId, Steps};
+use crate::traces::Traces;
 use crate::types::Types;
 use crate::view::{Form, View, Views};
 
@@ -80,6 +81,10 @@ pub struct Snapshot {
     pub stack_counts: StackCounts,
     /// Merged stacks of the goroutines.
     pub stacks: StackTree,
+    /// Their tracebacks.
+    pub traces: Traces,
+    /// Root references that lead to no object.
+    pub dangling_roots: Vec<DanglingRoot>,
     /// The types.
     pub types: Types,
     /// The words for references.
@@ -116,7 +121,7 @@ impl Snapshot {
             unread,
         );
         let mut stacks = StackTree::default();
-        let (goroutines, stack_counts) =
+        let (goroutines, stack_counts, traces) =
             add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
         diagnose_stacks(&mut diagnostics, &goroutines, &stack_counts);
         let broken = table.add_runtime(&mut infer);
@@ -158,6 +163,8 @@ impl Snapshot {
             goroutines,
             stack_counts,
             stacks,
+            traces,
+            dangling_roots: table.dangling,
             types,
             steps,
             diagnostics,
