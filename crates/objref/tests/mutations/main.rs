@@ -1,0 +1,153 @@
+//! Real dumps, damaged where it hurts: none may panic, hang, take much memory, or lose a byte.
+//!
+//! Every case is made from its number, so that one can be had again:
+//!
+//! ```sh
+//! OBJREF_MUTATE_ONLY=zoo-1.26.6:1234 cargo test -p objref --test mutations
+//! OBJREF_MUTATE_CASES=10000 OBJREF_MUTATE_SECONDS=3600 cargo test --release -p objref --test mutations
+//! ```
+
+mod damage;
+mod run;
+mod victim;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::damage::Damager;
+use crate::victim::Victim;
+
+/// A case that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A damaged dump may take this much memory more than its undamaged self takes in all, times three.
+const SLACK: u64 = 256 << 20;
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().expect(name))
+}
+
+/// `fixtures/dumps`, or `$OBJREF_DUMPS`.
+fn folder() -> PathBuf {
+    match env::var_os("OBJREF_DUMPS") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/dumps"),
+    }
+}
+
+/// The names of the dumps whose own binary lies beside them.
+fn names() -> Vec<String> {
+    let Ok(entries) = folder().read_dir() else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().ok()?;
+            name.strip_suffix(".exe.zst").map(str::to_owned)
+        })
+        .filter(|name| !name.contains("stripped"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn damaged_dumps_are_read_as_far_as_they_go() {
+    let names = names();
+    if names.is_empty() {
+        eprintln!("no dumps in {}: nothing was tested", folder().display());
+        return;
+    }
+    let only = env::var("OBJREF_MUTATE_ONLY").ok();
+    let cases = number("OBJREF_MUTATE_CASES", 400) / names.len() as u64 + 1;
+    let all = Duration::from_secs(number("OBJREF_MUTATE_SECONDS", 60));
+    let share = all / names.len() as u32;
+    let mut failures = Vec::new();
+    for name in &names {
+        let path = |suffix: &str| folder().join(format!("{name}.{suffix}.zst"));
+        let mut victim = Victim::open(&path("core"), &path("exe"));
+        let first = run::run(&victim.core, &victim.exe, true);
+        let live = first.unwrap_or_else(|e| panic!("{name}, undamaged: {e}"));
+        assert!(live > 0, "{name}");
+        let limit = run::peak_memory() * 3 + SLACK;
+
+        let numbers: Vec<u64> = match &only {
+            Some(only) => match only.split_once(':') {
+                Some((dump, case)) if dump == name => vec![case.parse().unwrap()],
+                _ => continue,
+            },
+            None => (0..cases).collect(),
+        };
+        let begun = Instant::now();
+        let (mut done, mut read) = (0, 0);
+        for case in numbers {
+            if begun.elapsed() > share && only.is_none() {
+                break;
+            }
+            let mut damager = Damager::new(case);
+            let (core, exe) = damager.damage(&mut victim);
+            if only.is_some() || env::var_os("OBJREF_MUTATE_VERBOSE").is_some() {
+                eprintln!("{name}:{case}: {}", damager.log.join(", "));
+            }
+            let what = format!("{name}:{case}: {}", damager.log.join(", "));
+            match watched(core, exe) {
+                Ok(Ok(_)) => read += 1,
+                Ok(Err(message)) if message.contains('\n') || message.len() > 2000 => {
+                    failures.push(format!("{what}: not one line: {message}"));
+                }
+                Ok(Err(_)) => {}
+                Err(why) => {
+                    failures.push(format!("{what}: {why}"));
+                    // A thread that hangs cannot be ended; it would slow down the others.
+                    if why == "hangs" {
+                        panic!("{}", failures.join("\n"));
+                    }
+                }
+            }
+            damager.repair(&mut victim);
+            done += 1;
+        }
+        let peak = run::peak_memory();
+        eprintln!(
+            "{name}: {done} cases in {:.1} s, {read} read; peak memory {} MiB",
+            begun.elapsed().as_secs_f64(),
+            peak >> 20
+        );
+        if peak > limit {
+            failures.push(format!("{name}: {} MiB of memory", peak >> 20));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} failures\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// Runs in a thread of its own: `Err` when that panics or hangs.
+fn watched(core: Vec<u8>, exe: Vec<u8>) -> Result<Result<u64, String>, String> {
+    let (to, from) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        let force = core.len() % 3 != 0;
+        // Nobody listens any more if it took too long.
+        let _ = to.send(run::run(&core, &exe, force));
+    });
+    match from.recv_timeout(PATIENCE) {
+        Ok(result) => {
+            let _ = worker.join();
+            Ok(result)
+        }
+        Err(mpsc::RecvTimeoutError::Timeout) => Err("hangs".to_owned()),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            let panic = worker.join().expect_err("a thread that said nothing");
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("panicked: {}", text.unwrap_or("?")))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One dump through everything, and what must hold whatever is in it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use objref_analysis::{Metric, PruneOptions, each_object, frame_tree, summary};
+use objref_mem::{Core, Image, Input};
+use objref_report::{
+    FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, summary_json, summary_text,
+};
+use objref_snapshot::{LoadOptions, NoProgress, Snapshot};
+
+/// The live bytes, or the one line that says why there are none.
+pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
+    let input = |name: &str, bytes: &[u8]| Input::from_bytes(Path::new(name), bytes);
+    let core = Core::parse(input("core", core).map_err(text)?).map_err(text)?;
+    let image = Image::parse(input("exe", exe).map_err(text)?).map_err(text)?;
+    let options = LoadOptions {
+        force,
+        ..LoadOptions::default()
+    };
+    let snapshot = Snapshot::load(core, Arc::new(image), &options, &NoProgress).map_err(text)?;
+
+    let numbers = summary(&snapshot);
+    let live = numbers.heap.live;
+    assert!(
+        live.bytes <= numbers.heap.allocated.bytes,
+        "more live than there is"
+    );
+    let by_root: u64 = numbers.roots.iter().map(|kind| kind.bytes).sum();
+    assert_eq!(by_root, live.bytes, "roots do not add up");
+
+    let tree = frame_tree(&snapshot);
+    assert_eq!(tree.totals().bytes[0], live.bytes, "frames do not add up");
+    let tree = tree.prune(&PruneOptions {
+        metric: Metric::Bytes,
+        min_share: 0.0005,
+        max_depth: 200,
+        max_frames: 10_000,
+    });
+    assert_eq!(
+        tree.totals().bytes[0],
+        live.bytes,
+        "what is left does not add up"
+    );
+
+    if live.bytes > 0 {
+        flame_svg(&tree, &FlameOptions::default(), &mut io::sink()).unwrap();
+    }
+    folded(&tree, Metric::Bytes, &mut io::sink()).unwrap();
+    summary_text(&numbers, &TextOptions::default(), &mut io::sink()).unwrap();
+    summary_json(&numbers, &mut io::sink()).unwrap();
+    let mut rows = ObjectsTsv::new(io::sink()).unwrap();
+    let mut bytes = 0;
+    each_object(&snapshot, |row| {
+        bytes += row.size;
+        rows.row(row)
+    })
+    .unwrap();
+    assert_eq!(bytes, live.bytes, "objects do not add up");
+    Ok(live.bytes)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The most memory that this process has used so far, in bytes.
+pub(crate) fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().trim_end_matches("kB").trim();
+    kib.parse::<u64>().unwrap() * 1024
+}
