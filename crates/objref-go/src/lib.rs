@@ -38,7 +38,7 @@ pub use module::{AddrRange, Mask, Module, ModuleError, RawSlice, TextSection};
 pub use pclntab::{Func, FuncFlags, FuncId, FuncKind, LogicalFrame, Pclntab};
 pub use process::{DwarfLayout, GoProcess, OpenError};
 pub use roots::{RootKind, RootPointer, SpecialRoots, global_roots};
-pub use rtype::{Kind, RuntimeField, RuntimeType, RuntimeTypes, TypeMask};
+pub use rtype::{Kind, MaskBudget, RuntimeField, RuntimeType, RuntimeTypes, TypeMask};
 pub use sigframe::{RegisterFile, interrupted};
 pub use stack_roots::{StackReader, StackRoot, StackRootKind, StackScan};
 pub use start::{Start, StartKind};

@@ -1,7 +1,7 @@
 //! The collector's roots outside stacks: globals, special records, the queues of finalizers and cleanups, and the open
 //! blocks of the tiny allocator.
 
-use objref_mem::{Addr, AddressSpace, Fault};
+use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
 
 use crate::heap::{Heap, Span};
 use crate::layout::{FieldAt, StructSource, find_field, layout};
@@ -38,18 +38,39 @@ pub struct RootPointer {
     pub value: u64,
 }
 
-/// Longest list of special records or queue blocks that is followed.
-const MAX_LIST: usize = 1 << 24;
+/// More special records than this in all are taken for damage: lists that run into each other.
+const MAX_SPECIALS: u64 = 1 << 28;
 
-/// The non-nil pointers in the module's data and bss, by its masks, in address order.
+/// Tells when a list runs in a circle.
+// Brent's algorithm: the anchor moves at every power of two and is met again in the end.
+#[derive(Default)]
+struct Circle {
+    anchor: Addr,
+    steps: u64,
+}
+
+impl Circle {
+    /// Whether `at` was passed before; now or some steps later.
+    fn closes(&mut self, at: Addr) -> bool {
+        let closed = self.steps > 0 && at == self.anchor;
+        self.steps += 1;
+        if self.steps.is_power_of_two() {
+            self.anchor = at;
+        }
+        closed
+    }
+}
+
+/// The non-nil pointers in the module's data and bss, by its masks, in address order. Returns how many bytes of pointer
+/// variables could not be read.
 // runtime/mgcmark.go: markrootBlock
 pub fn global_roots(
     space: &AddressSpace,
     module: &Module,
     emit: &mut dyn FnMut(RootPointer),
-) -> Result<(), Fault> {
-    block(space, module.data, module.gcdatamask, emit)?;
-    block(space, module.bss, module.gcbssmask, emit)
+) -> u64 {
+    let data = block(space, module.data, module.gcdatamask, emit);
+    data.saturating_add(block(space, module.bss, module.gcbssmask, emit))
 }
 
 fn block(
@@ -57,10 +78,37 @@ fn block(
     range: AddrRange,
     mask: Mask,
     emit: &mut dyn FnMut(RootPointer),
-) -> Result<(), Fault> {
+) -> u64 {
     let words = (range.len() / 8).min(mask.bits);
-    let bits = space.bytes(mask.data, words.div_ceil(8) as usize)?;
-    let data = space.bytes(range.start, (words * 8) as usize)?;
+    let Ok(bits) = space.bytes(mask.data, words.div_ceil(8) as usize) else {
+        return words * 8;
+    };
+    let mut missing = 0;
+    for (page, bits) in bits.chunks(PAGE_MASK).enumerate() {
+        let first = (page * PAGE_MASK * 8) as u64;
+        let start = range.start.add(first * 8);
+        let count = (words - first).min(PAGE_MASK as u64 * 8);
+        match space.bytes(start, (count * 8) as usize) {
+            Ok(data) => page_roots(start, bits, &data, emit),
+            // Part of it is there, or nothing.
+            Err(_) => {
+                for i in (0..count).filter(|i| bits[(i / 8) as usize] >> (i % 8) & 1 != 0) {
+                    let slot = start.add(i * 8);
+                    match space.slice(slot, 8) {
+                        Ok(word) => page_roots(slot, &[1], word, emit),
+                        Err(_) => missing += 8,
+                    }
+                }
+            }
+        }
+    }
+    missing
+}
+
+/// Bytes of mask for 4 KiB of data.
+const PAGE_MASK: usize = 64;
+
+fn page_roots(start: Addr, bits: &[u8], data: &[u8], emit: &mut dyn FnMut(RootPointer)) {
     for (i, word) in data.chunks_exact(8).enumerate() {
         if bits[i / 8] >> (i % 8) & 1 == 0 {
             continue;
@@ -69,12 +117,11 @@ fn block(
         if value != 0 {
             emit(RootPointer {
                 kind: RootKind::Global,
-                slot: range.start.add(i as u64 * 8),
+                slot: start.add(i as u64 * 8),
                 value,
             });
         }
     }
-    Ok(())
 }
 
 layout! {
@@ -143,15 +190,19 @@ impl<'a> SpecialRoots<'a> {
     // runtime/mgcmark.go: markrootSpans
     pub fn specials(&self, heap: &Heap, emit: &mut dyn FnMut(RootPointer)) -> u64 {
         let mut broken = 0;
+        let mut left = MAX_SPECIALS;
         for span in heap.spans() {
             let mut at = span.specials;
-            let mut left = MAX_LIST;
+            let mut circle = Circle::default();
             while at.0 != 0 {
+                if left == 0 || circle.closes(at) {
+                    broken += 1;
+                    break;
+                }
                 left -= 1;
-                let next = self.special(heap, span, at, emit);
-                match next {
-                    Ok(next) if left > 0 => at = next,
-                    _ => {
+                match self.special(heap, span, at, emit) {
+                    Ok(next) => at = next,
+                    Err(_) => {
                         broken += 1;
                         break;
                     }
@@ -278,9 +329,13 @@ impl<'a> SpecialRoots<'a> {
         mut visit: impl FnMut(Addr) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let mut at = self.space.ptr(head)?;
-        for _ in 0..MAX_LIST {
-            if at.0 == 0 {
-                break;
+        let mut circle = Circle::default();
+        while at.0 != 0 {
+            if circle.closes(at) {
+                return Err(Fault {
+                    addr: at,
+                    kind: FaultKind::Overflow,
+                });
             }
             visit(at)?;
             at = next.ptr(self.space, at)?;

@@ -109,6 +109,10 @@ const MAX_PTR_BYTES: u64 = 1 << 33;
 /// Types nest in types; deeper than this is taken for damage.
 const MAX_DEPTH: u32 = 64;
 const MAX_NAME: u64 = 1 << 16;
+/// All field names of a struct together are taken for damage beyond this.
+const MAX_FIELD_NAMES: usize = 1 << 20;
+/// The work put into the mask of one type.
+const MAX_MASK_STEPS: u64 = 1 << 24;
 
 /// A type descriptor read from the inferior.
 #[derive(Clone, Debug)]
@@ -147,6 +151,24 @@ pub struct TypeMask {
     pub size: u64,
     /// 64 words of the type each.
     pub words: Vec<u64>,
+}
+
+/// What the masks of all types together may cost: damaged descriptors must not cost more than sound ones.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskBudget {
+    /// Words of masks.
+    words: u64,
+    /// Descriptors visited.
+    steps: u64,
+}
+
+impl Default for MaskBudget {
+    fn default() -> Self {
+        MaskBudget {
+            words: 1 << 27,
+            steps: 1 << 27,
+        }
+    }
 }
 
 /// Reads type descriptors.
@@ -266,28 +288,45 @@ impl RuntimeTypes {
         (ty.kind == Kind::Array).then(|| space.u64(ty.addr.add(self.header + 16)).ok())?
     }
 
-    /// Fields of a struct, at most `max`.
-    // internal/abi/type.go: StructType{Type, PkgPath, Fields []StructField{Name, Typ, Offset}}
+    /// Fields of a struct, at most `max`, and as long as their names are not absurd.
     pub fn fields(&self, space: &AddressSpace, ty: &RuntimeType, max: u64) -> Vec<RuntimeField> {
-        if ty.kind != Kind::Struct || ty.str_off == 0 {
-            return Vec::new();
-        }
-        let slice = ty.addr.add(self.header + 8);
-        let (Ok(data), Ok(len)) = (space.ptr(slice), space.u64(slice.add(8))) else {
-            return Vec::new();
-        };
-        (0..len.min(max))
-            .map_while(|i| {
-                let at = data.add(i * 24);
-                let (flags, name) = self.read_name(space, space.ptr(at).ok()?).ok()?;
+        let mut room = MAX_FIELD_NAMES;
+        self.raw_fields(space, ty, max)
+            .map_while(|(name, ty, offset)| {
+                let (flags, name) = self.read_name(space, name).ok()?;
+                room = room.checked_sub(name.len())?;
                 Some(RuntimeField {
                     name,
-                    ty: space.ptr(at.add(8)).ok()?,
-                    offset: space.u64(at.add(16)).ok()?,
+                    ty,
+                    offset,
                     embedded: flags & 8 != 0,
                 })
             })
             .collect()
+    }
+
+    /// Of each field of a struct: address of the name, type, offset.
+    // internal/abi/type.go: StructType{Type, PkgPath, Fields []StructField{Name, Typ, Offset}}
+    fn raw_fields<'s>(
+        &self,
+        space: &'s AddressSpace,
+        ty: &RuntimeType,
+        max: u64,
+    ) -> impl Iterator<Item = (Addr, Addr, u64)> + use<'s> {
+        let is_struct = ty.kind == Kind::Struct && ty.str_off != 0;
+        let slice = ty.addr.add(self.header + 8);
+        let (data, len) = match (space.ptr(slice), space.u64(slice.add(8))) {
+            (Ok(data), Ok(len)) if is_struct => (data, len),
+            _ => (Addr(0), 0),
+        };
+        (0..len.min(max)).map_while(move |i| {
+            let at = data.add(i * 24);
+            Some((
+                space.ptr(at).ok()?,
+                space.ptr(at.add(8)).ok()?,
+                space.u64(at.add(16)).ok()?,
+            ))
+        })
     }
 
     /// Import path of the package that a named type is declared in.
@@ -315,15 +354,27 @@ impl RuntimeTypes {
             .map(|(_, path)| path)
     }
 
-    /// Which words of the type at `addr` hold pointers; `None` when there are none or the descriptor is damaged.
-    pub fn mask(&self, space: &AddressSpace, addr: Addr) -> Option<TypeMask> {
+    /// Which words of the type at `addr` hold pointers; `None` when there are none, or when the descriptor is damaged: it
+    /// has pointers beyond the `room` bytes of its slots.
+    pub fn mask(
+        &self,
+        space: &AddressSpace,
+        addr: Addr,
+        room: u64,
+        budget: &mut MaskBudget,
+    ) -> Option<TypeMask> {
         let ty = self.read(space, addr)?;
-        if ty.ptr_bytes == 0 {
+        if ty.ptr_bytes == 0 || ty.ptr_bytes > room {
             return None;
         }
-        let mut words = vec![0; ty.ptr_bytes.div_ceil(512) as usize];
-        let mut budget = 1 << 24;
-        self.fill_mask(space, &ty, 0, &mut words, 0, &mut budget)?;
+        let len = ty.ptr_bytes.div_ceil(512);
+        budget.words = budget.words.checked_sub(len)?;
+        let mut words = vec![0; len as usize];
+        let mut steps = budget.steps.min(MAX_MASK_STEPS);
+        let before = steps;
+        let filled = self.fill_mask(space, &ty, 0, &mut words, 0, &mut steps);
+        budget.steps -= before - steps;
+        filled?;
         Some(TypeMask {
             size: ty.size.max(8),
             words,
@@ -344,7 +395,7 @@ impl RuntimeTypes {
         if ty.ptr_bytes == 0 {
             return Some(());
         }
-        *budget = budget.checked_sub(1)?;
+        *budget = budget.checked_sub(1 + ty.ptr_bytes / 512)?;
         let built_here = self.on_demand_masks && ty.tflag & TFLAG_GC_MASK_ON_DEMAND != 0;
         let program = !self.on_demand_masks && ty.raw_kind & KIND_GC_PROG != 0;
         if !built_here && !program {
@@ -365,18 +416,24 @@ impl RuntimeTypes {
             Kind::Array => {
                 let elem = self.read(space, self.elem(space, ty)?)?;
                 let len = self.array_len(space, ty)?;
-                for i in 0..len {
-                    let start = at + i * elem.size;
+                if elem.ptr_bytes == 0 {
+                    return Some(());
+                }
+                let mut start = at;
+                for _ in 0..len {
                     if start >= words.len() as u64 * 512 {
                         break;
                     }
                     self.fill_mask(space, &elem, start, words, depth + 1, budget)?;
+                    start = start.checked_add(elem.size)?;
                 }
             }
             Kind::Struct => {
-                for field in self.fields(space, ty, 1 << 20) {
-                    let inner = self.read(space, field.ty)?;
-                    self.fill_mask(space, &inner, at + field.offset, words, depth + 1, budget)?;
+                for (_, field, offset) in self.raw_fields(space, ty, 1 << 20) {
+                    let inner = self.read(space, field)?;
+                    let start = at.checked_add(offset)?;
+                    *budget = budget.checked_sub(1)?;
+                    self.fill_mask(space, &inner, start, words, depth + 1, budget)?;
                 }
             }
             _ => return None,

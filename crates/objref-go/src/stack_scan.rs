@@ -109,12 +109,27 @@ impl<'p> Scan<'p> {
         words: AddrRange,
         emit: &mut dyn FnMut(StackRoot),
     ) {
-        let mut at = words.start;
-        while at < words.end {
-            if let Some(value) = self.word(at) {
-                self.pointer(kind, frame, at, value, true, emit);
+        let mut at = words.start.0;
+        while at < words.end.0 {
+            let step = match self.word(Addr(at)) {
+                Some(value) => {
+                    self.pointer(kind, frame, Addr(at), value, true, emit);
+                    1
+                }
+                // Wild bounds may span all there is between two mappings.
+                None => {
+                    let next = self.space.and_then(|s| s.data_from(Addr(at)));
+                    let next = next.map_or(words.end.0, |a| a.0.min(words.end.0));
+                    let step = next.saturating_sub(at).div_ceil(8).max(1);
+                    let skipped = &mut self.result.unreadable_words;
+                    *skipped = skipped.saturating_add(step - 1);
+                    step
+                }
+            };
+            match step.checked_mul(8).and_then(|len| at.checked_add(len)) {
+                Some(next) => at = next,
+                None => break,
             }
-            at = at.add(8);
         }
     }
 

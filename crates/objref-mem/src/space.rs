@@ -318,6 +318,19 @@ impl AddressSpace {
         self.locate(a.0).is_some()
     }
 
+    /// The first address from `a` on that some file has a byte for; `None` when there is none. What lies
+    /// between can not be read or is zero: whoever looks for something there need not go word by word.
+    pub fn data_from(&self, a: Addr) -> Option<Addr> {
+        let first = self.starts.partition_point(|&s| s <= a.0).saturating_sub(1);
+        let spans = self.starts[first..].iter().zip(&self.spans[first..]);
+        spans
+            .filter(|(_, span)| span.source.has_bytes())
+            .find_map(|(&start, span)| {
+                let inside = a.0.saturating_sub(start);
+                (inside < span.len).then(|| Addr(start.max(a.0)))
+            })
+    }
+
     /// All regions, by address, without overlaps.
     pub fn regions(&self) -> impl Iterator<Item = Region> {
         self.pieces.iter().map(|p| Region {

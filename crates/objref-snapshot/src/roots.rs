@@ -158,9 +158,7 @@ impl RootTable {
         let mut pointers = Vec::new();
         let mut unread = 0;
         for module in &process.modules {
-            if global_roots(&process.space, module, &mut |p| pointers.push(p)).is_err() {
-                unread += module.data.len() + module.bss.len();
-            }
+            unread += global_roots(&process.space, module, &mut |p| pointers.push(p));
         }
         pointers.sort_by_key(|p| p.slot);
         let mut statics = Statics::new(infer, &pointers);

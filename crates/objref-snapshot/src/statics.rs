@@ -59,9 +59,12 @@ impl Statics {
             }
             let index = statics.variables.len() as u32;
             statics.variables.push(variable.name.to_string());
+            let Some(end) = start.checked_add(size) else {
+                continue;
+            };
             let region = Region {
                 start,
-                end: start + size,
+                end,
                 ty,
                 size,
                 variable: index,

@@ -2,6 +2,7 @@
 
 use objref_mem::{Addr, AddressSpace, Arch, Fault};
 
+use super::bits::SPARSE;
 use crate::layout::{FieldAt, LayoutError, StructSource, layout};
 
 layout! {
@@ -105,6 +106,13 @@ impl Arenas {
     ) {
         let (mut word, end) = (at / 8, (at + size) / 8);
         while word < end {
+            if size > SPARSE {
+                let next = space.data_from(Addr(word * 8));
+                word = next.map_or(end, |a| (a.0 / 8).min(end)).max(word);
+                if word == end {
+                    return;
+                }
+            }
             let Some(arena) = self.arena(space, word * 8) else {
                 return;
             };

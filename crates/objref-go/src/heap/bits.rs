@@ -43,6 +43,8 @@ const MAX_IN_SPAN: u64 = 512;
 /// Size of the inline mark bits, and of the pointer bits of a one-page span.
 // runtime/mgcmark_greenteagc.go: spanInlineMarkBits; 8192 bytes / 8 / 8
 const IN_SPAN_BYTES: u64 = 128;
+/// Objects larger than this may have large parts that are not in the dump.
+pub(super) const SPARSE: u64 = 1 << 20;
 
 impl SlotReader<'_> {
     pub(super) fn read(&self, span: &RawSpan) -> Slots {
@@ -199,7 +201,13 @@ impl Heap {
             return;
         };
         let mut start = offset;
-        while start + 8 <= end {
+        while start.checked_add(8).is_some_and(|word| word <= end) {
+            if end > SPARSE {
+                // Whole values that nobody has bytes of are passed over.
+                let next = space.data_from(Addr(at + start));
+                let gap = next.map_or(end, |a| a.0 - at).min(end) - start;
+                start += gap / mask.size * mask.size;
+            }
             for (i, word) in mask.words.iter().enumerate() {
                 let from = start + i as u64 * 512;
                 if from + 8 > end {
@@ -213,7 +221,7 @@ impl Heap {
                 };
                 visit_words(space, at, from, word, visit);
             }
-            start += mask.size;
+            start = start.saturating_add(mask.size);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use objref_mem::{Addr, AddressSpace};
 use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::bits::PointerBits;
 use super::{Heap, SlotWord, ones};
-use crate::rtype::{RuntimeTypes, TypeMask};
+use crate::rtype::{MaskBudget, RuntimeTypes, TypeMask};
 
 /// Masks by the address of the type descriptor.
 #[derive(Debug, Default)]
@@ -21,12 +21,12 @@ impl TypeMasks {
 
     /// Gathers the types named by allocation headers and large spans of the heap.
     pub(super) fn collect(space: &AddressSpace, types: &RuntimeTypes, heap: &Heap) -> TypeMasks {
-        let seen: FxHashSet<u64> = heap
+        let rooms: FxHashMap<u64, u64> = heap
             .spans
             .par_iter()
-            .fold(FxHashSet::default, |mut seen, span| {
+            .fold(FxHashMap::default, |mut rooms, span| {
                 match span.bits {
-                    PointerBits::Large => _ = seen.insert(span.large_type.0),
+                    PointerBits::Large => widen(&mut rooms, span.large_type.0, span.elem_size),
                     PointerBits::Header => {
                         let words: &[SlotWord] =
                             &heap.words[span.first_word as usize..][..span.word_count()];
@@ -34,24 +34,37 @@ impl TypeMasks {
                             for bit in ones(word.live) {
                                 let slot =
                                     span.start + (w as u64 * 64 + u64::from(bit)) * span.elem_size;
-                                seen.extend(space.u64(Addr(slot)));
+                                if let Ok(ty) = space.u64(Addr(slot)) {
+                                    widen(&mut rooms, ty, span.elem_size);
+                                }
                             }
                         }
                     }
                     _ => {}
                 }
-                seen
+                rooms
             })
-            .reduce(FxHashSet::default, |a, b| {
+            .reduce(FxHashMap::default, |a, b| {
                 let (mut large, small) = if a.len() < b.len() { (b, a) } else { (a, b) };
-                large.extend(small);
+                for (ty, room) in small {
+                    widen(&mut large, ty, room);
+                }
                 large
             });
-        let by_type = seen
+        // In a fixed order, so that the budget ends at the same type every time.
+        let mut rooms: Vec<(u64, u64)> = rooms.into_iter().filter(|(ty, _)| *ty != 0).collect();
+        rooms.sort_unstable();
+        let mut budget = MaskBudget::default();
+        let by_type = rooms
             .into_iter()
-            .filter(|ty| *ty != 0)
-            .filter_map(|ty| Some((ty, types.mask(space, Addr(ty))?)))
+            .filter_map(|(ty, room)| Some((ty, types.mask(space, Addr(ty), room, &mut budget)?)))
             .collect();
         TypeMasks { by_type }
     }
+}
+
+/// Notes that a slot of `room` bytes holds values of the type.
+fn widen(rooms: &mut FxHashMap<u64, u64>, ty: u64, room: u64) {
+    let known = rooms.entry(ty).or_insert(room);
+    *known = room.max(*known);
 }

@@ -83,14 +83,14 @@ pub struct Tally {
 impl Tally {
     /// Counts one object of `bytes`.
     pub fn add(&mut self, bytes: u64) {
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         self.objects += 1;
     }
 }
 
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.objects += other.objects;
     }
 }
@@ -173,7 +173,7 @@ impl Heap {
                 }
             }
         }
-        in_use.par_sort_unstable_by_key(|s| s.start);
+        in_use.par_sort_unstable_by_key(|s| (s.start, s.at));
         let before = in_use.len();
         in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
         totals.damaged += (before - in_use.len()) as u64;
@@ -305,16 +305,26 @@ impl Heap {
     /// The object's span.
     #[inline]
     pub fn span(&self, id: ObjId) -> &Span {
-        let mut s = self.id_to_span[id.0 as usize / 64] as usize;
-        while s + 1 < self.spans.len() && self.first_id(s + 1) <= id.0 {
-            s += 1;
-        }
-        &self.spans[s]
+        let group = id.0 as usize / 64;
+        let s = self.id_to_span[group] as usize;
+        let last = self.id_to_span.get(group + 1);
+        let end = last.map_or(self.spans.len(), |last| *last as usize + 1);
+        // Often the first; seldom, where thousands of spans hold nothing, far behind it.
+        let later = &self.spans[s + 1..end];
+        let passed = if later.len() < 8 {
+            later
+                .iter()
+                .take_while(|span| self.first_id(span) <= id.0)
+                .count()
+        } else {
+            later.partition_point(|span| self.first_id(span) <= id.0)
+        };
+        &self.spans[s + passed]
     }
 
     #[inline]
-    fn first_id(&self, span: usize) -> u32 {
-        self.words[self.spans[span].first_word as usize].first_id
+    fn first_id(&self, span: &Span) -> u32 {
+        self.words[span.first_word as usize].first_id
     }
 
     /// Address of the object's slot.
@@ -427,13 +437,15 @@ fn ones(mut word: u64) -> impl Iterator<Item = u32> {
 #[derive(Debug, Default)]
 struct PageTable {
     first_chunk: u64,
-    /// Per 64 MiB: index of a block of 8192 entries in `spans`, or `NONE`.
+    /// Per 64 MiB: index of a block of 8192 entries in `spans`; `NONE`; or, with `WHOLE` set, the one span that covers
+    /// all of it.
     chunks: Vec<u32>,
     /// Per page of 8 KiB: index of the span, or `NONE`.
     spans: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
+const WHOLE: u32 = 1 << 31;
 const CHUNK_SHIFT: u32 = 26;
 const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
 
@@ -455,6 +467,11 @@ impl PageTable {
             let end = page + span.npages;
             while page < end {
                 let chunk = (page / PAGES_PER_CHUNK - first_chunk) as usize;
+                if page % PAGES_PER_CHUNK == 0 && end - page >= PAGES_PER_CHUNK {
+                    table.chunks[chunk] = i as u32 | WHOLE;
+                    page += PAGES_PER_CHUNK;
+                    continue;
+                }
                 if table.chunks[chunk] == NONE {
                     table.chunks[chunk] = (table.spans.len() as u64 / PAGES_PER_CHUNK) as u32;
                     table
@@ -475,8 +492,8 @@ impl PageTable {
     fn span(&self, addr: u64) -> Option<u32> {
         let chunk = (addr >> CHUNK_SHIFT).wrapping_sub(self.first_chunk);
         let block = *self.chunks.get(chunk as usize)?;
-        if block == NONE {
-            return None;
+        if block & WHOLE != 0 {
+            return (block != NONE).then_some(block & !WHOLE);
         }
         let page = (addr / PAGE) % PAGES_PER_CHUNK;
         let span = self.spans[(u64::from(block) * PAGES_PER_CHUNK + page) as usize];

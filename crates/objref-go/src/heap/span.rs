@@ -41,6 +41,8 @@ layout! {
 pub(super) const PAGE: u64 = 8192;
 /// Most objects a small span can hold: one page of 8-byte objects... times the pages of the largest class.
 const MAX_ELEMS: u64 = 1 << 16;
+/// More than any release keeps of bitmaps in a small span.
+const MAX_IN_SPAN_BITMAPS: u64 = 1024;
 
 /// What a span is used for.
 // runtime/mheap.go: mSpanState
@@ -57,6 +59,8 @@ pub enum SpanState {
 /// An mspan as read from the dump, before it is placed in the heap's tables.
 #[derive(Clone, Debug)]
 pub(super) struct RawSpan {
+    /// Where the record lies.
+    pub(super) at: Addr,
     pub(super) state: SpanState,
     pub(super) start: u64,
     pub(super) npages: u64,
@@ -89,7 +93,7 @@ pub(super) fn read_spans(
         .filter(|n| *n <= 1 << 32)
         .ok_or(ReadError::Senseless)?;
     let bytes = space.bytes(all.0, count * 8)?;
-    let pointers: Vec<Addr> = bytes
+    let mut pointers: Vec<Addr> = bytes
         .chunks_exact(8)
         .map(|c| {
             Addr(u64::from_le_bytes([
@@ -97,12 +101,40 @@ pub(super) fn read_spans(
             ]))
         })
         .collect();
-    let spans: Vec<Option<RawSpan>> = pointers
+    // A record counts once, however often a damaged table names it.
+    pointers.par_sort_unstable();
+    pointers.dedup();
+    let mapped = Mapped::new(space);
+    let spans: Vec<RawSpan> = pointers
         .par_iter()
-        .map(|&at| read_span(space, &layout, size, at).ok().flatten())
+        .filter_map(|&at| read_span(space, &layout, size, at).ok().flatten())
+        .filter(|span| span.state == SpanState::Dead || mapped.covers(span))
         .collect();
-    let damaged = spans.iter().filter(|s| s.is_none()).count() as u64;
-    Ok((spans.into_iter().flatten().collect(), damaged))
+    let damaged = (count - spans.len()) as u64;
+    Ok((spans, damaged))
+}
+
+/// Ranges of addresses in which the process had something, adjacent ones merged: start and end.
+struct Mapped(Vec<(u64, u64)>);
+
+impl Mapped {
+    fn new(space: &AddressSpace) -> Mapped {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for region in space.regions() {
+            let end = region.start.0.saturating_add(region.len);
+            match ranges.last_mut() {
+                Some(last) if last.1 == region.start.0 => last.1 = end,
+                _ => ranges.push((region.start.0, end)),
+            }
+        }
+        Mapped(ranges)
+    }
+
+    fn covers(&self, span: &RawSpan) -> bool {
+        let after = self.0.partition_point(|(start, _)| *start <= span.start);
+        let end = span.start + span.npages * PAGE;
+        self.0[..after].last().is_some_and(|range| end <= range.1)
+    }
 }
 
 /// Why the span table could not be read.
@@ -148,6 +180,7 @@ fn read_span(
         _ => return Ok(None),
     };
     let span = RawSpan {
+        at,
         state,
         start: get(l.start_addr),
         npages: get(l.npages),
@@ -163,15 +196,7 @@ fn read_span(
         large_type: l.large_type.map_or(Addr(0), |f| Addr(get(f))),
         user_arena: l.user_arena.is_some_and(|f| get(f) != 0),
     };
-    let mapped = |a: u64| space.is_mapped(Addr(a));
-    let placed = span.state != SpanState::InUse
-        || (mapped(span.start)
-            && mapped(
-                span.start
-                    .wrapping_add(span.npages.wrapping_mul(PAGE))
-                    .wrapping_sub(1),
-            ));
-    Ok((span.is_sane() && placed).then_some(span))
+    Ok(span.is_sane().then_some(span))
 }
 
 impl RawSpan {
@@ -184,14 +209,27 @@ impl RawSpan {
         if end > 1 << 48 || !self.start.is_multiple_of(PAGE) {
             return false;
         }
-        self.state != SpanState::InUse
-            || (self.elem_size >= 8
-                && self.nelems > 0
-                && self.nelems <= MAX_ELEMS
-                && self
-                    .elem_size
-                    .checked_mul(self.nelems)
-                    .is_some_and(|b| b <= bytes))
+        self.state != SpanState::InUse || self.is_filled(bytes)
+    }
+
+    /// Whether the slots fill the span's `bytes` as the allocator cuts them.
+    // runtime/mheap.go: (*mheap).initSpan; runtime/arena.go
+    fn is_filled(&self, bytes: u64) -> bool {
+        let sane = self.elem_size >= 8 && self.elem_size % 8 == 0;
+        if !sane || self.nelems == 0 || self.nelems > MAX_ELEMS {
+            return false;
+        }
+        let slots = self.elem_size.checked_mul(self.nelems);
+        let Some(rest) = slots.and_then(|slots| bytes.checked_sub(slots)) else {
+            return false;
+        };
+        if self.size_class() == 0 {
+            // A chunk of a user arena keeps its pointer bits at its end: a 64th.
+            return self.nelems == 1 && rest <= bytes / 32;
+        }
+        // No more is left over than a slot and the bitmaps, and the fixed-point reciprocal of a slot's size is exact.
+        rest < self.elem_size + MAX_IN_SPAN_BITMAPS
+            && (self.nelems == 1 || bytes < (1 << 32) / self.elem_size)
     }
 
     /// Whether the collector never looks for pointers here.
