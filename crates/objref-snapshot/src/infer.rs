@@ -6,7 +6,8 @@ use objref_go::{GoProcess, Heap, ObjId, Object, fills_slot};
 use objref_mem::Addr;
 
 use crate::closure::Closures;
-use crate::shape::{Found, Hold, Shape, Shapes, Slot, is_channel};
+use crate::flatten::is_channel;
+use crate::shape::{Found, Hold, Shape, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
 use crate::view::{Certainty, Fit, Form, View, Views};
 

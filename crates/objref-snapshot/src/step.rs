@@ -4,9 +4,10 @@ use objref_go::ObjId;
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
+use crate::flatten::MapPart;
 use crate::infer::{Inference, Place};
 use crate::names::{reference_name, short, type_name};
-use crate::shape::{Hold, MapPart};
+use crate::shape::Hold;
 use crate::types::{Kind, TypeId};
 use crate::view::{Form, View};
 

@@ -7,6 +7,7 @@ mod arena;
 mod bits;
 mod classes;
 mod mask;
+mod pages;
 mod span;
 
 use objref_mem::{Addr, AddressSpace, Arch};
@@ -20,6 +21,7 @@ use crate::rtype::RuntimeTypes;
 use arena::Arenas;
 use bits::PointerBits;
 use mask::TypeMasks;
+use pages::PageTable;
 use span::{HeapLayout, PAGE, RawSpan, read_spans};
 
 /// An allocated object of the heap: dense, in address order.
@@ -431,72 +433,4 @@ fn ones(mut word: u64) -> impl Iterator<Item = u32> {
             bit
         })
     })
-}
-
-/// From an address to the span that covers it: two levels, the first indexed by 64 MiB of address space.
-#[derive(Debug, Default)]
-struct PageTable {
-    first_chunk: u64,
-    /// Per 64 MiB: index of a block of 8192 entries in `spans`; `NONE`; or, with `WHOLE` set, the one span that covers
-    /// all of it.
-    chunks: Vec<u32>,
-    /// Per page of 8 KiB: index of the span, or `NONE`.
-    spans: Vec<u32>,
-}
-
-const NONE: u32 = u32::MAX;
-const WHOLE: u32 = 1 << 31;
-const CHUNK_SHIFT: u32 = 26;
-const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
-
-impl PageTable {
-    /// `spans` in address order, not overlapping.
-    fn new(spans: &[RawSpan]) -> PageTable {
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
-            return PageTable::default();
-        };
-        let first_chunk = first.start >> CHUNK_SHIFT;
-        let last_chunk = (last.start + last.npages * PAGE - 1) >> CHUNK_SHIFT;
-        let mut table = PageTable {
-            first_chunk,
-            chunks: vec![NONE; (last_chunk - first_chunk + 1) as usize],
-            spans: Vec::new(),
-        };
-        for (i, span) in spans.iter().enumerate() {
-            let mut page = span.start / PAGE;
-            let end = page + span.npages;
-            while page < end {
-                let chunk = (page / PAGES_PER_CHUNK - first_chunk) as usize;
-                if page % PAGES_PER_CHUNK == 0 && end - page >= PAGES_PER_CHUNK {
-                    table.chunks[chunk] = i as u32 | WHOLE;
-                    page += PAGES_PER_CHUNK;
-                    continue;
-                }
-                if table.chunks[chunk] == NONE {
-                    table.chunks[chunk] = (table.spans.len() as u64 / PAGES_PER_CHUNK) as u32;
-                    table
-                        .spans
-                        .resize(table.spans.len() + PAGES_PER_CHUNK as usize, NONE);
-                }
-                let base = u64::from(table.chunks[chunk]) * PAGES_PER_CHUNK;
-                let stop = end.min((page / PAGES_PER_CHUNK + 1) * PAGES_PER_CHUNK);
-                let from = (base + page % PAGES_PER_CHUNK) as usize;
-                table.spans[from..from + (stop - page) as usize].fill(i as u32);
-                page = stop;
-            }
-        }
-        table
-    }
-
-    #[inline]
-    fn span(&self, addr: u64) -> Option<u32> {
-        let chunk = (addr >> CHUNK_SHIFT).wrapping_sub(self.first_chunk);
-        let block = *self.chunks.get(chunk as usize)?;
-        if block & WHOLE != 0 {
-            return (block != NONE).then_some(block & !WHOLE);
-        }
-        let page = (addr / PAGE) % PAGES_PER_CHUNK;
-        let span = self.spans[(u64::from(block) * PAGES_PER_CHUNK + page) as usize];
-        (span != NONE).then_some(span)
-    }
 }

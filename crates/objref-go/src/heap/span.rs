@@ -215,7 +215,7 @@ impl RawSpan {
     /// Whether the slots fill the span's `bytes` as the allocator cuts them.
     // runtime/mheap.go: (*mheap).initSpan; runtime/arena.go
     fn is_filled(&self, bytes: u64) -> bool {
-        let sane = self.elem_size >= 8 && self.elem_size % 8 == 0;
+        let sane = self.elem_size >= 8 && self.elem_size.is_multiple_of(8);
         if !sane || self.nelems == 0 || self.nelems > MAX_ELEMS {
             return false;
         }
