@@ -190,7 +190,8 @@ impl<'p> StackReader<'p> {
                 .every_word(StackRootKind::Register, StackRoot::NO_FRAME, words, emit);
         }
         if settled {
-            self.scan_frames(start, frames, emit);
+            let running = g.status == GStatus::Running;
+            self.scan_frames(running, start, frames, emit);
         } else {
             self.scan.result.conservative = true;
             let words = AddrRange {
@@ -210,7 +211,13 @@ impl<'p> StackReader<'p> {
     }
 
     // runtime/mgcmark.go: scanframeworker
-    fn scan_frames(&mut self, start: &Start, frames: &[Frame], emit: &mut dyn FnMut(StackRoot)) {
+    fn scan_frames(
+        &mut self,
+        running: bool,
+        start: &Start,
+        frames: &[Frame],
+        emit: &mut dyn FnMut(StackRoot),
+    ) {
         // The frame of code that was stopped between two instructions, and every frame whose registers another one
         // saved, is scanned conservatively.
         let mut conservative = start.kind.is_asynchronous();
@@ -218,7 +225,7 @@ impl<'p> StackReader<'p> {
             let injected = matches!(frame.kind, FuncKind::AsyncPreempt | FuncKind::DebugCall);
             if conservative || injected {
                 self.conservative_frame(i as u32, frame, emit);
-                conservative = injected || self.calls_without_map(frame);
+                conservative = injected || (running && self.calls_without_map(frame));
                 continue;
             }
             if frame.continpc.0 != 0 {
@@ -227,12 +234,13 @@ impl<'p> StackReader<'p> {
                         self.scan.mapped(i as u32, frame, &maps, emit);
                     }
                     _ => {
-                        self.scan.result.unmapped_frames += 1;
+                        let expected = !(running && self.calls_without_map(frame));
+                        self.scan.result.unmapped_frames += u32::from(expected);
                         self.conservative_frame(i as u32, frame, emit);
                     }
                 }
             }
-            conservative = self.calls_without_map(frame);
+            conservative = running && self.calls_without_map(frame);
         }
     }
 
@@ -271,9 +279,8 @@ impl<'p> StackReader<'p> {
             .pclntab()
             .func(frame.func)
             .map_or("", |f| f.name());
-        let Some(name) = name.strip_prefix("runtime.") else {
-            return false;
-        };
+        // The assembly symbol is local to its file and has no package.
+        let name = name.strip_prefix("runtime.").unwrap_or(name);
         name.starts_with("gcWriteBarrier")
             || matches!(name, "wbZero" | "wbMove" | "duffzero" | "duffcopy")
     }

@@ -210,12 +210,13 @@ impl<'p> Unwinder<'p> {
             return Some(UnwindEnd::OutOfStack(walk.sp));
         }
         // cgocallback switches stacks, but keeps both of them walkable; a system call was entered with the stack
-        // pointer that is walked from; a parked function's write is yet to come.
+        // pointer that is walked from; a parked function's write is yet to come, or, as the stack pointer lies in this
+        // stack, has been undone. gogo alone is on the stack of another function.
         // runtime/traceback.go: (*unwinder).resolveInternal
         let switches = site.flags.sp_write()
             && site.kind != FuncKind::CgoCallback
             && !walk.switched
-            && (!walk.innermost || start.kind.is_asynchronous());
+            && (!walk.innermost || site.kind == FuncKind::Gogo);
         let lr = if site.flags.top_frame() || switches {
             Addr(0)
         } else if !self.link_register {
