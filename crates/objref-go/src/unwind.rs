@@ -180,7 +180,7 @@ impl<'p> Unwinder<'p> {
             {
                 (stack, user) = (g.stack, None);
             }
-            match self.step(&mut walk, start, stack, frames) {
+            match self.step(&mut walk, stack, frames) {
                 Some(end) => return end,
                 None => walk.innermost = false,
             }
@@ -190,7 +190,6 @@ impl<'p> Unwinder<'p> {
     fn step(
         &mut self,
         walk: &mut Walk,
-        start: &Start,
         stack: AddrRange,
         frames: &mut Vec<Frame>,
     ) -> Option<UnwindEnd> {
