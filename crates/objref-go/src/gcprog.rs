@@ -5,10 +5,13 @@ use objref_mem::{Addr, AddressSpace, Fault};
 /// The mask that the program at `at` makes, least significant bit first, cut at `bits` bits.
 // runtime/mbitmap.go: runGCProg, up to go1.23. The program follows its length, a u32.
 pub(crate) fn expand(space: &AddressSpace, at: Addr, bits: u64) -> Result<Vec<u8>, Fault> {
-    let mut program = Program {
-        space,
-        at: at.add(4),
-    };
+    run(space, at.add(4), bits)
+}
+
+/// As [`expand`], of a program that no length precedes: those of a module's variables.
+// runtime/mbitmap.go: progToPointerMask
+pub(crate) fn run(space: &AddressSpace, at: Addr, bits: u64) -> Result<Vec<u8>, Fault> {
+    let mut program = Program { space, at };
     let mut mask = Mask::new(bits);
     while !mask.full() {
         let instruction = program.byte()?;

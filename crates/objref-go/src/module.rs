@@ -1,7 +1,10 @@
 //! moduledata: what the linker told the runtime about text, data, types and pointer masks.
 
+use std::borrow::Cow;
+
 use objref_mem::{Addr, AddressSpace, Fault};
 
+use crate::gcprog;
 use crate::layout::{LayoutError, StructSource, layout};
 
 layout! {
@@ -32,6 +35,8 @@ layout! {
         textsectmap: "textsectmap",
         gcdatamask: "gcdatamask",
         gcbssmask: "gcbssmask",
+        gcdata: ? "gcdata",
+        gcbss: ? "gcbss",
         modulename: "modulename",
         next: "next",
     }
@@ -136,6 +141,22 @@ pub struct Mask {
     pub bits: u64,
     /// Address of the first byte.
     pub data: Addr,
+    /// Address of the program that it was made from: that lies in the binary, the mask itself in memory of the runtime.
+    pub program: Option<Addr>,
+}
+
+impl Mask {
+    /// The first `bits` bits of the mask, read or made again.
+    // runtime/mbitmap.go: progToPointerMask
+    pub(crate) fn read(self, space: &AddressSpace, bits: u64) -> Result<Cow<'_, [u8]>, Fault> {
+        match (
+            space.bytes(self.data, bits.div_ceil(8) as usize),
+            self.program,
+        ) {
+            (Err(_), Some(program)) => gcprog::run(space, program, bits).map(Cow::Owned),
+            (mask, _) => mask,
+        }
+    }
 }
 
 /// More modules than this in the list means that it loops or is overwritten.
@@ -190,8 +211,10 @@ fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Modul
         let (data, len) = f.slice(space, at)?;
         Ok(RawSlice { data, len })
     };
-    let mask = |f: crate::layout::FieldAt| -> Result<Mask, Fault> {
+    type Field = crate::layout::FieldAt;
+    let mask = |f: Field, program: Option<Field>| -> Result<Mask, Fault> {
         Ok(Mask {
+            program: program.and_then(|f| ptr(f).ok()).filter(|at| at.0 != 0),
             bits: u64::from(space.u32(f.at(at))?),
             data: space.ptr(f.at(at).add(8))?,
         })
@@ -217,8 +240,8 @@ fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Modul
         types: range(l.types, l.etypes)?,
         gofunc: ptr(l.gofunc)?,
         text_sections: read_text_sections(space, slice(l.textsectmap)?)?,
-        gcdatamask: mask(l.gcdatamask)?,
-        gcbssmask: mask(l.gcbssmask)?,
+        gcdatamask: mask(l.gcdatamask, l.gcdata)?,
+        gcbssmask: mask(l.gcbssmask, l.gcbss)?,
     };
     let sane = module.pcs.start < module.pcs.end
         && module.text.start <= module.pcs.start

@@ -80,7 +80,7 @@ fn block(
     emit: &mut dyn FnMut(RootPointer),
 ) -> u64 {
     let words = (range.len() / 8).min(mask.bits);
-    let Ok(bits) = space.bytes(mask.data, words.div_ceil(8) as usize) else {
+    let Ok(bits) = mask.read(space, words) else {
         return words * 8;
     };
     let mut missing = 0;
