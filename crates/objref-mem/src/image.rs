@@ -140,6 +140,25 @@ impl Image {
         })
     }
 
+    /// Bytes that the headers promise beyond the end of the file: it was cut short.
+    pub fn missing(&self) -> u64 {
+        let size = self.input.bytes().len() as u64;
+        let loads = self
+            .program_headers
+            .iter()
+            .filter(|ph| ph.kind == PT_LOAD.0);
+        let loads = loads.map(|ph| ph.offset.saturating_add(ph.filesz));
+        // The first section stands for none.
+        let sections = self
+            .sections
+            .iter()
+            .skip(1)
+            .filter(|s| s.kind != SHT_NOBITS.0);
+        let sections = sections.map(|s| s.offset.saturating_add(s.size));
+        let ends = loads.chain(sections).chain([self.header.shoff]);
+        ends.max().unwrap_or(0).saturating_sub(size)
+    }
+
     /// The architecture the file was built for.
     pub fn arch(&self) -> Arch {
         self.arch

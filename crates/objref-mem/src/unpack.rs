@@ -83,13 +83,37 @@ pub(crate) fn unpack(
         Some(Compression::Lz4) => unlz4(input, &mut sink),
         Some(Compression::Xz) => copy(lzma_rust2::XzReader::new(input, true), &mut sink),
     };
-    let damage = match done {
+    let damage = match done.map_err(plain) {
         Ok(()) => None,
         Err(UnpackError::Read(damage)) if sink.len() > 0 => Some(damage),
         Err(e) => return Err(e),
     };
     sink.finish()?;
     Ok(damage)
+}
+
+/// What a decoder says, in words: some give nothing but the names of their own types.
+fn plain(error: UnpackError) -> UnpackError {
+    match error {
+        UnpackError::Read(e) if format!("{e:?} {e}").contains("UnexpectedEof") => {
+            let text = "the compressed data ends early";
+            UnpackError::Read(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+        }
+        UnpackError::Read(e) => {
+            let text = e.to_string();
+            match text.split_once(['(', '{']) {
+                Some((before, _)) => {
+                    let text = before
+                        .trim_end_matches(|c: char| !c.is_lowercase())
+                        .to_owned();
+                    let text = text.rsplit_once(": ").map_or(&*text, |(start, _)| start);
+                    UnpackError::Read(io::Error::new(e.kind(), text.to_owned()))
+                }
+                None => UnpackError::Read(e),
+            }
+        }
+        error => error,
+    }
 }
 
 fn copy(mut from: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {

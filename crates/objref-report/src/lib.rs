@@ -20,6 +20,7 @@ mod walk;
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};
 pub use objects::ObjectsTsv;
+pub use restore::printable;
 pub use summary::{summary_json, summary_text};
 pub use text::TextOptions;
 pub use walk::Order;

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use objref_analysis::{ObjectRow, Parent};
 
+use crate::restore::printable;
+
 /// Writes one line per object: `address size type certainty distance parent`, with a header line.
 ///
 /// Addresses are hexadecimal with `0x`. The parent is the address of the object that holds this one,
 /// or the name of the root that does. A tab, newline or backslash inside a name is written as `\t`,
-/// `\n` or `\\`.
+/// `\n` or `\\`; other control characters as a picture of them, so that none reaches a terminal.
 #[derive(Debug)]
 pub struct ObjectsTsv<W> {
     out: W,
@@ -67,16 +69,20 @@ impl<W: Write> ObjectsTsv<W> {
 }
 
 fn text(line: &mut Vec<u8>, text: &str) {
-    if !text.bytes().any(|b| b < b' ' || b == b'\\') {
+    // All ASCII but what has to be escaped; the rest is looked at by character.
+    if text
+        .bytes()
+        .all(|b| (b' '..0x7f).contains(&b) && b != b'\\')
+    {
         return line.extend_from_slice(text.as_bytes());
     }
-    for byte in text.bytes() {
-        match byte {
-            b'\t' => line.extend_from_slice(b"\\t"),
-            b'\n' => line.extend_from_slice(b"\\n"),
-            b'\r' => line.extend_from_slice(b"\\r"),
-            b'\\' => line.extend_from_slice(b"\\\\"),
-            byte => line.push(byte),
+    for c in text.chars() {
+        match c {
+            '\t' => line.extend_from_slice(b"\\t"),
+            '\n' => line.extend_from_slice(b"\\n"),
+            '\r' => line.extend_from_slice(b"\\r"),
+            '\\' => line.extend_from_slice(b"\\\\"),
+            c => line.extend_from_slice(printable(c).encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }

@@ -24,12 +24,14 @@ pub(crate) fn disguise(name: &str, out: &mut String) {
     }
 }
 
-/// `c`, or a picture of it if it is a control character.
-pub(crate) fn printable(c: char) -> char {
+/// `c`, or a picture of it if it is a control character: what comes from a dump must not steer a terminal.
+pub fn printable(c: char) -> char {
     match c {
         '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
         '\u{7f}' => '\u{2421}',
         '\u{80}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+        // These turn the direction of the text around them.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         _ => c,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::restore::printable;
+
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextOptions {
@@ -39,10 +41,12 @@ pub(crate) struct Page<'a> {
 pub(crate) const INDENT: usize = 2;
 
 impl Page<'_> {
+    /// The text without anything that would steer a terminal but its style.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
+        let text: String = text.chars().map(printable).collect();
         let code = match style {
-            _ if !self.options.colour => return text.to_owned(),
-            Style::Plain => return text.to_owned(),
+            _ if !self.options.colour => return text,
+            Style::Plain => return text,
             Style::Heading => "1",
             Style::Good => "32",
             Style::Warning => "33",

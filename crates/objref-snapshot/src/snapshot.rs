@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, GoroutineError, Goroutines, Heap, ObjId, OpenError, TESTED};
+use objref_go::{GoProcess, GoroutineError, Goroutines, Heap, ObjId, OpenError, Span, TESTED};
 use objref_graph::{BfsTree, NONE, Successors, bfs};
-use objref_mem::{Addr, Core, Image};
+use objref_mem::{Addr, Core, Image, RegionKind};
 
 use crate::goroutines::{StackCounts, add_stacks};
 use crate::infer::Inference;
@@ -270,18 +270,18 @@ fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
             count: 1,
         });
     }
-    let missing = process.core.missing();
+    diagnose_files(&mut found, process);
     note(
         &mut found,
-        "core.truncated",
-        "bytes that the dump promises are beyond its end: it was cut short",
-        missing.bytes,
+        "heap.missing",
+        "bytes of the heap are not in the dump: what only these refer to counts as garbage",
+        missing_heap(process, heap),
     );
     let totals = &heap.totals;
     note(
         &mut found,
         "heap.damaged-spans",
-        "span records make no sense and were left out",
+        "span records cannot be read or make no sense: they were left out",
         totals.damaged,
     );
     note(
@@ -292,6 +292,88 @@ fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
     );
     found
 }
+
+/// What is wrong with the files themselves.
+fn diagnose_files(found: &mut Vec<Diagnostic>, process: &GoProcess) {
+    let (core, image) = (&process.core, &process.image);
+    let (theirs, ours) = (core.executable_ids(), image.build_ids());
+    if theirs.agree_with(&ours) == Some(false) {
+        let message = format!(
+            "the dump was not written by this binary, so nothing here can be relied on: the dump says {theirs}; the \
+             binary says {ours}"
+        );
+        found.push(Diagnostic {
+            code: "binary.other-build",
+            message,
+            count: 1,
+        });
+    }
+    let missing = core.missing();
+    note(
+        found,
+        "core.truncated",
+        "bytes that the dump promises are beyond its end: it was cut short",
+        missing.bytes,
+    );
+    note(
+        found,
+        "core.notes-missing",
+        "bytes of the dump's notes are beyond its end: threads and their registers are lost",
+        missing.notes,
+    );
+    note(
+        found,
+        "core.damaged-notes",
+        "notes of the dump make no sense and were left out",
+        core.damaged_notes().into(),
+    );
+    note(
+        found,
+        "binary.truncated",
+        "bytes that the binary promises are beyond its end: it was cut short",
+        image.missing(),
+    );
+    for (code, input) in [
+        ("core.decompress", core.input()),
+        ("binary.decompress", image.input()),
+    ] {
+        if let Some(damage) = input.damage() {
+            let path = input.path().display();
+            found.push(Diagnostic {
+                code,
+                message: format!("{path} was decompressed only as far as it is sound: {damage}"),
+                count: 1,
+            });
+        }
+    }
+    let damage = process.debug.damage();
+    note(
+        found,
+        "dwarf.damaged",
+        "parts of the binary's debug information make no sense and were left out",
+        (damage.units + damage.types + damage.fields) as u64,
+    );
+}
+
+/// Bytes in pages of objects that were lost with the end of the dump.
+fn missing_heap(process: &GoProcess, heap: &Heap) -> u64 {
+    let spans = heap.spans();
+    let missing = process.space.regions();
+    missing
+        .filter(|region| region.kind == RegionKind::Missing)
+        .map(|region| {
+            let (start, end) = (region.start.0, region.start.0.saturating_add(region.len));
+            let first = spans.partition_point(|s| s.start + s.npages * PAGE <= start);
+            let inside = spans[first..].iter().take_while(|s| s.start < end);
+            let lost = |s: &Span| (s.start + s.npages * PAGE).min(end) - s.start.max(start);
+            inside.map(lost).sum::<u64>()
+        })
+        .sum()
+}
+
+/// Size of a runtime page, in bytes.
+// runtime/malloc.go: pageShift
+const PAGE: u64 = 8192;
 
 fn diagnose_stacks(found: &mut Vec<Diagnostic>, goroutines: &Goroutines, counts: &StackCounts) {
     note(

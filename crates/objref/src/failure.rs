@@ -10,6 +10,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use objref_report::printable;
+
 /// The command line makes no sense: status 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
@@ -28,11 +30,14 @@ pub(crate) fn exit(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Each error spells its cause out itself, so the chain behind it is not printed again.
-    eprintln!(
-        "objref: {}",
-        error.to_string().trim_end().replace('\n', "; ")
-    );
+    eprintln!("objref: {}", one_line(&error.to_string()));
     ExitCode::from(if error.is::<Usage>() { 2 } else { 3 })
+}
+
+/// `text` on one line, without characters that steer a terminal: names in it come from the files.
+pub(crate) fn one_line(text: &str) -> String {
+    let line = text.trim_end().replace('\n', "; ");
+    line.chars().map(printable).collect()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -72,6 +72,10 @@ impl Output {
     pub(crate) fn explain(path: Option<&Path>, error: io::Error) -> anyhow::Error {
         match path {
             _ if error.kind() == io::ErrorKind::BrokenPipe => error.into(),
+            // Not the place: what there is to say cannot be said in this form.
+            _ if error.kind() == io::ErrorKind::InvalidData => {
+                anyhow!("{error}; see what was found: objref summary CORE")
+            }
             Some(path) => cannot(path, &error),
             None => anyhow!("standard output: {error}"),
         }

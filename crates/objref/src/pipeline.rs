@@ -1,6 +1,8 @@
 //! From a core and its binary to the snapshot that all answers are made of.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use objref_analysis::thousands;
+use objref_mem::Input;
 use objref_snapshot::{LoadOptions, Progress, Snapshot};
 
 use crate::args::{CommonArgs, Goroutines};
@@ -24,10 +26,37 @@ pub(crate) fn load(
         force: args.force,
         goroutines_each: goroutines == Goroutines::Each,
     };
-    Ok(Snapshot::load(
-        inputs.core,
-        inputs.image,
-        &options,
-        reporter,
-    )?)
+    let shortfall = shortfall(&inputs);
+    let snapshot = Snapshot::load(inputs.core, inputs.image, &options, reporter);
+    match shortfall {
+        Some((what, way)) => snapshot.map_err(|error| anyhow!("{what}, and: {error}; {way}")),
+        None => Ok(snapshot?),
+    }
+}
+
+/// What the files lack, which may be why they cannot be read, and what to do about it.
+fn shortfall(inputs: &Inputs) -> Option<(String, &'static str)> {
+    let (core, image) = (&inputs.core, &inputs.image);
+    for input in [core.input(), image.input()] {
+        if let Some(damage) = input.damage() {
+            let what = format!(
+                "{}: cannot be decompressed to its end: {damage}",
+                input.path().display()
+            );
+            return Some((what, "take a whole one"));
+        }
+    }
+    let cut = |input: &Input, lost: u64| {
+        let (path, lost) = (input.path().display(), thousands(lost));
+        format!("{path}: cut short, {lost} bytes are missing")
+    };
+    let missing = core.missing();
+    match (missing.bytes.saturating_add(missing.notes), image.missing()) {
+        (0, 0) => None,
+        (0, lost) => Some((cut(image.input(), lost), "copy the binary again")),
+        (lost, _) => Some((
+            cut(core.input(), lost),
+            "write the core again with room for all of it (ulimit -c unlimited)",
+        )),
+    }
 }

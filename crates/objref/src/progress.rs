@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::CommonArgs;
+use crate::failure::one_line;
 
 /// Shorter waits need no explanation.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl Reporter {
     /// Something is wrong, but we go on.
     pub(crate) fn warn(&self, message: &str) {
         if !self.quiet {
-            eprintln!("objref: warning: {message}");
+            eprintln!("objref: warning: {}", one_line(message));
         }
     }
 
