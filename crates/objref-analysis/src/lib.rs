@@ -5,10 +5,13 @@
 //! - [`FrameTree`]: who keeps what alive, merged into the frames of a flame graph; built step by
 //!   step with recursion folded away, cut to a readable size by [`FrameTree::prune`].
 //! - [`Summary`]: the numbers of one dump on one page.
+//! - [`GoroutineReport`]: the goroutines, those that have something in common put together.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
 mod flame;
 mod frames;
+mod goroutine_report;
+mod goroutines;
 mod measure;
 mod names;
 mod object_row;
@@ -18,6 +21,11 @@ mod units;
 
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
 pub use frames::frame_tree;
+pub use goroutine_report::{
+    CreatorCount, Frame, GOROUTINES_SCHEMA_VERSION, GoroutineGroup, GoroutineReport, GoroutineRow,
+    GroupBy, LabelCount, Stack, StateCount,
+};
+pub use goroutines::{GoroutineOptions, goroutines};
 pub use measure::{each_object, summary};
 pub use names::Names;
 pub use object_row::{ObjectRow, Parent};
@@ -26,4 +34,5 @@ pub use summary::{
     Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
+pub use objref_snapshot::short;
 pub use units::{iec, thousands};

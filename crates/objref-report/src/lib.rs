@@ -6,11 +6,13 @@
 //! - [`flame_svg`]: the reference flame graph, one self-contained SVG.
 //! - [`folded()`]: the same as lines for other flame graph tools.
 //! - [`summary_text`], [`summary_json`]: the page of numbers.
+//! - [`goroutines_text`], [`goroutines_json`]: the goroutines.
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
 mod colour;
 mod flame;
 mod folded;
+mod goroutines;
 mod objects;
 mod restore;
 mod summary;
@@ -19,6 +21,7 @@ mod walk;
 
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};
+pub use goroutines::{goroutines_json, goroutines_text};
 pub use objects::ObjectsTsv;
 pub use restore::printable;
 pub use summary::{summary_json, summary_text};

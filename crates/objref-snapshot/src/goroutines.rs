@@ -223,7 +223,11 @@ impl Walker<'_, '_> {
 impl Walker<'_, '_> {
     /// Where the goroutine that was unwound last comes from.
     fn created(&mut self, pclntab: &Pclntab<'_>, g: &Goroutine, minor: u32) {
-        let created = self.traces.created(pclntab, g.created_at);
+        // The first one was started by no statement of the program.
+        let created = match g.id {
+            1 => None,
+            _ => self.traces.created(pclntab, g.created_at),
+        };
         let labels = self.traces.labels(pclntab, g, minor);
         if let Some(of) = self.traces.traces.of.last_mut() {
             (of.created, of.labels) = (created, labels);

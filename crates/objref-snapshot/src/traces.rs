@@ -1,6 +1,6 @@
 //! Tracebacks: the calls open on each goroutine, with their source lines; equal ones are kept once.
 
-use objref_go::{Goroutine, LogicalFrame, Pclntab, read_labels};
+use objref_go::{FuncKind, Goroutine, LogicalFrame, Pclntab, read_labels};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
@@ -19,6 +19,7 @@ struct Call {
     file: u32,
     line: u32,
     inlined: bool,
+    wrapper: bool,
 }
 
 /// What there is to say of a goroutine's stack.
@@ -96,6 +97,11 @@ impl Traces {
     pub fn is_inlined(&self, call: CallId) -> bool {
         self.sites[call.0 as usize].inlined
     }
+
+    /// Whether the compiler made the function, to adapt a method or the call of a `go` statement.
+    pub fn is_wrapper(&self, call: CallId) -> bool {
+        self.sites[call.0 as usize].wrapper
+    }
 }
 
 /// Adds traces to [`Traces`].
@@ -147,6 +153,7 @@ impl TraceBuilder {
             file: self.text(frame.file),
             line: frame.line,
             inlined: frame.inlined,
+            wrapper: frame.kind == FuncKind::Wrapper,
         };
         let next = CallId(self.traces.sites.len() as u32);
         let id = *self.call_ids.entry(call).or_insert(next);
@@ -203,8 +210,6 @@ impl TraceBuilder {
 
 #[cfg(test)]
 mod tests {
-    use objref_go::FuncKind;
-
     use super::*;
 
     fn at<'p>(name: &'p str, line: u32) -> LogicalFrame<'p> {

@@ -10,6 +10,7 @@ Examples:
   objref core --exe server                  the numbers, on a terminal
   objref summary core --format json         the same for programs
   objref objects core -o heap.tsv           every reachable object
+  objref goroutines core --filter net/http  what they wait for, by stack
 
 Cores and binaries may be compressed with zstd, gzip, lz4 or xz. The core and the binary can be
 told apart by what they are, so their order does not matter.
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// Every reachable object: address, size, type, and what holds it
     Objects(ObjectsArgs),
+    /// What the goroutines wait for, those on the same stack put together
+    Goroutines(GoroutinesArgs),
 }
 
 /// The main job.
@@ -74,6 +77,30 @@ pub(crate) struct ObjectsArgs {
     /// What to write
     #[arg(long, value_name = "FORMAT", default_value = "tsv")]
     pub(crate) format: ObjectsFormat,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct GoroutinesArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SummaryFormat>,
+    /// Each goroutine by itself, those of the runtime too
+    #[arg(long, conflicts_with = "group_by")]
+    pub(crate) all: bool,
+    /// By what to put them together
+    #[arg(long, value_name = "BY", default_value = "stack")]
+    pub(crate) group_by: GroupByArg,
+    /// Only those with a function on the stack that this regular expression matches
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) filter: Option<regex::Regex>,
+    /// Show N groups, or goroutines, at most; 0 is all [default: 20 groups in text]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Goroutines and frames of the runtime too
+    #[arg(long)]
+    pub(crate) system: bool,
 }
 
 /// What every command takes.
@@ -163,6 +190,18 @@ pub(crate) enum SummaryFormat {
 pub(crate) enum ObjectsFormat {
     /// Tab-separated values with a header line
     Tsv,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GroupByArg {
+    /// The same functions at the same lines
+    Stack,
+    /// The go statement that started them
+    Creator,
+    /// Their profiler labels
+    Label,
+    /// What they do or wait for
+    Wait,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 //!
 //! Glue only. What happens, in order: [`args`] says what is wanted, [`inputs`] finds the core and
 //! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
-//! [`report`] writes the answer to [`output`]. [`progress`] tells the user how far that is.
+//! [`report`] and [`listing`] write the answer to [`output`]. [`progress`] tells the user how far that is.
 
 mod args;
 mod failure;
 mod inputs;
+mod listing;
 mod output;
 mod pipeline;
 mod progress;
@@ -19,7 +20,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     match report::run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => failure::exit(&error),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use objref_analysis::{
@@ -19,12 +20,13 @@ use crate::args::{
 };
 use crate::failure::Usage;
 use crate::inputs::Inputs;
+use crate::listing;
 use crate::output::Output;
 use crate::pipeline;
 use crate::progress::Reporter;
 
 /// Does what the command line says.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         None => {
             let main = &args.main;
@@ -33,24 +35,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             produce(&main.common, format, Some(&main.flame))
         }
         Some(Command::Summary(summary)) => {
-            let format = match summary.format {
-                Some(SummaryFormat::Text) => Format::Text,
-                Some(SummaryFormat::Json) => Format::Json,
-                None => match by_extension(summary.common.output.as_deref())? {
-                    Some(format @ (Format::Text | Format::Json)) => format,
-                    None => Format::Text,
-                    Some(_) => bail!(Usage("a summary is text or json: -o FILE.txt".to_owned())),
-                },
+            let format = match text_or_json(&summary.common, summary.format)? {
+                SummaryFormat::Text => Format::Text,
+                SummaryFormat::Json => Format::Json,
             };
             produce(&summary.common, format, None)
         }
         Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
+        Some(Command::Goroutines(args)) => listing::goroutines(args),
     }
 }
 
 /// `objref -v summary core` takes `summary` for a file.
 fn misplaced_command(args: &CommonArgs) -> Result<()> {
-    for name in ["summary", "objects"] {
+    for name in ["summary", "objects", "goroutines"] {
         if args.files[0] == Path::new(name) && !args.files[0].exists() {
             let way = format!("objref {name} [OPTIONS] CORE");
             bail!(Usage(format!(
@@ -59,6 +57,23 @@ fn misplaced_command(args: &CommonArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a command writes that knows both.
+pub(crate) fn text_or_json(
+    args: &CommonArgs,
+    format: Option<SummaryFormat>,
+) -> Result<SummaryFormat> {
+    if let Some(format) = format {
+        return Ok(format);
+    }
+    match by_extension(args.output.as_deref())? {
+        Some(Format::Json) => Ok(SummaryFormat::Json),
+        None | Some(Format::Text) => Ok(SummaryFormat::Text),
+        Some(_) => bail!(Usage(
+            "this command writes text or json: -o FILE.txt".to_owned()
+        )),
+    }
 }
 
 /// What the main job writes.
@@ -106,7 +121,20 @@ fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
     ))
 }
 
-fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<()> {
+fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<ExitCode> {
+    let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
+    answer(args, goroutines, |snapshot, text, reporter, out| {
+        write(snapshot, format, flame, text, reporter, out)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Makes the snapshot and writes what `write` has to say about it.
+pub(crate) fn answer(
+    args: &CommonArgs,
+    goroutines: Goroutines,
+    write: impl FnOnce(&Snapshot, &TextOptions, &Reporter, &mut dyn Write) -> io::Result<ExitCode>,
+) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
@@ -118,18 +146,20 @@ fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Resu
     let mut reporter = Reporter::new(args);
     reporter.phase("open the files");
     let inputs = Inputs::open(args)?;
-    let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
     let snapshot = pipeline::load(inputs, args, goroutines, &reporter)?;
 
     if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
         reporter.clear();
     }
-    let colour = matches!(out, Output::Stdout(_)) && colour(args.color);
-    let written = write(&snapshot, format, flame, colour, &reporter, &mut out);
-    written.map_err(|error| Output::explain(path, error))?;
+    let text = TextOptions {
+        colour: matches!(out, Output::Stdout(_)) && colour(args.color),
+        ..TextOptions::default()
+    };
+    let written = write(&snapshot, &text, &reporter, &mut out);
+    let status = written.map_err(|error| Output::explain(path, error))?;
     out.finish()?;
     reporter.finish();
-    Ok(())
+    Ok(status)
 }
 
 fn colour(when: When) -> bool {
@@ -145,7 +175,7 @@ fn write(
     snapshot: &Snapshot,
     format: Format,
     flame: Option<&FlameArgs>,
-    colour: bool,
+    text: &TextOptions,
     reporter: &Reporter,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -158,13 +188,7 @@ fn write(
         }
     }
     match (format, flame) {
-        (Format::Text, _) => {
-            let options = TextOptions {
-                colour,
-                ..TextOptions::default()
-            };
-            summary_text(&summary, &options, out)
-        }
+        (Format::Text, _) => summary_text(&summary, text, out),
         (Format::Json, _) => summary_json(&summary, out),
         (Format::Svg, Some(flame)) => draw(snapshot, &summary, flame, reporter, out),
         (Format::Folded, Some(flame)) => {

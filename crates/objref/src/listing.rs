@@ -1,0 +1,62 @@
+//! The commands that list: from their arguments to their output.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use objref_analysis::{GoroutineOptions, GroupBy, thousands};
+use objref_report::{goroutines_json, goroutines_text};
+use objref_snapshot::Snapshot;
+
+use crate::args::{Goroutines, GoroutinesArgs, GroupByArg, SummaryFormat};
+use crate::progress::Reporter;
+use crate::report::{answer, text_or_json};
+
+/// Groups in text, unless more are asked for.
+const GROUPS: usize = 20;
+
+/// `objref goroutines`
+pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
+    let format = text_or_json(&args.common, args.format)?;
+    let options = GoroutineOptions {
+        all: args.all,
+        system: args.system,
+        group_by: match args.group_by {
+            GroupByArg::Stack => GroupBy::Stack,
+            GroupByArg::Creator => GroupBy::Creator,
+            GroupByArg::Label => GroupBy::Label,
+            GroupByArg::Wait => GroupBy::Wait,
+        },
+        filter: args.filter.clone(),
+        limit: match args.limit {
+            Some(0) => None,
+            Some(limit) => Some(limit),
+            None if args.all || format == SummaryFormat::Json => None,
+            None => Some(GROUPS),
+        },
+    };
+    answer(
+        &args.common,
+        Goroutines::Merged,
+        |snapshot, text, reporter, out| {
+            reporter.phase("list goroutines");
+            warn(snapshot, reporter);
+            let report = objref_analysis::goroutines(snapshot, &options);
+            match format {
+                SummaryFormat::Text => goroutines_text(&report, text, out)?,
+                SummaryFormat::Json => goroutines_json(&report, out)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        },
+    )
+}
+
+/// Says on standard error what has to be said with every number.
+fn warn(snapshot: &Snapshot, reporter: &Reporter) {
+    for d in &snapshot.diagnostics {
+        let times = match d.count {
+            0 | 1 => String::new(),
+            n => format!("{} ", thousands(n)),
+        };
+        reporter.warn(&format!("{times}{} [{}]", d.message, d.code));
+    }
+}
