@@ -28,7 +28,7 @@ mod wait_reason;
 pub use clock::last_known_time;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
-    GcPhase, Heap, ObjId, Object, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally,
+    Evidence, GcPhase, Heap, Miscount, Miss, ObjId, Object, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally,
     fills_slot,
 };
 pub use labels::read_labels;

@@ -32,6 +32,7 @@ layout! {
         gc_percent: "gcPercent.value | gcPercent",
         memory_limit: ? "memoryLimit.value | memoryLimit",
         heap_marked: "heapMarked",
+        heap_live: ? "heapLive.value | heapLive",
         goal: ? "gcPercentHeapGoal.value | gcPercentHeapGoal | heapGoal",
         in_use: ? "heapInUse",
         free: ? "heapFree",
@@ -67,6 +68,8 @@ pub struct MemStats {
     pub heap_released: Option<u64>,
     /// Bytes that the last collection found live.
     pub heap_marked: u64,
+    /// `heapLive`: `heap_marked` and what was allocated since, spans in processors' caches taken for full.
+    pub heap_live: Option<u64>,
     /// `NextGC`, by GOGC alone: the heap size that the next collection aims at.
     pub next_gc: Option<u64>,
     /// GOGC; -1 is off.
@@ -124,6 +127,7 @@ impl MemStats {
         stats.heap_marked = pacer.heap_marked.read(space, controller)?;
         let or_unlimited = |v: u64| (v < i64::MAX as u64).then_some(v);
         let optional = |f: Option<FieldAt>| f.map(|f| f.read(space, controller)).transpose();
+        stats.heap_live = optional(pacer.heap_live)?;
         stats.heap_inuse = optional(pacer.in_use)?;
         stats.heap_free = optional(pacer.free)?;
         stats.heap_released = optional(pacer.released)?;

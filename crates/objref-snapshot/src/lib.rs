@@ -3,6 +3,7 @@
 //! [`Snapshot::load`] spells the way from a dump to that value out, stage by stage.
 
 mod closure;
+mod evidence;
 mod flatten;
 mod goroutines;
 mod infer;
@@ -19,6 +20,7 @@ mod types;
 mod view;
 mod waits;
 
+pub use evidence::{Dangling, Findings, Target};
 pub use goroutines::{StackCounts, by_status};
 pub use names::short;
 pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};

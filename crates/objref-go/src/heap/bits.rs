@@ -48,8 +48,7 @@ pub(super) const SPARSE: u64 = 1 << 20;
 
 impl SlotReader<'_> {
     pub(super) fn read(&self, span: &RawSpan) -> Slots {
-        let inline_marks =
-            span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start);
+        let inline_marks = self.has_inline_marks(span);
         let mut live = self.allocated(span);
         let allocated = live.iter().map(|w| w.count_ones()).sum();
         if self.awaits_sweep(span) {
@@ -64,9 +63,13 @@ impl SlotReader<'_> {
         }
     }
 
+    pub(super) fn has_inline_marks(&self, span: &RawSpan) -> bool {
+        span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start)
+    }
+
     /// A slot is in use below `freeindex`, and above it when its bit says so.
     // runtime/mbitmap.go: isFree
-    fn allocated(&self, span: &RawSpan) -> Vec<u64> {
+    pub(super) fn allocated(&self, span: &RawSpan) -> Vec<u64> {
         let mut words = self.bitmap(span.alloc_bits, span.nelems);
         for (i, word) in words.iter_mut().enumerate() {
             let first = i as u64 * 64;
@@ -81,12 +84,12 @@ impl SlotReader<'_> {
 
     /// Whether the last collection's marks still have to be turned into free slots here.
     // runtime/mheap.go: mspan.sweepgen
-    fn awaits_sweep(&self, span: &RawSpan) -> bool {
+    pub(super) fn awaits_sweep(&self, span: &RawSpan) -> bool {
         let behind = self.sweepgen.wrapping_sub(span.sweepgen);
         self.phase == GcPhase::Off && (behind == 2 || behind == u32::MAX)
     }
 
-    fn marked(&self, span: &RawSpan, inline_marks: bool) -> Vec<u64> {
+    pub(super) fn marked(&self, span: &RawSpan, inline_marks: bool) -> Vec<u64> {
         let mut marked = self.bitmap(span.gcmark_bits, span.nelems);
         if inline_marks {
             // {scans [63]u8, owned u8, marks [63]u8, class u8}
@@ -103,7 +106,7 @@ impl SlotReader<'_> {
     }
 
     /// `bits` bits at `at` as words; zero where the dump lacks them.
-    fn bitmap(&self, at: Addr, bits: u64) -> Vec<u64> {
+    pub(super) fn bitmap(&self, at: Addr, bits: u64) -> Vec<u64> {
         let words = bits.div_ceil(64) as usize;
         let mut out = vec![0; words];
         let bytes = bits.div_ceil(8) as usize;

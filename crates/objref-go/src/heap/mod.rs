@@ -6,6 +6,7 @@
 mod arena;
 mod bits;
 mod classes;
+mod evidence;
 mod mask;
 mod pages;
 mod span;
@@ -14,6 +15,7 @@ use objref_mem::{Addr, AddressSpace, Arch};
 use rayon::prelude::*;
 
 pub use classes::{SIZE_CLASSES, fills_slot};
+pub use evidence::{Evidence, Miscount, Miss};
 pub use span::{ReadError, SpanState};
 
 use crate::layout::StructSource;

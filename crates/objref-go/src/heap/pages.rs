@@ -57,6 +57,14 @@ impl PageTable {
         table
     }
 
+    /// Whether the address is in a stretch of 64 MiB in which there are spans.
+    pub(super) fn covers(&self, addr: u64) -> bool {
+        let chunk = (addr >> CHUNK_SHIFT).wrapping_sub(self.first_chunk);
+        self.chunks
+            .get(chunk as usize)
+            .is_some_and(|block| *block != NONE)
+    }
+
     #[inline]
     pub(super) fn span(&self, addr: u64) -> Option<u32> {
         let chunk = (addr >> CHUNK_SHIFT).wrapping_sub(self.first_chunk);
