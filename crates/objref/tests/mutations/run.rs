@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use objref_analysis::{Metric, PruneOptions, each_object, frame_tree, summary};
 use objref_mem::{Core, Image, Input};
@@ -66,10 +67,28 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// The most memory that this process has used so far, in bytes.
+/// Starts counting [`peak_memory`] again.
+pub(crate) fn forget_peak_memory() {
+    // Linux, Documentation/filesystems/proc.rst: clear_refs
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// The most memory that this process has used since [`forget_peak_memory`], in bytes.
 pub(crate) fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     let kib = line.unwrap().trim().trim_end_matches("kB").trim();
     kib.parse::<u64>().unwrap() * 1024
+}
+
+/// The time of the processors that this process has used, all threads together.
+pub(crate) fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // After the name, which is in parentheses: state, then numbers; user and system time in hundredths.
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let times = fields
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap());
+    Duration::from_millis(times.sum::<u64>() * 10)
 }
