@@ -244,7 +244,7 @@ impl Heap {
                 large_type: raw.large_type,
                 bits: slots.bits,
                 first_word,
-                reciprocal: if raw.nelems == 1 {
+                reciprocal: if raw.size_class() == 0 {
                     0
                 } else {
                     (u64::from(u32::MAX) / raw.elem_size) as u32 + 1
@@ -397,7 +397,9 @@ impl Span {
         let offset = addr - self.start;
         // Exact for every offset in a small span (runtime/mbitmap.go: divideByElemSize); 0 for single objects.
         let index = (offset.wrapping_mul(u64::from(self.reciprocal)) >> 32) as u32;
-        (index < self.nelems).then_some(index)
+        // A chunk of a user arena ends before its pages do.
+        let beyond = self.reciprocal == 0 && offset >= self.elem_size;
+        (index < self.nelems && !beyond).then_some(index)
     }
 
     /// Whether the slots are blocks that several tiny objects share.

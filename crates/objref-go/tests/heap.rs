@@ -1,0 +1,475 @@
+//! The heap against a model that does everything the slow way: slot by slot, word by word.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use objref_go::{
+    FieldAt, GcPhase, GoVersion, Heap, ObjId, RuntimeTypes, SIZE_CLASSES, StructSource,
+};
+use objref_mem::{Addr, AddressSpace, Arch, Core, Input};
+use proptest::prelude::*;
+
+const PAGE: u64 = 8192;
+const HEAP: u64 = 0xc0_0000_0000;
+const META: u64 = 0x7f00_0000_0000;
+const MHEAP: u64 = META;
+const ALLSPANS: u64 = META + 0x1000;
+const SPANS: u64 = META + 0x1_0000;
+const BITMAPS: u64 = META + 0x10_0000;
+const TYPES: u64 = META + 0x20_0000;
+const ARENA: u64 = META + 0x40_0000;
+const META_SIZE: u64 = 0x80_0000;
+const SPAN_SIZE: u64 = 160;
+/// The entry of `HEAP` in the table of arenas is the last word but one of the first page.
+const ARENA_ENTRY: u64 = META + 0xff0;
+const HEAP_PAGES: u64 = 256;
+const BITMAP_SIZE: u64 = 1 << 21;
+
+/// How pointer bits are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Era {
+    TwoBits,
+    OneBit,
+    PerObject,
+    GreenTea,
+}
+
+impl StructSource for Era {
+    fn field(&self, name: &str, path: &str) -> Option<FieldAt> {
+        let at = |offset, size| Some(FieldAt { offset, size });
+        match (name, path) {
+            ("runtime.mheap", "allspans") => at(0, 24),
+            ("runtime.mheap", "arenas") => at(24, 8),
+            ("runtime.mheap", "sweepgen") => at(32, 4),
+            ("runtime.mspan", "startAddr") => at(0, 8),
+            ("runtime.mspan", "npages") => at(8, 8),
+            ("runtime.mspan", "freeindex") => at(16, 2),
+            ("runtime.mspan", "nelems") => at(18, 2),
+            ("runtime.mspan", "allocCount") => at(20, 2),
+            ("runtime.mspan", "spanclass") => at(22, 1),
+            ("runtime.mspan", "state") => at(23, 1),
+            ("runtime.mspan", "sweepgen") => at(24, 4),
+            ("runtime.mspan", "elemsize") => at(32, 8),
+            ("runtime.mspan", "allocBits") => at(40, 8),
+            ("runtime.mspan", "gcmarkBits") => at(48, 8),
+            ("runtime.mspan", "specials") => at(56, 8),
+            ("runtime.mspan", "largeType") => at(64, 8),
+            ("runtime.heapArena", "bitmap") if matches!(self, Era::OneBit | Era::TwoBits) => {
+                at(0, BITMAP_SIZE)
+            }
+            ("runtime.heapArena", "noMorePtrs") if *self == Era::OneBit => at(BITMAP_SIZE, 16384),
+            ("runtime.heapArena", "pageUseSpanInlineMarkBits") if *self == Era::GreenTea => {
+                at(16, 1024)
+            }
+            ("internal/abi.Type", "Size_") => at(0, 8),
+            ("internal/abi.Type", "PtrBytes") => at(8, 8),
+            ("internal/abi.Type", "TFlag") => at(20, 1),
+            ("internal/abi.Type", "Kind_") => at(23, 1),
+            ("internal/abi.Type", "GCData") => at(32, 8),
+            ("internal/abi.Type", "Str") => at(40, 4),
+            _ => None,
+        }
+    }
+
+    fn size_of(&self, name: &str) -> Option<u64> {
+        match name {
+            "runtime.mspan" => Some(SPAN_SIZE),
+            "internal/abi.Type" => Some(48),
+            _ => None,
+        }
+    }
+
+    fn constant(&self, _name: &str) -> Option<i64> {
+        None
+    }
+}
+
+/// A span as the test wants it.
+#[derive(Clone, Debug)]
+struct Plan {
+    gap: u64,
+    /// 0 is a large object.
+    class: usize,
+    pages: u64,
+    noscan: bool,
+    /// Whether it waits for its sweep.
+    unswept: bool,
+    freeindex: u64,
+    seed: u64,
+    /// Words of the type of its objects, and which are pointers.
+    type_words: u64,
+    type_mask: u64,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    (
+        (
+            0..3u64,
+            0..SIZE_CLASSES.len(),
+            1..9u64,
+            any::<bool>(),
+            any::<bool>(),
+        ),
+        (any::<u64>(), any::<u64>(), 1..60u64, any::<u64>()),
+    )
+        .prop_map(
+            |((gap, class, pages, noscan, unswept), (freeindex, seed, type_words, mask))| {
+                let elem = SIZE_CLASSES[class];
+                Plan {
+                    gap,
+                    class,
+                    // As many pages as the first slot needs, and no more than the reciprocal allows.
+                    pages: pages.max(elem.div_ceil(PAGE)),
+                    noscan,
+                    unswept,
+                    freeindex,
+                    seed,
+                    type_words,
+                    type_mask: mask & (u64::MAX >> (64 - type_words)),
+                }
+            },
+        )
+        .prop_filter("too large for the reciprocal", |p| {
+            let elem = SIZE_CLASSES[p.class];
+            p.class == 0 || p.pages * PAGE < (1 << 32) / elem
+        })
+}
+
+struct Memory(BTreeMap<u64, Vec<u8>>);
+
+impl Memory {
+    fn put(&mut self, at: u64, bytes: &[u8]) {
+        let (start, segment) = self.0.range_mut(..=at).next_back().unwrap();
+        let from = (at - start) as usize;
+        segment[from..from + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn word(&mut self, at: u64, value: u64) {
+        self.put(at, &value.to_le_bytes());
+    }
+
+    fn bit(&mut self, at: u64, bit: u64) {
+        let (start, segment) = self.0.range_mut(..=at).next_back().unwrap();
+        segment[(at - start + bit / 8) as usize] |= 1 << (bit % 8);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 32
+    }
+}
+
+/// What the reader must find.
+#[derive(Debug, Default)]
+struct Model {
+    /// Slot address to its size and whether it is alive.
+    slots: BTreeMap<u64, (u64, bool)>,
+    /// Live objects to their pointers.
+    pointers: BTreeMap<u64, Vec<(u64, u64)>>,
+    allocated: u64,
+    spans: u64,
+}
+
+fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
+    let mut memory = Memory(BTreeMap::from([
+        (META, vec![0; META_SIZE as usize]),
+        (HEAP, vec![0; (HEAP_PAGES * PAGE) as usize]),
+    ]));
+    let mut model = Model::default();
+    let index = HEAP.wrapping_sub(0xffff_8000_0000_0000) >> 26;
+    memory.word(MHEAP + 24, ARENA_ENTRY.wrapping_sub(index * 8));
+    memory.word(ARENA_ENTRY, ARENA);
+    memory.put(MHEAP + 32, &8u32.to_le_bytes());
+    let (mut page, mut count) = (0, 0);
+    for plan in plans {
+        let mut dice = Dice(plan.seed);
+        page += plan.gap;
+        let (start, bytes) = (HEAP + page * PAGE, plan.pages * PAGE);
+        if page + plan.pages > HEAP_PAGES {
+            break;
+        }
+        page += plan.pages;
+        let large = plan.class == 0;
+        let elem = if large {
+            bytes
+        } else {
+            SIZE_CLASSES[plan.class]
+        };
+        let small = elem <= 512;
+        let per_object = matches!(era, Era::PerObject | Era::GreenTea);
+        // Only one-page spans of small objects have their marks inside, and not those of the smallest.
+        // runtime/mgcmark_greenteagc.go: gcUsesSpanInlineMarkBits
+        let inline = era == Era::GreenTea && (16..=512).contains(&elem) && plan.pages == 1;
+        let in_span = per_object && small && !plan.noscan;
+        let tail = 128 * (u64::from(in_span) * plan.pages + u64::from(inline));
+        let elems = if large { 1 } else { (bytes - tail) / elem };
+        let free = plan.freeindex % (elems + 1);
+        let record = SPANS + count * SPAN_SIZE;
+        let bits = BITMAPS + count * 4096;
+        let marks = bits + 2048;
+        let ty = TYPES + count * 256;
+        if in_span && plan.pages > 1 {
+            // The runtime has no such spans.
+            page -= plan.pages;
+            continue;
+        }
+        count += 1;
+
+        memory.word(ALLSPANS + (count - 1) * 8, record);
+        memory.word(record, start);
+        memory.word(record + 8, plan.pages);
+        memory.put(record + 16, &(free as u16).to_le_bytes());
+        memory.put(record + 18, &(elems as u16).to_le_bytes());
+        memory.put(
+            record + 22,
+            &[(plan.class as u8) << 1 | u8::from(plan.noscan), 1],
+        );
+        memory.put(
+            record + 24,
+            &(if plan.unswept { 6u32 } else { 8 }).to_le_bytes(),
+        );
+        memory.word(record + 32, elem);
+        memory.word(record + 40, bits);
+        memory.word(record + 48, marks);
+        let words = plan
+            .type_words
+            .min((elem - if large { 0 } else { 8 }) / 8)
+            .max(1);
+        let mask = plan.type_mask & (u64::MAX >> (64 - words));
+        if large {
+            memory.word(record + 64, ty);
+        }
+        memory.word(ty, words * 8);
+        memory.word(ty + 8, (64 - u64::from(mask.leading_zeros())) * 8);
+        memory.put(ty + 23, &[25]);
+        memory.word(ty + 32, ty + 64);
+        memory.word(ty + 64, mask);
+        if inline {
+            memory.bit(ARENA + 16, (start / PAGE) % 8192);
+        }
+
+        let mut allocated = 0;
+        for i in 0..elems {
+            let at = start + i * elem;
+            let mut alive = i < free;
+            if dice.roll() % 3 == 0 {
+                memory.bit(bits, i);
+                alive = true;
+            }
+            allocated += u16::from(alive);
+            model.allocated += u64::from(alive);
+            if plan.unswept {
+                let how = dice.roll() % 4;
+                if how == 0 {
+                    memory.bit(marks, i);
+                }
+                if how == 1 && inline {
+                    memory.bit(start + bytes - 64, i);
+                }
+                alive &= how == 0 || (how == 1 && inline);
+            }
+            model.slots.insert(at, (elem, alive));
+            let header = per_object && !plan.noscan && !small && !large;
+            let mut expected = Vec::new();
+            let mut more = true;
+            for w in 0..elem / 8 {
+                let offset = w * 8;
+                if header && w == 0 {
+                    memory.word(at, ty);
+                    continue;
+                }
+                let value = match dice.roll() % 3 {
+                    0 => 0,
+                    _ => 0x1000 + dice.roll(),
+                };
+                memory.word(at + offset, value);
+                let word = (at + offset) / 8;
+                let chance = dice.roll() % 2 == 0;
+                let pointer = match era {
+                    _ if plan.noscan => false,
+                    Era::TwoBits | Era::OneBit => {
+                        let place = word % (1 << 23);
+                        // A group of 64 words may say that no more follow in the same object.
+                        if era == Era::OneBit && w > 0 && place % 64 == 0 && i % 5 == 1 {
+                            memory.bit(ARENA + BITMAP_SIZE, place / 64 - 1);
+                        }
+                        if chance && era == Era::OneBit {
+                            memory.bit(ARENA, place);
+                        } else if chance {
+                            // Low nibble: pointers; high nibble: more follow. In use only if both.
+                            memory.bit(ARENA + place / 4, place % 4);
+                            memory.bit(ARENA + place / 4, place % 4 + 4);
+                        }
+                        chance
+                    }
+                    _ if small => {
+                        if chance {
+                            let bitmap = start + bytes - tail;
+                            memory.bit(bitmap, (at - start) / 8 + w);
+                        }
+                        chance
+                    }
+                    _ => {
+                        let first = if large { 0 } else { 1 };
+                        mask >> ((w - first) % words) & 1 != 0
+                    }
+                };
+                more &= !(era == Era::OneBit && w > 0 && word % 64 == 0 && i % 5 == 1);
+                if pointer && value != 0 && (more || era != Era::OneBit) {
+                    expected.push((offset, value));
+                }
+            }
+            if alive {
+                model.pointers.insert(at, expected);
+            }
+        }
+        memory.put(record + 20, &allocated.to_le_bytes());
+    }
+    model.spans = count;
+    memory.word(MHEAP, ALLSPANS);
+    memory.word(MHEAP + 8, count);
+    let mut core = objref_synth::CoreBuilder::new();
+    for (at, bytes) in memory.0 {
+        core = core.segment(at, objref_synth::RW, bytes);
+    }
+    let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
+    (AddressSpace::new(&Core::parse(input).unwrap(), &[]), model)
+}
+
+fn check(era: Era, plans: &[Plan]) {
+    let (space, model) = build(era, plans);
+    let version = GoVersion::parse("go1.24.1").unwrap();
+    let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
+    let heap = Heap::read(&space, Arch::Amd64, &era, &types, Addr(MHEAP), GcPhase::Off).unwrap();
+    assert_eq!(heap.totals.damaged, 0);
+    assert_eq!(heap.totals.miscounted, 0);
+    assert_eq!(heap.spans().len() as u64, model.spans);
+    assert_eq!(heap.totals.allocated.objects, model.allocated);
+    assert_eq!(heap.len(), model.pointers.len());
+
+    let mut objects = heap.objects();
+    let mut last = HEAP;
+    for (&at, &(size, alive)) in &model.slots {
+        // Nothing lies between the slots.
+        for gap in [last, last + (at - last) / 2, at - 1] {
+            assert!(
+                gap < last || gap >= at || heap.find(gap).is_none(),
+                "{gap:#x}"
+            );
+        }
+        last = at + size;
+        if !alive {
+            assert!(
+                [at, at + size / 2, at + size - 1]
+                    .iter()
+                    .all(|a| heap.find(*a).is_none())
+            );
+            continue;
+        }
+        let (id, address, span) = objects.next().unwrap();
+        assert_eq!((address, span.elem_size), (at, size));
+        assert_eq!(heap.locate(id).1, at);
+        assert_eq!(heap.size(id), size);
+        for inside in [at, at + 1, at + size / 2, at + size - 1] {
+            assert_eq!(heap.find(inside), Some(id), "{inside:#x} of {at:#x}");
+        }
+        let mut pointers = Vec::new();
+        heap.pointers(&space, id, |offset, value| pointers.push((offset, value)));
+        assert_eq!(
+            pointers, model.pointers[&at],
+            "{era:?}, {size} bytes at {at:#x}"
+        );
+    }
+    assert!(objects.next().is_none());
+    for outside in [0, HEAP - 1, last, HEAP + HEAP_PAGES * PAGE, u64::MAX] {
+        assert_eq!(heap.find(outside), None);
+    }
+    let ids: Vec<ObjId> = heap.objects().map(|(id, ..)| id).collect();
+    assert!(ids.iter().enumerate().all(|(i, id)| id.0 as usize == i));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_the_model(
+        era in prop_oneof![
+            Just(Era::TwoBits), Just(Era::OneBit), Just(Era::PerObject), Just(Era::GreenTea),
+        ],
+        plans in prop::collection::vec(plan(), 0..40),
+    ) {
+        check(era, &plans);
+    }
+}
+
+fn ordinary(class: usize, pages: u64) -> Plan {
+    Plan {
+        gap: 1,
+        class,
+        pages,
+        noscan: false,
+        unswept: false,
+        freeindex: 3,
+        seed: 7,
+        type_words: 3,
+        type_mask: 5,
+    }
+}
+
+/// The heap with one word of one span's record overwritten: damaged spans, and objects left.
+fn damaged(field: u64, value: u64) -> (u64, usize) {
+    let era = Era::PerObject;
+    let (space, _) = build(era, &[ordinary(5, 1), ordinary(40, 2), ordinary(0, 4)]);
+    let regions: Vec<_> = space.regions().collect();
+    let mut core = objref_synth::CoreBuilder::new();
+    for region in regions {
+        let mut bytes = space
+            .bytes(region.start, region.len as usize)
+            .unwrap()
+            .into_owned();
+        if region.start.0 == META {
+            let at = (SPANS + SPAN_SIZE + field - META) as usize;
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        core = core.segment(region.start.0, objref_synth::RW, bytes);
+    }
+    let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
+    let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
+    let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
+    let heap = Heap::read(&space, Arch::Amd64, &era, &types, Addr(MHEAP), GcPhase::Off).unwrap();
+    for (id, at, _) in heap.objects() {
+        assert_eq!(heap.find(at), Some(id));
+        heap.pointers(&space, id, |_, _| {});
+    }
+    (heap.totals.damaged, heap.spans().len())
+}
+
+#[test]
+fn a_span_that_its_slots_do_not_fill_is_left_out_alone() {
+    // Start and size.
+    for value in [0, 1, HEAP + 1, HEAP - PAGE, 1 << 47, u64::MAX, META + 1] {
+        assert_eq!(damaged(0, value), (1, 2), "start {value:#x}");
+    }
+    for value in [0, 1, 3, 200, 1 << 20, 1 << 35, 1 << 51, u64::MAX] {
+        assert_eq!(damaged(8, value), (1, 2), "pages {value:#x}");
+    }
+    for value in [0, 1, 7, 9, 1155, 4, 1 << 20, u64::MAX, u64::MAX - 7] {
+        assert_eq!(damaged(32, value), (1, 2), "slot of {value:#x}");
+    }
+}
+
+#[test]
+fn a_span_without_its_bitmap_is_told() {
+    for bits in [0, 1, 1 << 40, u64::MAX] {
+        let (damaged, spans) = damaged(40, bits);
+        assert_eq!((damaged, spans), (0, 3), "{bits:#x}");
+    }
+}
