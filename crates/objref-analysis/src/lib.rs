@@ -6,6 +6,7 @@
 //!   step with recursion folded away, cut to a readable size by [`FrameTree::prune`].
 //! - [`Summary`]: the numbers of one dump on one page.
 //! - [`GoroutineReport`]: the goroutines, those that have something in common put together.
+//! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
 mod flame;
@@ -18,6 +19,8 @@ mod object_row;
 mod prune;
 mod summary;
 mod units;
+mod verification;
+mod verify;
 
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
 pub use frames::frame_tree;
@@ -36,3 +39,7 @@ pub use summary::{
 };
 pub use objref_snapshot::short;
 pub use units::{iec, thousands};
+pub use verification::{
+    Check, ConservativeFrames, Example, VERIFY_SCHEMA_VERSION, Verdict, Verification,
+};
+pub use verify::verify;

@@ -3,7 +3,7 @@
 
 use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
 
-use crate::heap::{Heap, Span};
+use crate::heap::{Heap, Span, Tally};
 use crate::layout::{FieldAt, StructSource, find_field, layout};
 use crate::module::{AddrRange, Mask, Module};
 use crate::version::GoVersion;
@@ -246,6 +246,27 @@ impl<'a> SpecialRoots<'a> {
             self.words(RootKind::Cleanup, field.at(at), field.size / 8, emit)?;
         }
         self.layout.next.ptr(self.space, at)
+    }
+
+    /// Objects with a finalizer and with pointers: the collector scans each of them as a root, whether it is reached in
+    /// other ways or not.
+    // runtime/mgcmark.go: markrootSpans
+    pub fn finalizable(&self, heap: &Heap) -> Tally {
+        let mut sum = Tally::default();
+        for span in heap.spans().iter().filter(|span| !span.noscan) {
+            let mut at = span.specials;
+            for _ in 0..MAX_SPECIALS {
+                let kind = self.layout.kind.read(self.space, at);
+                let (Ok(kind), Ok(next)) = (kind, self.layout.next.ptr(self.space, at)) else {
+                    break;
+                };
+                if kind == self.kinds.finalizer {
+                    sum.add(span.elem_size);
+                }
+                at = next;
+            }
+        }
+        sum
     }
 
     fn words(

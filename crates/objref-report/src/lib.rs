@@ -7,6 +7,7 @@
 //! - [`folded()`]: the same as lines for other flame graph tools.
 //! - [`summary_text`], [`summary_json`]: the page of numbers.
 //! - [`goroutines_text`], [`goroutines_json`]: the goroutines.
+//! - [`verify_text`], [`verify_json`]: the checks against the runtime's own evidence.
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
 mod colour;
@@ -17,6 +18,7 @@ mod objects;
 mod restore;
 mod summary;
 mod text;
+mod verify;
 mod walk;
 
 pub use flame::{FlameOptions, flame_svg};
@@ -26,4 +28,5 @@ pub use objects::ObjectsTsv;
 pub use restore::printable;
 pub use summary::{summary_json, summary_text};
 pub use text::TextOptions;
+pub use verify::{verify_json, verify_text};
 pub use walk::Order;

@@ -1,6 +1,6 @@
 //! The graph against what the runtime itself wrote down about the heap.
 
-use objref_go::{GcPhase, Miscount, Miss, ObjId, OpenError, Tally};
+use objref_go::{GcPhase, Miscount, Miss, ObjId, OpenError, SpecialRoots, Tally};
 use rayon::prelude::*;
 
 use crate::snapshot::Snapshot;
@@ -20,6 +20,8 @@ pub struct Findings {
     pub reached_conservatively: Tally,
     /// All that the last collection found live.
     pub survivors: Tally,
+    /// Objects that the collector scans as roots because they have a finalizer.
+    pub finalizable: Tally,
     /// Objects that the last collection found live, and that are not reached.
     pub lost: Vec<ObjId>,
     /// Of `lost`, those that no other of them points to.
@@ -85,6 +87,9 @@ impl Snapshot {
             reached_new: Tally::default(),
             reached_conservatively: self.reached_conservatively(),
             survivors: evidence.survivors(heap),
+            finalizable: SpecialRoots::new(&process.space, &process.layouts(), &process.version)
+                .map(|roots| roots.finalizable(heap))
+                .unwrap_or_default(),
             lost: Vec::new(),
             lost_heads: Vec::new(),
             new_garbage: Tally::default(),

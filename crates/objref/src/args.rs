@@ -15,7 +15,7 @@ Examples:
 Cores and binaries may be compressed with zstd, gzip, lz4 or xz. The core and the binary can be
 told apart by what they are, so their order does not matter.
 
-Exit status: 0 done, 2 the command line makes no sense, 3 the input cannot be used or the output
+Exit status: 0 done, 1 verify found a contradiction, 2 the command line makes no sense, 3 the input cannot be used or the output
 not be written.";
 
 /// Who keeps what alive in a core of a Go program.
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Objects(ObjectsArgs),
     /// What the goroutines wait for, those on the same stack put together
     Goroutines(GoroutinesArgs),
+    /// Check the graph against the runtime's own evidence; status 1 if they contradict each other
+    Verify(SummaryArgs),
 }
 
 /// The main job.

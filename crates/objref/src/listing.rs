@@ -1,13 +1,14 @@
 //! The commands that list: from their arguments to their output.
 
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use objref_analysis::{GoroutineOptions, GroupBy, thousands};
-use objref_report::{goroutines_json, goroutines_text};
+use objref_report::{goroutines_json, goroutines_text, verify_json, verify_text};
 use objref_snapshot::Snapshot;
 
-use crate::args::{Goroutines, GoroutinesArgs, GroupByArg, SummaryFormat};
+use crate::args::{Goroutines, GoroutinesArgs, GroupByArg, SummaryArgs, SummaryFormat};
 use crate::progress::Reporter;
 use crate::report::{answer, text_or_json};
 
@@ -46,6 +47,29 @@ pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
                 SummaryFormat::Json => goroutines_json(&report, out)?,
             }
             Ok(ExitCode::SUCCESS)
+        },
+    )
+}
+
+/// `objref verify`
+pub(crate) fn verify(args: &SummaryArgs) -> Result<ExitCode> {
+    let format = text_or_json(&args.common, args.format)?;
+    answer(
+        &args.common,
+        Goroutines::Merged,
+        |snapshot, text, reporter, out| {
+            reporter.phase("verify");
+            warn(snapshot, reporter);
+            let found = objref_analysis::verify(snapshot)
+                .ok_or_else(|| io::Error::other("the heap's tables cannot be read again"))?;
+            match format {
+                SummaryFormat::Text => verify_text(&found, text, out)?,
+                SummaryFormat::Json => verify_json(&found, out)?,
+            }
+            Ok(match found.contradictions {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            })
         },
     )
 }

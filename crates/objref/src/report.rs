@@ -43,12 +43,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
         Some(Command::Goroutines(args)) => listing::goroutines(args),
+        Some(Command::Verify(args)) => listing::verify(args),
     }
 }
 
 /// `objref -v summary core` takes `summary` for a file.
 fn misplaced_command(args: &CommonArgs) -> Result<()> {
-    for name in ["summary", "objects", "goroutines"] {
+    for name in ["summary", "objects", "goroutines", "verify"] {
         if args.files[0] == Path::new(name) && !args.files[0].exists() {
             let way = format!("objref {name} [OPTIONS] CORE");
             bail!(Usage(format!(
