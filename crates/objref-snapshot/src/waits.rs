@@ -52,8 +52,11 @@ impl Waits {
             }
             let word = |f: FieldAt| space.ptr(f.at(at)).unwrap_or_default();
             let (elem, channel) = (word(fields.elem), word(fields.channel));
+            if channel.0 == 0 {
+                // Waits for a semaphore: the list goes on with other goroutines that wait for the same one.
+                break;
+            }
             if elem.0 != 0
-                && channel.0 != 0
                 && let Ok(descriptor) = space.ptr(fields.elemtype.at(channel))
                 && let Some(ty) = model.by_descriptor(descriptor)
             {
