@@ -15,6 +15,7 @@ mod pclntab;
 mod process;
 mod roots;
 mod rtype;
+mod sanitizer;
 mod sigframe;
 mod stack_roots;
 mod stack_scan;

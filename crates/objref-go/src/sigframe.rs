@@ -53,7 +53,7 @@ pub fn interrupted(
     let mut found = None;
     let mut at = sp.0 & !7;
     while at < limit {
-        match frame_at(space, arch, Addr(at)) {
+        match frame_at(space, arch, Addr(at), sp) {
             // Handlers can nest; the outermost lies highest.
             Ok(Some(frame)) => found = Some(frame),
             Ok(None) => {}
@@ -72,12 +72,13 @@ const AMD64_SIGINFO: u64 = 304;
 const ARM64_MCONTEXT: u64 = 176;
 const ARM64_SIGINFO: u64 = 0u64.wrapping_sub(128);
 
-/// `ucontext` at `at`, if there is one.
+/// `ucontext` at `at`, if there is one that belongs to the stack that `sp` lies on.
 // Linux, struct ucontext: flags u64, link *ucontext, stack {sp u64, flags i32, size u64}, mcontext.
 fn frame_at(
     space: &AddressSpace,
     arch: Arch,
     at: Addr,
+    sp: Addr,
 ) -> Result<Option<RegisterFile>, objref_mem::Fault> {
     let word = |i: u64| space.u64(at.add(i * 8));
     // Cheapest first: nothing links signal frames, and few words on a stack are 0.
@@ -87,7 +88,8 @@ fn frame_at(
     let (stack, flags, size) = (word(2)?, word(3)?, word(4)?);
     // SS_DISABLE (2) has no stack; the upper half of the flags' word is padding.
     let on_stack = stack != 0 && flags as u32 & 2 == 0 && (2048..=1 << 30).contains(&size);
-    if !on_stack || at.0 < stack || at.0 - stack >= size {
+    let inside = |a: Addr| a.0 >= stack && a.0 - stack < size;
+    if !on_stack || !inside(at) || !inside(sp) {
         return Ok(None);
     }
     let info = match arch {
@@ -115,10 +117,15 @@ fn amd64_context(
     if selectors & 0xffff != 0x33 {
         return Ok(None);
     }
-    let general = (0..16).map(word).collect::<Result<Vec<u64>, _>>()?;
+    // By DWARF number: rax rdx rcx rbx rsi rdi rbp rsp r8…r15.
+    let order = [13, 12, 14, 11, 9, 8, 10, 15, 0, 1, 2, 3, 4, 5, 6, 7];
+    let general = order
+        .into_iter()
+        .map(word)
+        .collect::<Result<Vec<u64>, _>>()?;
     Ok(Some(RegisterFile {
         pc: Addr(word(16)?),
-        sp: Addr(general[15]),
+        sp: Addr(word(15)?),
         lr: Addr(0),
         general,
     }))
@@ -135,7 +142,7 @@ fn arm64_context(
     if pstate & 0x1f != 0 || pc % 4 != 0 || sp == 0 || sp % 8 != 0 {
         return Ok(None);
     }
-    let general = (1..32).map(word).collect::<Result<Vec<u64>, _>>()?;
+    let general = (1..33).map(word).collect::<Result<Vec<u64>, _>>()?;
     Ok(Some(RegisterFile {
         pc: Addr(pc),
         sp: Addr(sp),

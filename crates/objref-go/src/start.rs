@@ -20,6 +20,9 @@ pub enum StartKind {
     Registers,
     /// Registers that a signal handler interrupted: between any two instructions.
     Interrupted,
+    /// Kept in a register while the thread is in C that it entered without telling the scheduler: the race detector and
+    /// the sanitizers.
+    Sanitizer,
     /// Running, but nobody knows where: what the scheduler saved last is stale.
     Stale,
 }
@@ -47,7 +50,8 @@ pub struct Start {
 }
 
 impl Start {
-    /// The innermost frame of `g`.
+    /// The innermost frame of `g`, as far as it can be told without function tables: [`crate::Unwinder::start`] knows
+    /// more.
     pub fn of(space: &AddressSpace, arch: Arch, machines: &Machines, g: &Goroutine) -> Start {
         let parked = |kind| Start {
             kind,
@@ -126,6 +130,19 @@ impl Start {
         }
         machine.g0_stack.contains(start.sp).then_some(start)
     }
+}
+
+/// The registers of a thread's system stack, whatever it runs there.
+pub(crate) fn system_registers(
+    space: &AddressSpace,
+    arch: Arch,
+    machine: &Machine,
+) -> Option<RegisterFile> {
+    let regs = RegisterFile::from(machine.regs.as_ref()?);
+    if machine.g0_stack.contains(regs.sp) {
+        return Some(regs);
+    }
+    interrupted(space, arch, regs.sp, machine.signal_stack)
 }
 
 fn asynchronous(kind: StartKind, regs: RegisterFile) -> Start {

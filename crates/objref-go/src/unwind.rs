@@ -80,6 +80,7 @@ struct Site {
 pub struct Unwinder<'p> {
     tab: &'p Pclntab<'p>,
     space: &'p AddressSpace,
+    pub(crate) arch: Arch,
     link_register: bool,
     sites: FxHashMap<Addr, Option<Site>>,
     calls: FxHashMap<(Addr, bool), Box<[LogicalFrame<'p>]>>,
@@ -92,6 +93,7 @@ impl<'p> Unwinder<'p> {
         Unwinder {
             tab,
             space: tab.space(),
+            arch,
             link_register,
             sites: FxHashMap::default(),
             calls: FxHashMap::default(),
@@ -303,6 +305,13 @@ impl<'p> Unwinder<'p> {
             }
         }
         None
+    }
+
+    /// How the runtime treats the Go function at `pc`; code of other languages that was linked in has no frame table.
+    pub(crate) fn kind_at(&mut self, pc: Addr) -> Option<FuncKind> {
+        self.site(pc)
+            .filter(|site| site.has_table)
+            .map(|site| site.kind)
     }
 
     fn site(&mut self, pc: Addr) -> Option<Site> {
