@@ -72,7 +72,7 @@ pub(crate) fn add_stacks(
 
     let mut unwound = Vec::with_capacity(goroutines.list.len());
     for (index, g) in goroutines.list.iter().enumerate() {
-        let start = Start::of(space, arch, &machines, g);
+        let start = walker.reader.unwinder().start(&machines, g);
         let top = each.then(|| goroutine_title(&goroutines, g));
         unwound.push(walker.unwind(index, g, start, top));
         walker.created(&pclntab, g, minor);

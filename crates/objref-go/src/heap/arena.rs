@@ -9,8 +9,8 @@ layout! {
     /// Offsets in heapArena.
     // runtime/mheap.go: heapArena
     struct ArenaLayout = "runtime.heapArena" {
-        bitmap: ? "bitmap",
-        no_more_ptrs: ? "noMorePtrs",
+        bitmap: ? "bitmap | heapArenaPtrScalar.bitmap",
+        no_more_ptrs: ? "noMorePtrs | heapArenaPtrScalar.noMorePtrs",
         inline_marks: ? "pageUseSpanInlineMarkBits",
     }
 }
