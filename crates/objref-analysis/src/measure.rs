@@ -42,7 +42,7 @@ pub fn summary(snapshot: &Snapshot) -> Summary {
             version: snapshot.process.version.text.clone(),
             arch: snapshot.process.core.arch().name().to_owned(),
             experiments: snapshot.process.version.experiments.clone(),
-            layout_source: "dwarf".to_owned(),
+            layout_source: snapshot.process.layouts().to_string(),
         },
         reconciliation: runtime
             .heap_alloc_bytes
@@ -104,7 +104,7 @@ fn binary(snapshot: &Snapshot) -> Binary {
             .map(|id| id.iter().map(|b| format!("{b:02x}")).collect()),
         go_build_id: image.go_build_id().map(str::to_owned),
         module: None,
-        dwarf: true,
+        dwarf: snapshot.process.stripped.is_none(),
     }
 }
 

@@ -79,6 +79,20 @@ impl DebugInfo {
         Ok(info)
     }
 
+    /// Of a binary that has no DWARF: no types but [`TypeTable::UNKNOWN`], nothing else at all.
+    pub fn none() -> DebugInfo {
+        DebugInfo {
+            sections: Sections::none(),
+            units: Units::default(),
+            types: build::build(&[], &[], 8),
+            globals: Vec::new(),
+            constants: Vec::new(),
+            function_dies: Vec::new(),
+            functions: OnceLock::new(),
+            damage: Damage::default(),
+        }
+    }
+
     fn read_units(&mut self) {
         let dwarf = self.sections.dwarf();
         let raw: Vec<RawUnit<'_>> = self

@@ -66,6 +66,16 @@ pub(crate) struct Sections {
 }
 
 impl Sections {
+    /// No section at all.
+    pub(crate) fn none() -> Sections {
+        Sections {
+            endian: RunTimeEndian::Little,
+            eager: Default::default(),
+            packed: Default::default(),
+            lazy: OnceLock::new(),
+        }
+    }
+
     /// Copies or decompresses what is needed out of `elf`, in parallel over the sections.
     pub(crate) fn load(elf: &[u8]) -> Result<Sections, DwarfError> {
         let file = object::File::parse(elf)?;

@@ -3,12 +3,16 @@
 //!
 //! This crate knows nothing of object graphs or reports.
 
+mod buildinfo;
 mod clock;
+mod descriptor;
+mod find;
 mod gcprog;
 mod goroutine;
 mod heap;
 mod labels;
 mod layout;
+mod layouts;
 mod memstats;
 mod module;
 mod pclntab;
@@ -22,6 +26,7 @@ mod stack_scan;
 mod stackmap;
 mod start;
 mod thread;
+mod type_index;
 mod unwind;
 mod version;
 mod wait_reason;
@@ -34,16 +39,18 @@ pub use heap::{
 };
 pub use labels::read_labels;
 pub use layout::{FieldAt, LayoutError, StructSource};
+pub use layouts::{BuiltInLayout, DwarfLayout, Layouts};
 pub use memstats::{MemStats, MemStatsError};
 pub use module::{AddrRange, Mask, Module, ModuleError, RawSlice, TextSection};
 pub use pclntab::{Func, FuncFlags, FuncId, FuncKind, LogicalFrame, Pclntab};
-pub use process::{DwarfLayout, GoProcess, OpenError};
+pub use process::{GoProcess, OpenError, Stripped};
 pub use roots::{RootKind, RootPointer, SpecialRoots, global_roots};
 pub use rtype::{Kind, MaskBudget, RuntimeField, RuntimeType, RuntimeTypes, TypeMask};
 pub use sigframe::{RegisterFile, interrupted};
 pub use stack_roots::{StackReader, StackRoot, StackRootKind, StackScan};
 pub use start::{Start, StartKind};
 pub use thread::{Machine, Machines};
+pub use type_index::TypeIndex;
 pub use unwind::{Frame, UnwindEnd, Unwinder};
 pub use version::{GoVersion, TESTED};
 pub use wait_reason::WaitReasons;

@@ -85,8 +85,8 @@ pub enum MemStatsError {
     /// A struct of the runtime has an unknown shape.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// A variable is missing from the debug information.
-    #[error("the binary's debug information lacks {0}")]
+    /// A variable cannot be found.
+    #[error("{0} cannot be found")]
     NoVariable(&'static str),
     /// The counters are not in the dump.
     #[error("the runtime's counters cannot be read: {0}")]

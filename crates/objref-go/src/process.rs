@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
-use objref_dwarf::{DebugInfo, DwarfError, Kind as DwarfKind, TypeIdx};
-use objref_mem::{Addr, AddressSpace, Core, Image, ImageError, LinkAddr, LoadBias};
+use objref_dwarf::{DebugInfo, DwarfError};
+use objref_mem::{Addr, AddressSpace, Arch, Core, Image, ImageError, LoadBias};
+use rustc_hash::FxHashMap;
 
+use crate::buildinfo;
+use crate::find::{Found, first_module};
 use crate::heap::{GcPhase, Heap, ReadError};
-use crate::layout::{FieldAt, LayoutError, StructSource, find_field};
+use crate::layout::{FieldAt, LayoutError, find_field};
+use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
 use crate::module::{Module, ModuleError, read_modules};
+use crate::pclntab::Pclntab;
 use crate::rtype::RuntimeTypes;
-use crate::version::GoVersion;
+use crate::type_index::TypeIndex;
+use crate::version::{GoVersion, TESTED};
 
 /// The dump and the binary, with the runtime's version, layouts and modules.
 pub struct GoProcess {
@@ -22,7 +28,7 @@ pub struct GoProcess {
     pub bias: LoadBias,
     /// Memory of the dump, completed from the binary.
     pub space: AddressSpace,
-    /// The binary's description of itself.
+    /// The binary's description of itself; empty where it has no DWARF.
     pub debug: DebugInfo,
     /// The Go release.
     pub version: GoVersion,
@@ -30,6 +36,25 @@ pub struct GoProcess {
     pub modules: Vec<Module>,
     /// Reader for type descriptors.
     pub types: RuntimeTypes,
+    /// What stands in for DWARF where the binary has none.
+    pub stripped: Option<Stripped>,
+}
+
+/// What is known about a binary without DWARF.
+pub struct Stripped {
+    layout: BuiltInLayout,
+    found: Found,
+    /// The types that the runtime has descriptors of.
+    pub index: TypeIndex,
+    /// Whether the binary has symbols.
+    pub symbols: bool,
+}
+
+impl Stripped {
+    /// Variables of the runtime that could not be found.
+    pub fn missing(&self) -> &[&'static str] {
+        &self.found.missing
+    }
 }
 
 /// Why a dump could not be opened as a Go process.
@@ -42,12 +67,19 @@ pub enum OpenError {
     /// The program is not written in Go.
     #[error("{0} is not a Go program: it has neither Go build information nor a Go runtime")]
     NotGo(String),
-    /// A Go program without debug information.
+    /// Without DWARF, and too old for the built-in tables.
     #[error(
-        "{0} is stripped: its DWARF is missing (built with -ldflags=-s or -w?); \
+        "{path} is stripped, and {version} is older than go1.{oldest}, the oldest version whose layouts are built in; \
          give the unstripped binary of the same build with --exe"
     )]
-    Stripped(String),
+    NoTable {
+        /// The binary.
+        path: String,
+        /// Its version.
+        version: String,
+        /// The oldest version with a table.
+        oldest: u32,
+    },
     /// The binary's debug information is damaged.
     #[error("debug information of {path}: {source}")]
     Dwarf {
@@ -66,8 +98,8 @@ pub enum OpenError {
         /// Build id of the binary.
         binary: String,
     },
-    /// A variable of the runtime is missing from the debug information.
-    #[error("the binary's debug information lacks {0}")]
+    /// A variable of the runtime cannot be found.
+    #[error("{0} cannot be found (wrong binary, or the dump is cut short)")]
     NoVariable(&'static str),
     /// The version text cannot be read.
     #[error("the Go version cannot be read from the dump (wrong binary, or the dump is cut short)")]
@@ -98,20 +130,28 @@ impl GoProcess {
                 });
             }
         }
-        let debug = match DebugInfo::load(image.input().bytes()) {
-            Ok(debug) => debug,
-            Err(DwarfError::NoDwarf)
-                if image.has_section(".go.buildinfo") || image.go_build_id().is_some() =>
-            {
-                return Err(OpenError::Stripped(path));
-            }
-            Err(DwarfError::NoDwarf | DwarfError::NoGoUnits) => return Err(OpenError::NotGo(path)),
-            Err(source) => return Err(OpenError::Dwarf { path, source }),
-        };
+        match DebugInfo::load(image.input().bytes()) {
+            Ok(debug) => Self::described(core, image, bias, space, debug),
+            Err(DwarfError::NoDwarf | DwarfError::NoGoUnits) => match buildinfo::version(&image) {
+                Some(version) => Self::stripped(core, image, bias, space, version),
+                None => Err(OpenError::NotGo(path)),
+            },
+            Err(source) => Err(OpenError::Dwarf { path, source }),
+        }
+    }
+
+    /// A process whose binary has DWARF.
+    fn described(
+        core: Core,
+        image: Arc<Image>,
+        bias: LoadBias,
+        space: AddressSpace,
+        debug: DebugInfo,
+    ) -> Result<GoProcess, OpenError> {
         let source = DwarfLayout(&debug);
         let global = |name| source.global(name).map(|a| bias.to_addr(a));
         let Some(build_version) = global("runtime.buildVersion") else {
-            return Err(OpenError::NotGo(path));
+            return Err(OpenError::NotGo(image.input().path().display().to_string()));
         };
         let version = read_version(&space, build_version).ok_or(OpenError::NoVersion)?;
         let first = global("runtime.firstmoduledata")
@@ -127,12 +167,63 @@ impl GoProcess {
             version,
             modules,
             types,
+            stripped: None,
+        })
+    }
+
+    /// A process whose binary has no DWARF, but perhaps symbols.
+    fn stripped(
+        core: Core,
+        image: Arc<Image>,
+        bias: LoadBias,
+        space: AddressSpace,
+        version: GoVersion,
+    ) -> Result<GoProcess, OpenError> {
+        let arch = core.arch();
+        let mut layout = BuiltInLayout::new(&version, arch).ok_or_else(|| OpenError::NoTable {
+            path: image.input().path().display().to_string(),
+            version: version.text.clone(),
+            oldest: *TESTED.start(),
+        })?;
+        let symbols: FxHashMap<&str, Addr> = image
+            .symbols()
+            .filter(|s| s.name.starts_with("runtime."))
+            .map(|s| (s.name, bias.to_addr(s.addr)))
+            .collect();
+        let known = |name: &str| symbols.get(name).copied();
+        let first = known("runtime.firstmoduledata")
+            .or_else(|| first_module(&space, &image, bias, &layout))
+            .ok_or(OpenError::NoVariable("runtime.firstmoduledata"))?;
+        let modules = read_modules(&space, &layout, first)?;
+        let types = RuntimeTypes::new(&layout, &version, &modules)?;
+        let index = TypeIndex::read(&space, &layout, &types, &modules);
+        layout.describe(&space, &types, &index);
+        let found = Found::search(&space, arch, &layout, &modules, version.minor, &known);
+        let stripped = Stripped {
+            layout,
+            found,
+            index,
+            symbols: !symbols.is_empty(),
+        };
+        Ok(GoProcess {
+            core,
+            image,
+            bias,
+            space,
+            debug: DebugInfo::none(),
+            version,
+            modules,
+            types,
+            stripped: Some(stripped),
         })
     }
 
     /// Layouts of the runtime's structs.
-    pub fn layouts(&self) -> DwarfLayout<'_> {
-        DwarfLayout(&self.debug)
+    pub fn layouts(&self) -> Layouts<'_> {
+        match &self.stripped {
+            Some(stripped) => Layouts::BuiltIn(&stripped.layout),
+            None => Layouts::Dwarf(DwarfLayout(&self.debug)),
+        }
     }
 
     /// The field at the first of the alternatives in `paths` of the first known of the structs in `names`.
@@ -142,7 +233,28 @@ impl GoProcess {
 
     /// Address of the package-level variable `name` (full package path).
     pub fn global(&self, name: &str) -> Option<Addr> {
-        self.layouts().global(name).map(|a| self.bias.to_addr(a))
+        match &self.stripped {
+            Some(stripped) => stripped.found.get(name),
+            None => DwarfLayout(&self.debug)
+                .global(name)
+                .map(|a| self.bias.to_addr(a)),
+        }
+    }
+
+    /// The functions of all modules.
+    pub fn functions(&self) -> Result<Pclntab<'_>, LayoutError> {
+        let quantum = if self.core.arch() == Arch::Amd64 {
+            1
+        } else {
+            4
+        };
+        Pclntab::new(
+            &self.space,
+            &self.layouts(),
+            &self.modules,
+            quantum,
+            self.version.minor,
+        )
     }
 
     /// What the collector was doing.
@@ -184,55 +296,4 @@ fn read_version(space: &AddressSpace, variable: Addr) -> Option<GoVersion> {
         .string(data, usize::try_from(len).ok().filter(|n| *n < 256)?)
         .ok()?;
     GoVersion::parse(&text)
-}
-
-/// Struct layouts, constants and variables as the binary's DWARF gives them.
-#[derive(Clone, Copy)]
-pub struct DwarfLayout<'a>(&'a DebugInfo);
-
-impl DwarfLayout<'_> {
-    /// Link-time address of a package-level variable.
-    pub fn global(&self, name: &str) -> Option<LinkAddr> {
-        self.0
-            .globals()
-            .iter()
-            .find(|v| *v.name == *name)
-            .map(|v| v.addr)
-    }
-
-    fn step(&self, ty: TypeIdx, name: &str) -> Option<(u64, TypeIdx)> {
-        let types = self.0.types();
-        types
-            .fields(ty)
-            .iter()
-            .find(|f| types.field_name(f) == name)
-            .map(|f| (f.offset, f.ty))
-    }
-}
-
-impl StructSource for DwarfLayout<'_> {
-    fn field(&self, name: &str, path: &str) -> Option<FieldAt> {
-        let types = self.0.types();
-        let mut ty = types.by_name(name)?;
-        let mut offset = 0;
-        for part in path.split('.') {
-            let (at, next) = self.step(ty, part)?;
-            offset += at;
-            ty = next;
-        }
-        Some(FieldAt {
-            offset,
-            size: types.get(ty).size,
-        })
-    }
-
-    fn size_of(&self, name: &str) -> Option<u64> {
-        let types = self.0.types();
-        let ty = types.get(types.by_name(name)?);
-        (ty.kind != DwarfKind::Other).then_some(ty.size)
-    }
-
-    fn constant(&self, name: &str) -> Option<i64> {
-        self.0.constant(name)
-    }
 }

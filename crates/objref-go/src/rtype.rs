@@ -98,8 +98,9 @@ impl Kind {
 }
 
 // internal/abi/type.go: TFlag
-const TFLAG_UNCOMMON: u8 = 1;
+pub(crate) const TFLAG_UNCOMMON: u8 = 1;
 const TFLAG_EXTRA_STAR: u8 = 2;
+pub(crate) const TFLAG_NAMED: u8 = 4;
 /// 1.24+: the mask is built on first use. Before, the same bit meant an unrolled mask, which is an ordinary one.
 const TFLAG_GC_MASK_ON_DEMAND: u8 = 16;
 /// Up to 1.23: `gcdata` is a program.
@@ -125,7 +126,7 @@ pub struct RuntimeType {
     pub ptr_bytes: u64,
     /// What kind of type it is.
     pub kind: Kind,
-    tflag: u8,
+    pub(crate) tflag: u8,
     raw_kind: u8,
     gcdata: Addr,
     str_off: i32,
@@ -176,7 +177,9 @@ impl Default for MaskBudget {
 pub struct RuntimeTypes {
     layout: TypeLayout,
     /// Size of the common part, which every kind's own fields follow.
-    header: u64,
+    pub(crate) header: u64,
+    /// Size of the descriptor of a map type, which has grown with the versions.
+    pub(crate) map_size: Option<u64>,
     modules: Vec<(crate::module::AddrRange, Addr)>,
     on_demand_masks: bool,
 }
@@ -195,6 +198,10 @@ impl RuntimeTypes {
                 name: NAMES,
                 path: "size",
             })?,
+            map_size: find_size(
+                source,
+                "internal/abi.MapType | internal/abi.SwissMapType | internal/abi.OldMapType",
+            ),
             modules: modules.iter().map(|m| (m.types, m.types.start)).collect(),
             on_demand_masks: version.minor >= 24,
         })
@@ -232,7 +239,7 @@ impl RuntimeTypes {
         self.module_base(addr).map(|base| addr.0 - base.0)
     }
 
-    fn module_base(&self, addr: Addr) -> Option<Addr> {
+    pub(crate) fn module_base(&self, addr: Addr) -> Option<Addr> {
         self.modules
             .iter()
             .find(|(range, _)| range.contains(addr))
@@ -252,7 +259,7 @@ impl RuntimeTypes {
 
     /// Flags and text of an encoded name.
     // internal/abi/type.go: Name
-    fn read_name(&self, space: &AddressSpace, at: Addr) -> Result<(u8, String), Fault> {
+    pub(crate) fn read_name(&self, space: &AddressSpace, at: Addr) -> Result<(u8, String), Fault> {
         let flags = space.u8(at)?;
         let (mut len, mut shift, mut next) = (0u64, 0, at.add(1));
         loop {
@@ -327,31 +334,6 @@ impl RuntimeTypes {
                 space.u64(at.add(16)).ok()?,
             ))
         })
-    }
-
-    /// Import path of the package that a named type is declared in.
-    // internal/abi/type.go: UncommonType
-    pub fn package_path(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<String> {
-        if ty.tflag & TFLAG_UNCOMMON == 0 {
-            return None;
-        }
-        let own = match ty.kind {
-            Kind::Pointer | Kind::Slice | Kind::Func => 8,
-            Kind::Chan => 16,
-            Kind::Array => 24,
-            Kind::Interface | Kind::Struct => 32,
-            // Map descriptors grew with the versions; no caller needs their package.
-            Kind::Map => return None,
-            _ => 0,
-        };
-        let offset = space
-            .u32(ty.addr.add(self.header + own))
-            .ok()
-            .filter(|o| *o != 0)?;
-        let base = self.module_base(ty.addr)?;
-        self.read_name(space, base.add(u64::from(offset)))
-            .ok()
-            .map(|(_, path)| path)
     }
 
     /// Which words of the type at `addr` hold pointers; `None` when there are none, or when the descriptor is damaged: it

@@ -40,19 +40,27 @@ fn closure_type(
     model: &mut TypeModel<'_>,
     code: Addr,
 ) -> Option<(TypeId, Form)> {
-    let function = process.debug.function_at(process.bias.to_link(code))?;
-    let name = process.debug.function_name(function).to_owned();
-    let mut fields: Vec<Field> = process
-        .debug
-        .captures(function)
-        .into_iter()
-        .map(|c| Field {
-            name: c.name,
-            offset: c.offset,
-            ty: TypeId(c.ty.0),
-            embedded: false,
-        })
-        .collect();
+    let (name, mut fields) = match process.debug.function_at(process.bias.to_link(code)) {
+        Some(function) => {
+            let captures = process.debug.captures(function).into_iter();
+            let fields = captures.map(|c| Field {
+                name: c.name,
+                offset: c.offset,
+                ty: TypeId(c.ty.0),
+                embedded: false,
+            });
+            (
+                process.debug.function_name(function).to_owned(),
+                fields.collect(),
+            )
+        }
+        // Without DWARF, the function's name is all that is known of a closure.
+        None => {
+            let functions = process.functions().ok()?;
+            let function = functions.find(code).filter(|f| f.entry() == code)?;
+            (function.name().to_owned(), Vec::new())
+        }
+    };
     if fields.is_empty()
         && let Some(receiver) = bound_receiver(&name, model)
     {

@@ -154,7 +154,7 @@ impl<'p> Inference<'p> {
     fn follow(&mut self, object: u32) {
         self.followed[object as usize / 64] |= 1 << (object % 64);
         let Some(view) = self.views.get(object) else {
-            return;
+            return self.follow_untyped(object);
         };
         let heap = self.heap;
         let (span, at) = heap.locate(ObjId(object));
@@ -337,7 +337,7 @@ impl<'p> Inference<'p> {
     }
 
     /// Keeps the proposed view if it explains the object better than what is known.
-    fn propose(&mut self, target: Object<'p>, said: Target, value: u64) {
+    pub(crate) fn propose(&mut self, target: Object<'p>, said: Target, value: u64) {
         let object = target.id.0;
         if !self.views.improves(object, Fit::Whole) {
             return;

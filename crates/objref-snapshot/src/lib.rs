@@ -3,10 +3,13 @@
 //! [`Snapshot::load`] spells the way from a dump to that value out, stage by stage.
 
 mod closure;
+mod descriptors;
 mod evidence;
 mod flatten;
 mod goroutines;
 mod infer;
+mod interfaces;
+mod map_types;
 mod names;
 mod roots;
 mod shape;
@@ -14,6 +17,7 @@ mod snapshot;
 mod stacks;
 mod statics;
 mod step;
+mod stripped;
 mod symbols;
 mod traces;
 mod types;

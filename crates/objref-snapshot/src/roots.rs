@@ -8,6 +8,7 @@ use crate::infer::Inference;
 use crate::stacks::StackNode;
 use crate::statics::Statics;
 use crate::step::{Describer, StepId};
+use crate::stripped::{STRIPPED, segment_offset};
 use crate::symbols::DataSymbols;
 use crate::types::TypeId;
 
@@ -201,7 +202,10 @@ impl RootTable {
                     }),
                 )
             }
-            None => (symbols.name_index(pointer.slot, &mut self.names), None),
+            None => {
+                infer.untyped_reference(pointer.slot, pointer.value, target);
+                (symbols.name_index(pointer.slot, &mut self.names), None)
+            }
         };
         let holder = Holder::Variable(holder);
         let word = pointer.slot;
@@ -293,7 +297,15 @@ impl RootTable {
 
     fn step(&self, describer: &mut Describer<'_, '_>, c: &Candidate) -> StepId {
         let Some(typed) = &c.typed else {
-            return describer.unknown(c.target);
+            let step = describer.unknown(c.target);
+            return match c.holder {
+                Holder::Variable(v) if self.names[v as usize] == STRIPPED => {
+                    let place = segment_offset(describer.infer.process, c.word);
+                    let text = format!("{place} {}", describer.steps.text(step));
+                    describer.steps.intern(text)
+                }
+                _ => step,
+            };
         };
         let before = &self.paths[typed.before as usize];
         match describer.infer.place(typed.ty, typed.offset, c.word) {

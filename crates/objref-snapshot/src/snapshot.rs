@@ -12,6 +12,7 @@ use crate::names::view_name;
 use crate::roots::{DanglingRoot, Root, RootCount, RootTable};
 use crate::stacks::StackTree;
 use crate::step::{Describer, StepId, Steps};
+use crate::stripped;
 use crate::traces::Traces;
 use crate::types::Types;
 use crate::view::{Form, View, Views};
@@ -271,6 +272,7 @@ fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
         });
     }
     diagnose_files(&mut found, process);
+    found.extend(stripped::diagnose(process));
     note(
         &mut found,
         "heap.missing",

@@ -50,15 +50,17 @@ impl Statics {
             variables: Vec::new(),
         };
         let mut work = Vec::new();
-        for variable in process.debug.globals() {
-            let start = process.bias.to_addr(variable.addr).0;
-            let ty = TypeId(variable.ty.0);
+        let described = process.debug.globals().iter().map(|v| {
+            let start = process.bias.to_addr(v.addr);
+            (v.name.to_string(), start, TypeId(v.ty.0))
+        });
+        for (name, Addr(start), ty) in described.chain(infer.model.found_variables()) {
             let size = infer.model.get(ty).size;
             if size == 0 || !segments.iter().any(|s| s.contains(Addr(start))) {
                 continue;
             }
             let index = statics.variables.len() as u32;
-            statics.variables.push(variable.name.to_string());
+            statics.variables.push(name);
             let Some(end) = start.checked_add(size) else {
                 continue;
             };

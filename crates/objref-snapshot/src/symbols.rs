@@ -2,6 +2,8 @@
 
 use objref_mem::{Addr, Image, LinkAddr, LoadBias, SymbolKind};
 
+use crate::stripped::STRIPPED;
+
 /// The data symbols of the binary, read when the first is asked for.
 pub(crate) struct DataSymbols<'a> {
     image: &'a Image,
@@ -44,6 +46,8 @@ impl<'a> DataSymbols<'a> {
         let after = sorted.partition_point(|s| s.0 <= at);
         let (start, end, name) = match sorted[..after].last() {
             Some((start, end, name)) if at < *end => (*start, *end, name.clone()),
+            // Nothing has a name: no need to look again.
+            _ if sorted.is_empty() => (LinkAddr(0), LinkAddr(u64::MAX), STRIPPED.to_owned()),
             _ => (at, at.add(1), "(unnamed data)".to_owned()),
         };
         let index = match names.iter().rposition(|n| *n == name) {

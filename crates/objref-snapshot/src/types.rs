@@ -1,8 +1,7 @@
 //! One model of Go types for the whole snapshot: the binary's DWARF, completed by descriptors met at run time.
 
-use objref_dwarf::{DebugInfo, Kind as DwarfKind, TypeIdx};
-use objref_go::{GoProcess, Kind as RuntimeKind, RuntimeType};
-use objref_mem::Addr;
+use objref_dwarf::{DebugInfo, Kind as DwarfKind, TypeIdx, TypeTable};
+use objref_go::{GoProcess, RuntimeType};
 use rustc_hash::FxHashMap;
 
 /// A type of the snapshot.
@@ -72,8 +71,8 @@ pub struct Type {
     pub fields: Vec<Field>,
 }
 
-/// Types made from descriptors nest at most this deep before they are called unknown.
-const MAX_DEPTH: u32 = 32;
+/// What nothing is known of: no size, no fields.
+pub(crate) const UNKNOWN: TypeId = TypeId(TypeTable::UNKNOWN.0);
 
 /// All types of the snapshot, by id.
 #[derive(Debug, Default)]
@@ -100,14 +99,38 @@ impl Types {
         self.0.push(ty);
         TypeId(self.0.len() as u32 - 1)
     }
+
+    /// Says what a type is, once that is known.
+    pub(crate) fn replace(&mut self, id: TypeId, kind: Kind, fields: Vec<Field>) {
+        if let Some(ty) = self.0.get_mut(id.0 as usize) {
+            (ty.kind, ty.fields) = (kind, fields);
+        }
+    }
+
+    /// Gives a type a name that says more.
+    pub(crate) fn rename(&mut self, id: TypeId, name: String) {
+        if let Some(ty) = self.0.get_mut(id.0 as usize) {
+            ty.name = name;
+        }
+    }
+
+    /// Gives a field a type that says more.
+    pub(crate) fn retype(&mut self, id: TypeId, field: usize, ty: TypeId) {
+        let fields = self.0.get_mut(id.0 as usize).map(|ty| &mut ty.fields);
+        if let Some(field) = fields.and_then(|f| f.get_mut(field)) {
+            field.ty = ty;
+        }
+    }
 }
 
 /// The types while they are still being found.
 pub(crate) struct TypeModel<'p> {
-    process: &'p GoProcess,
+    pub(crate) process: &'p GoProcess,
     pub(crate) types: Types,
-    by_name: FxHashMap<String, TypeId>,
-    by_descriptor: FxHashMap<u64, Option<TypeId>>,
+    pub(crate) by_name: FxHashMap<String, TypeId>,
+    pub(crate) by_descriptor: FxHashMap<u64, Option<TypeId>>,
+    /// Types that have a name and a size, but nothing else yet.
+    pub(crate) pending: Vec<(TypeId, RuntimeType)>,
 }
 
 impl<'p> TypeModel<'p> {
@@ -118,6 +141,7 @@ impl<'p> TypeModel<'p> {
             types: Types(convert(&process.debug)),
             by_name: FxHashMap::default(),
             by_descriptor: FxHashMap::default(),
+            pending: Vec::new(),
         };
         for (i, ty) in model.types.0.iter().enumerate() {
             model
@@ -125,6 +149,7 @@ impl<'p> TypeModel<'p> {
                 .entry(ty.name.clone())
                 .or_insert(TypeId(i as u32));
         }
+        model.add_index();
         model
     }
 
@@ -137,112 +162,6 @@ impl<'p> TypeModel<'p> {
     /// The type with this full name.
     pub(crate) fn by_name(&self, name: &str) -> Option<TypeId> {
         self.by_name.get(name).copied()
-    }
-
-    /// The type of a descriptor in the inferior; `None` when it makes no sense.
-    pub(crate) fn by_descriptor(&mut self, addr: Addr) -> Option<TypeId> {
-        self.descriptor(addr, 0)
-    }
-
-    fn descriptor(&mut self, addr: Addr, depth: u32) -> Option<TypeId> {
-        if let Some(known) = self.by_descriptor.get(&addr.0) {
-            return *known;
-        }
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        let process = self.process;
-        let described = process
-            .types
-            .offset(addr)
-            .and_then(|offset| process.debug.types().by_runtime_type(offset))
-            .map(|idx| TypeId(idx.0));
-        let id = match described {
-            Some(id) => Some(id),
-            None => process
-                .types
-                .read(&process.space, addr)
-                .and_then(|ty| self.add_descriptor(&ty, depth)),
-        };
-        self.by_descriptor.insert(addr.0, id);
-        id
-    }
-
-    fn add_descriptor(&mut self, ty: &RuntimeType, depth: u32) -> Option<TypeId> {
-        let (process, space) = (self.process, &self.process.space);
-        let name = process.types.name(space, ty);
-        // A type that DWARF describes without naming its descriptor.
-        if let Some(name) = &name {
-            let full = match process.types.package_path(space, ty) {
-                Some(path) => name
-                    .split_once('.')
-                    .map(|(_, rest)| format!("{path}.{rest}")),
-                None => Some(name.clone()),
-            };
-            if let Some(known) = full.and_then(|n| self.by_name(&n))
-                && self.get(known).size == ty.size
-            {
-                return Some(known);
-            }
-        }
-        let elem = match process.types.elem(space, ty) {
-            Some(at) => self.descriptor(at, depth + 1),
-            None => None,
-        };
-        let kind = match ty.kind {
-            RuntimeKind::Pointer => elem.map_or(Kind::UnsafePointer, Kind::Pointer),
-            RuntimeKind::Slice => Kind::Slice(elem?),
-            RuntimeKind::Array => Kind::Array(elem?, process.types.array_len(space, ty)?),
-            RuntimeKind::Chan => Kind::Chan {
-                header: self.by_name("runtime.hchan"),
-                elem: elem?,
-            },
-            RuntimeKind::Map => Kind::Map { header: None },
-            RuntimeKind::Func => Kind::Func,
-            RuntimeKind::Interface => {
-                let methods = space.u64(ty.addr.add(64)).unwrap_or(1);
-                if methods == 0 {
-                    Kind::EmptyInterface
-                } else {
-                    Kind::Interface
-                }
-            }
-            RuntimeKind::String => Kind::String,
-            RuntimeKind::UnsafePointer => Kind::UnsafePointer,
-            RuntimeKind::Struct => Kind::Struct,
-            _ => Kind::Scalar,
-        };
-        let mut fields = Vec::new();
-        for field in process.types.fields(space, ty, 1 << 12) {
-            let field_type = self.descriptor(field.ty, depth + 1)?;
-            fields.push(Field {
-                name: field.name,
-                offset: field.offset,
-                ty: field_type,
-                embedded: field.embedded,
-            });
-        }
-        let name = name.or_else(|| {
-            let elem = elem.map(|e| self.get(e).name.as_str());
-            match kind {
-                Kind::Pointer(_) => elem.map(|e| format!("*{e}")),
-                Kind::Slice(_) => elem.map(|e| format!("[]{e}")),
-                Kind::Array(_, n) => elem.map(|e| format!("[{n}]{e}")),
-                _ => None,
-            }
-        });
-        // A stand-in that has a size and a mask but no name says nothing about the type.
-        let name = match (name, kind) {
-            (Some(name), _) => name,
-            (None, Kind::Struct) if !fields.is_empty() => "struct { made by reflect }".to_owned(),
-            (None, _) => return None,
-        };
-        Some(self.add(Type {
-            name,
-            size: ty.size,
-            kind,
-            fields,
-        }))
     }
 
     /// Adds a type of the snapshot's own making.

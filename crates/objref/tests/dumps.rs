@@ -260,14 +260,66 @@ fn the_wrong_binary_is_refused_unless_forced() {
     }
 }
 
+/// A copy of the binary without section headers: neither DWARF nor symbols can be found.
+fn stripped(exe: &str, dir: &Path) -> String {
+    let input = objref_mem::Input::open(Path::new(exe)).unwrap();
+    let mut bytes = input.bytes().to_vec();
+    // e_shoff; e_shnum, e_shstrndx
+    bytes[40..48].fill(0);
+    bytes[60..64].fill(0);
+    let copy = dir.join("stripped");
+    fs::write(&copy, bytes).unwrap();
+    copy.to_str().unwrap().to_owned()
+}
+
 #[test]
-fn a_stripped_binary_is_refused() {
-    for dump in dumps().iter().filter(|dump| dump.name.contains("stripped")) {
-        let (status, line) = failure(&[&dump.core, "--exe", &dump.exe]);
-        assert_eq!(status, Some(3), "{line}");
+fn a_stripped_binary_has_the_same_graph() {
+    let dir = tempfile::tempdir().unwrap();
+    for dump in readable() {
+        let stripped = stripped(&dump.exe, dir.path());
+        // Address, size and distance from the roots; types and names differ.
+        let objects = |exe: &str| -> Vec<String> {
+            let text = written(&["objects", &dump.core, exe]);
+            text.lines()
+                .map(|line| {
+                    let columns: Vec<&str> = line.split('\t').collect();
+                    [columns[0], columns[1], columns[4]].join(" ")
+                })
+                .collect()
+        };
         assert!(
-            line.contains("stripped") && line.contains("--exe"),
-            "{line}"
+            objects(&dump.exe) == objects(&stripped),
+            "{}: other objects",
+            dump.name
+        );
+        let summary = |exe: &str| -> Value {
+            let text = written(&["summary", &dump.core, exe, "--format", "json"]);
+            serde_json::from_str(&text).unwrap()
+        };
+        let (whole, part) = (summary(&dump.exe), summary(&stripped));
+        for same in ["/roots", "/goroutines", "/runtime", "/reconciliation"] {
+            assert_eq!(
+                whole.pointer(same),
+                part.pointer(same),
+                "{}{same}",
+                dump.name
+            );
+        }
+        assert_eq!(part["binary"]["dwarf"], false);
+        let source = part["go"]["layout_source"].as_str().unwrap();
+        assert!(source.starts_with("built-in table go1."), "{source}");
+        let codes: Vec<&str> = part["diagnostics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|d| d["code"].as_str())
+            .collect();
+        assert!(codes.contains(&"binary.stripped"), "{codes:?}");
+        assert!(
+            !codes.contains(&"runtime.not-found"),
+            "{}: {text}",
+            dump.name,
+            text = part["diagnostics"]
         );
     }
 }

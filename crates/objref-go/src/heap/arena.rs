@@ -61,17 +61,11 @@ impl Arenas {
             (Some(bitmap), None) => Scheme::ArenaTwoBits { bitmap },
             (None, _) => Scheme::PerObject,
         };
-        let base_offset = match source.constant("runtime.arenaBaseOffsetUintptr") {
-            Some(offset) => offset as u64,
-            // runtime/malloc.go: arenaBaseOffset
-            None if arch == Arch::Amd64 => 0xffff_8000_0000_0000,
-            None => 0,
-        };
         Ok(Arenas {
             scheme,
             inline_marks: layout.inline_marks,
             table: space.ptr(field)?,
-            base_offset,
+            base_offset: arena_base(arch, source),
         })
     }
 
@@ -154,6 +148,16 @@ impl Arenas {
             }
             Scheme::PerObject => Ok((0, false)),
         }
+    }
+}
+
+/// The lowest address that an arena can have: the one of index 0.
+// runtime/malloc.go: arenaBaseOffset
+pub(crate) fn arena_base(arch: Arch, source: &dyn StructSource) -> u64 {
+    match source.constant("runtime.arenaBaseOffsetUintptr") {
+        Some(offset) => offset as u64,
+        None if arch == Arch::Amd64 => 0xffff_8000_0000_0000,
+        None => 0,
     }
 }
 

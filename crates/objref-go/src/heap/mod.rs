@@ -14,6 +14,7 @@ mod span;
 use objref_mem::{Addr, AddressSpace, Arch};
 use rayon::prelude::*;
 
+pub(crate) use arena::arena_base;
 pub use classes::{SIZE_CLASSES, fills_slot};
 pub use evidence::{Evidence, Miscount, Miss};
 pub use span::{ReadError, SpanState};

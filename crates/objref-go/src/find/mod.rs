@@ -1,0 +1,137 @@
+//! Finding the runtime in a binary without symbols: its module data by its structure, its variables by what is in them
+//! and by the code that uses them.
+
+mod code;
+mod data;
+mod module;
+
+use objref_mem::{Addr, AddressSpace, Arch};
+use rustc_hash::FxHashMap;
+
+use crate::layout::StructSource;
+use crate::module::Module;
+use crate::pclntab::Pclntab;
+use code::Code;
+use data::Data;
+pub(crate) use module::first_module;
+
+/// The variables of the runtime that are looked for.
+const WANTED: [&str; 12] = [
+    "runtime.mheap_",
+    "runtime.allgs",
+    "runtime.allm",
+    "runtime.allp",
+    "runtime.gcphase",
+    "runtime.memstats",
+    "runtime.gcController",
+    "runtime.sched",
+    "runtime.allfin",
+    "runtime.gcCleanups",
+    "runtime.fingStatus",
+    "runtime.waitReasonStrings",
+];
+
+/// Where variables of the runtime are, as far as they could be found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    addresses: FxHashMap<&'static str, Addr>,
+    /// Those that could not be found.
+    pub(crate) missing: Vec<&'static str>,
+}
+
+impl Found {
+    /// The address of the variable called `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<Addr> {
+        self.addresses.get(name).copied()
+    }
+
+    /// Looks for the variables of the runtime in the first of `modules`, the one with the runtime. `known` are the
+    /// addresses that the binary itself tells.
+    pub(crate) fn search(
+        space: &AddressSpace,
+        arch: Arch,
+        source: &dyn StructSource,
+        modules: &[Module],
+        minor: u32,
+        known: &dyn Fn(&str) -> Option<Addr>,
+    ) -> Found {
+        let mut found = Found::default();
+        let Some(module) = modules.first() else {
+            return found;
+        };
+        let quantum = if arch == Arch::Amd64 { 1 } else { 4 };
+        let pclntab = Pclntab::new(space, source, modules, quantum, minor).ok();
+        let names = WANTED
+            .into_iter()
+            .filter(|name| *name != "runtime.gcCleanups" || minor >= 25);
+        let mut search = None;
+        for name in names {
+            let address = known(name).or_else(|| {
+                let (data, code) = search.get_or_insert_with(|| {
+                    let code = pclntab
+                        .as_ref()
+                        .map(|tab| Code::new(space, arch, tab, module));
+                    (
+                        Data::new(space, arch, source, module),
+                        code.unwrap_or_default(),
+                    )
+                });
+                find(name, data, code)
+            });
+            match address {
+                Some(address) => {
+                    found.addresses.insert(name, address);
+                }
+                // Without the code that runs cleanups there are none, and the linker has left it out.
+                None if name == "runtime.gcCleanups"
+                    && search
+                        .as_ref()
+                        .is_some_and(|(_, code)| code.lacks("runtime.runCleanups")) => {}
+                None => found.missing.push(name),
+            }
+        }
+        found
+    }
+}
+
+fn find(name: &str, data: &Data<'_>, code: &Code) -> Option<Addr> {
+    match name {
+        "runtime.mheap_" => data.mheap(),
+        "runtime.allgs" => data.allgs(),
+        "runtime.allp" => data.allp(&code.loads("runtime.gcMark")),
+        "runtime.allm" => data.allm(&code.leas("runtime.mcommoninit")),
+        // `if gcphase != _GCmarktermination { throw(…) }` opens the function.
+        // runtime/mgc.go: gcMark
+        "runtime.gcphase" => code.compared_with("runtime.gcMark", 2),
+        // The first thing it does is to read memstats.heapStats, the first field.
+        // runtime/mstats.go: readmemstats_m
+        "runtime.memstats" => code.leas("runtime.readmemstats_m").first().copied(),
+        // runtime/mgc.go: gcinit calls gcController.init, readmemstats_m asks it for the limit.
+        "runtime.gcController" => {
+            let init = code.leas("runtime.gcinit");
+            let both = code
+                .leas("runtime.readmemstats_m")
+                .into_iter()
+                .find(|a| init.contains(a));
+            both.filter(|a| data.is_controller(*a))
+        }
+        // Locks the scheduler before anything else. runtime/proc.go: mcommoninit
+        "runtime.sched" => code
+            .leas("runtime.mcommoninit")
+            .into_iter()
+            .find_map(|lock| data.sched(lock)),
+        // runtime/mfinal.go: queuefinalizer takes a block from finc and links it into allfin.
+        "runtime.allfin" => data.allfin(&code.references("runtime.queuefinalizer")),
+        // runtime/mcleanup.go: runCleanups takes from the queue what mheap.go: freeSpecial puts there.
+        "runtime.gcCleanups" => {
+            let put = code.leas("runtime.freeSpecial");
+            code.leas("runtime.runCleanups")
+                .into_iter()
+                .find(|a| put.contains(a))
+        }
+        // runtime/mfinal.go: createfing does nothing but start the goroutine once.
+        "runtime.fingStatus" => code.loads("runtime.createfing").first().copied(),
+        "runtime.waitReasonStrings" => data.wait_reasons(),
+        _ => None,
+    }
+}
