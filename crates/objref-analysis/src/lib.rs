@@ -32,12 +32,12 @@ pub use goroutines::{GoroutineOptions, goroutines};
 pub use measure::{each_object, summary};
 pub use names::Names;
 pub use object_row::{ObjectRow, Parent};
+pub use objref_snapshot::short;
 pub use prune::{Metric, PruneOptions};
 pub use summary::{
     Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
-pub use objref_snapshot::short;
 pub use units::{iec, thousands};
 pub use verification::{
     Check, ConservativeFrames, Example, VERIFY_SCHEMA_VERSION, Verdict, Verification,

@@ -34,8 +34,8 @@ mod wait_reason;
 pub use clock::last_known_time;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
-    Evidence, GcPhase, Heap, Miscount, Miss, ObjId, Object, ReadError, SIZE_CLASSES, Span, SpanState, SpanTotals, Tally,
-    fills_slot,
+    Evidence, GcPhase, Heap, Miscount, Miss, ObjId, Object, ReadError, SIZE_CLASSES, Span,
+    SpanState, SpanTotals, Tally, fills_slot,
 };
 pub use labels::read_labels;
 pub use layout::{FieldAt, LayoutError, StructSource};
