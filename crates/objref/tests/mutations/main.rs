@@ -130,7 +130,7 @@ fn damaged_dumps_are_read_as_far_as_they_go() {
 fn watched(core: Vec<u8>, exe: Vec<u8>) -> Result<Result<u64, String>, String> {
     let (to, from) = mpsc::channel();
     let worker = thread::spawn(move || {
-        let force = core.len() % 3 != 0;
+        let force = !core.len().is_multiple_of(3);
         // Nobody listens any more if it took too long.
         let _ = to.send(run::run(&core, &exe, force));
     });

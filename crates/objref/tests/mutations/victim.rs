@@ -1,5 +1,8 @@
 //! A dump in memory, and where in its files the things lie that a reader follows.
 
+// A target is a list of places; one of a single place is meant so.
+#![allow(clippy::single_range_in_vec_init)]
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
