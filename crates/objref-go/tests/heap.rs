@@ -260,7 +260,7 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
         for i in 0..elems {
             let at = start + i * elem;
             let mut alive = i < free;
-            if dice.roll() % 3 == 0 {
+            if dice.roll().is_multiple_of(3) {
                 memory.bit(bits, i);
                 alive = true;
             }
@@ -292,7 +292,7 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
                 };
                 memory.word(at + offset, value);
                 let word = (at + offset) / 8;
-                let chance = dice.roll() % 2 == 0;
+                let chance = dice.roll().is_multiple_of(2);
                 let pointer = match era {
                     _ if plan.noscan => false,
                     Era::TwoBits | Era::OneBit => {
