@@ -37,7 +37,7 @@ def main():
         sys.exit(f"no {options.objref}: cargo build --release, or name it with --objref")
     print(FORMAT.format(*COLUMNS), flush=True)
     passed = failed = 0
-    for program, kind in ((p, k) for p in selection.programs(options) for k in options.dump):
+    for program, kind in selection.dumps(options):
         row, ok = check(options.objref, options.out / program.name, kind)
         scale = "" if program.scale is None else str(program.scale)
         print(FORMAT.format(program.case + scale, program.version, program.variant, kind, *row), flush=True)

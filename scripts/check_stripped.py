@@ -32,11 +32,11 @@ def main():
     options = parser.parse_args()
     print(FORMAT.format(*COLUMNS), flush=True)
     passed = failed = 0
-    for program, kind in ((p, k) for p in selection.programs(options) for k in options.dump):
+    for program, kind in selection.dumps(options):
         folder = options.out / program.name
         if not (folder / f"core.{kind}").exists():
             continue
-        for row, ok in check(options.objref, folder, kind):
+        for row, ok in check(options.objref, folder, kind, program.goarch):
             scale = "" if program.scale is None else str(program.scale)
             print(FORMAT.format(program.case + scale, program.version, program.variant, kind, *row), flush=True)
             passed += ok
@@ -45,14 +45,14 @@ def main():
     sys.exit(1 if failed or not passed else 0)
 
 
-def check(objref, folder, kind):
+def check(objref, folder, kind, goarch):
     """Check one dump; yields (the row's cells after the dump's kind, success) for each way to strip."""
     core = folder / f"core.{kind}"
     whole = read(objref, core, folder / "exe")
     with tempfile.TemporaryDirectory() as scratch:
         for without, strip in WAYS.items():
             copy = Path(scratch) / without
-            strip(folder / "exe", copy)
+            strip(folder / "exe", copy, goarch)
             try:
                 stripped = read(objref, core, copy)
             except subprocess.CalledProcessError as error:
@@ -93,11 +93,14 @@ def typed(reading):
 
 
 def objcopy(option):
-    """Strip with objcopy."""
-    return lambda exe, copy: subprocess.run(["objcopy", option, exe, copy], check=True)
+    """Strip with objcopy; binutils' own is for one architecture."""
+    def strip(exe, copy, goarch):
+        tool = "llvm-objcopy" if goarch else "objcopy"
+        subprocess.run([tool, option, exe, copy], check=True)
+    return strip
 
 
-def without_sections(exe, copy):
+def without_sections(exe, copy, _goarch):
     """Clear e_shoff, e_shnum and e_shstrndx."""
     data = bytearray(exe.read_bytes())
     data[40:48] = bytes(8)

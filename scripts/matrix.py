@@ -7,6 +7,10 @@ For every case x version x variant this leaves in OUT/<case>-<version>-<variant>
 
 What is there already from the same sources is kept, so a second run is instant.
 A case may carry its scale: `mix:210` runs `mix -n 210` and is named `mix210`.
+
+Variants for other architectures than this machine's are cross-compiled and run by
+QEMU (Debian's qemu-user). They have no core.gcore: `kernel` is the core that QEMU
+writes in the kernel's stead when the program dies.
 """
 
 import subprocess
@@ -36,7 +40,7 @@ def produce(program, options):
     except subprocess.CalledProcessError as error:
         yield f"{program.name}: build failed: {error}", False
         return
-    for kind in options.dump:
+    for kind in dump.kinds(program, options.dump):
         started = time.monotonic()
         try:
             fresh = dump.take_once(program, exe, kind, folder)

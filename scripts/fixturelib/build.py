@@ -26,6 +26,8 @@ class Variant:
     flags: tuple = ()
     cgo: bool = False
     minors: range = field(default_factory=lambda: range(0, 1000))
+    # Cross-compiled for this GOARCH and run by QEMU; empty: for this machine.
+    goarch: str = field(default="", repr=False)
 
 
 VARIANTS = {
@@ -41,6 +43,9 @@ VARIANTS = {
     "greentea": Variant(experiment="greenteagc", minors=range(25, 26)),
     "nogreentea": Variant(experiment="nogreenteagc", minors=range(26, 28)),
     "mapsplitgroup": Variant(experiment="mapsplitgroup", minors=range(27, 28)),
+    "arm64": Variant(goarch="arm64"),
+    "arm64-stripped": Variant(goarch="arm64", flags=("-ldflags=-s -w",)),
+    "arm64-nocompress": Variant(goarch="arm64", flags=("-ldflags=-compressdwarf=0",)),
 }
 
 
@@ -64,14 +69,21 @@ class Program:
         """The program's own command line."""
         return [] if self.scale is None else ["-n", str(self.scale)]
 
+    @property
+    def goarch(self):
+        """The architecture it is built for, if that is not this machine's."""
+        return VARIANTS[self.variant].goarch
+
     def exists(self):
-        """Whether this version has this variant at all."""
+        """Whether this version has this variant at all, and this variant this case."""
+        if self.goarch and self.case in NEEDS_CGO:
+            return False
         return toolchains.minor(self.version) in VARIANTS[self.variant].minors
 
     def key(self):
         """A digest of everything the executable depends on."""
         digest = hashlib.sha256()
-        digest.update(repr((RECIPE, self.version, VARIANTS[self.variant])).encode())
+        digest.update(repr((RECIPE, self.version, VARIANTS[self.variant])).encode() + self.goarch.encode())
         for folder in (FIXTURES / "truth", FIXTURES / self.case):
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path.suffix != ".md":
@@ -125,7 +137,7 @@ def _environment(program):
     """The environment of a reproducible build."""
     variant = VARIANTS[program.variant]
     cgo = variant.cgo or program.case in NEEDS_CGO
-    drop = ("GOFLAGS", "GOENV", "GODEBUG", "GOAMD64", "GOWORK")
+    drop = ("GOFLAGS", "GOENV", "GODEBUG", "GOARCH", "GOAMD64", "GOARM64", "GOWORK")
     env = {k: v for k, v in os.environ.items() if k not in drop}
     env.update(
         GOROOT=str(toolchains.goroot(program.version)),
@@ -135,4 +147,6 @@ def _environment(program):
         GOCACHE=str(toolchains.cache_dir() / "gocache"),
         CGO_ENABLED="1" if cgo else "0",
     )
+    if program.goarch:
+        env["GOARCH"] = program.goarch
     return env

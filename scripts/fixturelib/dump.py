@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -9,11 +10,22 @@ import time
 from pathlib import Path
 
 KINDS = ("kernel", "gcore")
+# QEMU's name for the architectures that it runs fixtures of.
+EMULATORS = {"arm64": "qemu-aarch64"}
 TIMEOUT = 300  # seconds for a program to publish its truth
 
 
 class DumpError(Exception):
     """No dump came out; says why."""
+
+
+def kinds(program, wanted):
+    """Those of the wanted kinds of dumps that there are of this program.
+
+    What QEMU runs can only crash: QEMU then writes the core that the kernel would
+    have written, without the table of mapped files; gdb would dump QEMU itself.
+    """
+    return [kind for kind in wanted if kind == "kernel" or not program.goarch]
 
 
 def take_once(program, exe, kind, folder):
@@ -23,20 +35,20 @@ def take_once(program, exe, kind, folder):
     if stamp.exists() and stamp.read_text() == key and (folder / f"core.{kind}").exists():
         return False
     stamp.unlink(missing_ok=True)
-    _take(exe, program.arguments, kind, folder)
+    _take(program, exe, kind, folder)
     stamp.write_text(key)
     return True
 
 
-def _take(exe, arguments, kind, folder):
+def _take(program, exe, kind, folder):
     """Run `exe` and leave `core.KIND` and `truth.KIND.json` in `folder`."""
     with tempfile.TemporaryDirectory(prefix="run.", dir=folder) as scratch:
         scratch = Path(scratch)
         truth = scratch / "truth.json"
-        process = _start(exe, arguments, scratch, truth)
+        process = _start(program, exe, scratch, truth)
         try:
             _await_truth(process, truth, scratch)
-            core = _DUMPERS[kind](process, scratch)
+            core = (_qemu if program.goarch else _DUMPERS[kind])(process, scratch)
         finally:
             process.kill()
             process.wait()
@@ -46,20 +58,29 @@ def _take(exe, arguments, kind, folder):
             (scratch / "stderr.txt").rename(folder / "stderr.txt")
 
 
-def _start(exe, arguments, scratch, truth):
+def _start(program, exe, scratch, truth):
     """Start the program in `scratch`, allowed to dump core."""
     env = {"GOTRACEBACK": "crash", "OBJREF_TRUTH": str(truth)}  # no more: it ends up in the core
+    emulator = [shutil.which(EMULATORS[program.goarch])] if program.goarch else []
+    if emulator == [None]:
+        raise DumpError(f"no {EMULATORS[program.goarch]}: apt-get install qemu-user")
     with open(scratch / "stderr.txt", "wb") as stderr:
         return subprocess.Popen(
-            [Path(exe).resolve(), *arguments],
+            [*emulator, Path(exe).resolve(), *program.arguments],
             cwd=scratch, env=env, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-            preexec_fn=_allow_core,
+            preexec_fn=_allow_only_qemu if emulator else _allow_core,
         )
 
 
 def _allow_core():
     """Lift the limit on the size of core files (runs in the child)."""
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def _allow_only_qemu():
+    """As _allow_core, but keep the kernel from dumping QEMU's own memory as well."""
+    _allow_core()
+    Path("/proc/self/coredump_filter").write_text("0")
 
 
 def _await_truth(process, truth, scratch):
@@ -94,6 +115,16 @@ def _kernel(process, scratch):
         raise DumpError(
             f"the kernel wrote no core into {scratch}: kernel.core_pattern is '{pattern}'; "
             "as root: sysctl -w kernel.core_pattern=core")
+    return cores[0]
+
+
+def _qemu(process, scratch):
+    """Let the program die of SIGABRT and find what QEMU wrote."""
+    process.send_signal(signal.SIGABRT)
+    process.wait(TIMEOUT)
+    cores = list(scratch.glob("qemu_*.core"))
+    if len(cores) != 1:
+        raise DumpError(f"QEMU wrote no core into {scratch}")
     return cores[0]
 
 

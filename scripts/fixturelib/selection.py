@@ -17,7 +17,7 @@ def parser(description):
     result.add_argument("--variants", type=_comma_list(_known(build.VARIANTS)), metavar="NAME,...",
                         default="default", help=f"of {', '.join(build.VARIANTS)} (default: default)")
     result.add_argument("--dump", type=_comma_list(_known(dump.KINDS)), metavar="KIND,...",
-                        default=",".join(dump.KINDS), help="kernel, gcore or both (default)")
+                        default=",".join(dump.KINDS), help="kernel, gcore or both (default); of other architectures there is only kernel")
     result.add_argument("--out", type=Path, default=toolchains.cache_dir() / "matrix", metavar="DIR",
                         help="default: $OBJREF_CACHE/matrix or ~/.cache/objref/matrix")
     return result
@@ -31,6 +31,13 @@ def programs(options):
                 program = build.Program(case, version, variant, scale)
                 if program.exists():
                     yield program
+
+
+def dumps(options):
+    """(program, kind) of every dump selected that there can be."""
+    for program in programs(options):
+        for kind in dump.kinds(program, options.dump):
+            yield program, kind
 
 
 def _comma_list(convert):
