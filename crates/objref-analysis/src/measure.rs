@@ -1,6 +1,6 @@
 //! From the snapshot to its summary and its listing of objects.
 
-use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
+use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally, main_module};
 use objref_snapshot::{Certainty, Holder, Snapshot, by_status, short};
 
 use crate::frames::root_kind_name;
@@ -103,8 +103,11 @@ fn binary(snapshot: &Snapshot) -> Binary {
             .gnu_build_id()
             .map(|id| id.iter().map(|b| format!("{b:02x}")).collect()),
         go_build_id: image.go_build_id().map(str::to_owned),
-        module: None,
+        module: main_module(image),
         dwarf: snapshot.process.stripped.is_none(),
+        debug_file: image
+            .debug_file()
+            .map(|debug| debug.input().path().display().to_string()),
     }
 }
 

@@ -87,8 +87,10 @@ pub struct Binary {
     pub go_build_id: Option<String>,
     /// The path of the main package's module, from the build info.
     pub module: Option<String>,
-    /// Whether the binary has DWARF.
+    /// Whether the binary has DWARF, in itself or in the file beside it.
     pub dwarf: bool,
+    /// The file with its DWARF, if that is another one.
+    pub debug_file: Option<String>,
 }
 
 /// Which Go built the program.

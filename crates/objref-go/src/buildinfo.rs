@@ -1,4 +1,4 @@
-//! The version of Go as the linker left it for `go version`: present in stripped binaries, too.
+//! What the linker left for `go version -m`, the version of Go and the main module: in stripped binaries, too.
 
 use objref_mem::Image;
 
@@ -13,10 +13,25 @@ const INLINE: u8 = 2;
 const MAX_VERSION: usize = 256;
 
 /// The version in the binary's build information; `None` where there is none, or one written before go1.18.
-// cmd/link/internal/ld/data.go: buildinfo
 pub(crate) fn version(image: &Image) -> Option<GoVersion> {
+    parse(find(image)?).map(|(version, _)| version)
+}
+
+/// The path of the main package's module; `None` where the program was built without modules.
+pub fn main_module(image: &Image) -> Option<String> {
+    let (_, modules) = parse(find(image)?)?;
+    // debug/buildinfo/buildinfo.go: readRawBuildInfo. The text stands between two marks of 16 bytes.
+    let text = modules.get(16..modules.len().checked_sub(16)?)?;
+    let text = std::str::from_utf8(text).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("mod\t"))?;
+    line.split('\t').next().map(str::to_owned)
+}
+
+/// The build information, and what follows it.
+// cmd/link/internal/ld/data.go: buildinfo
+fn find(image: &Image) -> Option<&[u8]> {
     if let Some(section) = image.section(".go.buildinfo") {
-        return parse(section.data);
+        return Some(section.data);
     }
     image
         .segments()
@@ -27,17 +42,26 @@ pub(crate) fn version(image: &Image) -> Option<GoVersion> {
             let at = (0..bytes.len())
                 .step_by(ALIGN)
                 .find(|&at| bytes[at..].starts_with(MAGIC))?;
-            parse(&bytes[at..])
+            Some(&bytes[at..])
         })
 }
 
-fn parse(bytes: &[u8]) -> Option<GoVersion> {
+/// The version, and the text about the modules.
+fn parse(bytes: &[u8]) -> Option<(GoVersion, &[u8])> {
     if !bytes.starts_with(MAGIC) || bytes.get(MAGIC.len() + 1)? & INLINE == 0 {
         return None;
     }
-    let (len, text) = varint(bytes.get(HEADER..)?)?;
-    let text = text.get(..len.min(MAX_VERSION))?;
-    GoVersion::parse(std::str::from_utf8(text).ok()?)
+    let (version, rest) = string(bytes.get(HEADER..)?)?;
+    let version = version.get(..version.len().min(MAX_VERSION))?;
+    let version = GoVersion::parse(std::str::from_utf8(version).ok()?)?;
+    let modules = string(rest).map_or(&[][..], |(modules, _)| modules);
+    Some((version, modules))
+}
+
+/// A string behind its length, and what follows.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, bytes) = varint(bytes)?;
+    Some((bytes.get(..len)?, &bytes[len..]))
 }
 
 /// A length as `encoding/binary` writes it, and what follows.
@@ -62,9 +86,10 @@ mod tests {
         bytes.extend([8, INLINE]);
         bytes.resize(HEADER, 0);
         bytes.extend(b"\x18go1.26.6-X:nogreenteagc!");
-        let version = parse(&bytes).unwrap();
+        let (version, modules) = parse(&bytes).unwrap();
         assert_eq!((version.minor, version.patch), (26, 6));
         assert_eq!(version.text.len(), 0x18);
+        assert!(modules.is_empty());
         for cut in 0..bytes.len() - 1 {
             assert!(parse(&bytes[..cut]).is_none(), "{cut}");
         }

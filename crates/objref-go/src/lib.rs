@@ -31,6 +31,7 @@ mod unwind;
 mod version;
 mod wait_reason;
 
+pub use buildinfo::main_module;
 pub use clock::last_known_time;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{

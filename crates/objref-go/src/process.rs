@@ -130,13 +130,16 @@ impl GoProcess {
                 });
             }
         }
-        match DebugInfo::load(image.input().bytes()) {
+        match DebugInfo::load(image.debug_input().bytes()) {
             Ok(debug) => Self::described(core, image, bias, space, debug),
             Err(DwarfError::NoDwarf | DwarfError::NoGoUnits) => match buildinfo::version(&image) {
                 Some(version) => Self::stripped(core, image, bias, space, version),
                 None => Err(OpenError::NotGo(path)),
             },
-            Err(source) => Err(OpenError::Dwarf { path, source }),
+            Err(source) => Err(OpenError::Dwarf {
+                path: image.debug_input().path().display().to_string(),
+                source,
+            }),
         }
     }
 

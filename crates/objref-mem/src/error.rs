@@ -139,6 +139,32 @@ pub enum ImageError {
         /// The core's.
         core: &'static str,
     },
+    /// The file has the headers of a binary, but not its code and data.
+    #[error(
+        "{}: holds debug information only; name the binary too: --exe BIN --debug-file {}", path.display(), path.display()
+    )]
+    DebugInfoOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No debug information in the file that should have it.
+    #[error(
+        "{}: no debug information in it; give the file that it was moved to, or the binary as it was before", path.display()
+    )]
+    NoDebugInfo {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The debug information is of another build than the binary.
+    #[error(
+        "{}: not the debug information of {}: its build is another one (--force goes on)", path.display(), image.display()
+    )]
+    OtherBuild {
+        /// The file with the debug information.
+        path: PathBuf,
+        /// The binary.
+        image: PathBuf,
+    },
     /// Nothing in the core says where the file was loaded.
     #[error(
         "{}: cannot tell where this file was loaded: the core's auxiliary vector and file table \
@@ -158,6 +184,9 @@ impl ImageError {
             Self::NotAnImage { .. } => "image.not-an-image",
             Self::Unsupported { .. } => "image.unsupported",
             Self::HeaderBeyondEof { .. } => "image.truncated-headers",
+            Self::DebugInfoOnly { .. } => "image.debug-info-only",
+            Self::NoDebugInfo { .. } => "image.no-debug-info",
+            Self::OtherBuild { .. } => "image.other-build",
             Self::Malformed { .. } => "image.malformed",
             Self::OtherArch { .. } => "image.other-arch",
             Self::NotLoaded { .. } => "image.not-loaded",

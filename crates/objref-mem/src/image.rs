@@ -92,6 +92,8 @@ pub struct Image {
     sections: Vec<SectionHeader>,
     /// Index of the section with the names of sections.
     section_names: u32,
+    /// Where its debug information is if not here.
+    debug_file: Option<Box<Image>>,
 }
 
 impl Image {
@@ -137,6 +139,7 @@ impl Image {
             segments,
             sections,
             section_names,
+            debug_file: None,
         })
     }
 
@@ -288,9 +291,21 @@ impl Image {
     }
 
     /// The symbols of `.symtab` that are defined in this file and have a name in UTF-8, in the
-    /// order of the file. None when the file is stripped.
+    /// order of the file. Those of the attached debug file when this one is stripped; else none.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol<'_>> {
-        let table = self.sections.iter().find(|s| s.kind == SHT_SYMTAB.0);
+        let file = match &self.debug_file {
+            Some(debug) if self.symbol_table().is_none() => debug,
+            _ => self,
+        };
+        file.own_symbols()
+    }
+
+    fn symbol_table(&self) -> Option<&SectionHeader> {
+        self.sections.iter().find(|s| s.kind == SHT_SYMTAB.0)
+    }
+
+    fn own_symbols(&self) -> impl Iterator<Item = Symbol<'_>> {
+        let table = self.symbol_table();
         let entries = table.map_or(&[][..], |t| self.section_data(t));
         let names = table.and_then(|t| self.sections.get(t.link as usize));
         // Elf64_Sym: name u32, info u8, other u8, shndx u16, value u64, size u64
@@ -313,6 +328,15 @@ impl Image {
                 kind,
             })
         })
+    }
+
+    /// The file with its debug information, if one was attached.
+    pub fn debug_file(&self) -> Option<&Image> {
+        self.debug_file.as_deref()
+    }
+
+    pub(crate) fn set_debug_file(&mut self, debug: Image) {
+        self.debug_file = Some(Box::new(debug));
     }
 
     /// The file.

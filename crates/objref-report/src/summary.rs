@@ -86,6 +86,10 @@ fn program(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
             Some(format!("binary  {}", binary.path)),
             binary.build_id.as_ref().map(|id| format!("build id {id}")),
             (!binary.dwarf).then(|| "no DWARF".to_owned()),
+            binary
+                .debug_file
+                .as_ref()
+                .map(|path| format!("DWARF from {path}")),
         ]),
         8,
     )?;

@@ -41,6 +41,7 @@ fn example() -> Summary {
             go_build_id: Some("abc/def".into()),
             module: Some("example.org/service".into()),
             dwarf: true,
+            debug_file: None,
         },
         go: Go {
             version: "go1.26.1".into(),

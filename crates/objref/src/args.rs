@@ -115,10 +115,17 @@ pub(crate) struct CommonArgs {
     /// core says it was
     #[arg(long, value_name = "BIN")]
     pub(crate) exe: Option<PathBuf>,
+    /// The file that the binary's debug information was moved to; without it, it is looked for by
+    /// build id and by the binary's debug link
+    #[arg(long, value_name = "FILE")]
+    pub(crate) debug_file: Option<PathBuf>,
+    /// Where files of debug information are kept by build id and by path; may be given again
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/debug")]
+    pub(crate) debug_dir: Vec<PathBuf>,
     /// Write here instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Go on although the binary is not the one that was running
+    /// Go on although the binary, or the debug file, is not of the build that was running
     #[arg(long)]
     pub(crate) force: bool,
     /// Threads to work with [default: one per processor]

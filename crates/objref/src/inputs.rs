@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 use objref_mem::{Core, ElfKind, Image, Input};
 
 use crate::args::CommonArgs;
+use crate::debug_file;
 use crate::failure::Usage;
+use crate::progress::Reporter;
 
 /// A core and its binary, headers read.
 pub(crate) struct Inputs {
@@ -17,7 +19,7 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// Opens what the command line names, in whatever order.
-    pub(crate) fn open(args: &CommonArgs) -> Result<Self> {
+    pub(crate) fn open(args: &CommonArgs, reporter: &Reporter) -> Result<Self> {
         let named: Vec<&Path> = args
             .files
             .iter()
@@ -46,10 +48,11 @@ impl Inputs {
             return no_core(others);
         };
         let core = Core::parse(core)?;
-        let image = match others.pop() {
-            Some(input) => Image::parse(input)?,
+        let mut image = match others.pop() {
+            Some(input) => Image::parse(input)?.into_program()?,
             None => find(&core)?,
         };
+        debug_file::attach(&mut image, &core, args, reporter)?;
         Ok(Self {
             core,
             image: Arc::new(image),
@@ -89,10 +92,12 @@ fn find(core: &Core) -> Result<Image> {
         if !path.is_file() {
             continue;
         }
-        let Ok(image) = Input::open(&path).map(Image::parse) else {
+        let Ok(input) = Input::open(&path) else {
             continue;
         };
-        let Ok(image) = image else { continue };
+        let Ok(image) = Image::parse(input).and_then(Image::into_program) else {
+            continue;
+        };
         if image.build_ids().agree_with(&ids) != Some(false) {
             return Ok(image);
         }
@@ -120,13 +125,20 @@ fn candidates(core: &Path, recorded: &str) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
     {
-        for suffix in ["", ".zst", ".gz", ".lz4", ".xz"] {
-            let mut name = path.clone().into_os_string();
-            name.push(suffix);
-            candidates.push(PathBuf::from(name));
-        }
+        candidates.extend(perhaps_compressed(&path));
     }
     candidates
+}
+
+/// `path`, and what it is called once it is compressed.
+pub(crate) fn perhaps_compressed(path: &Path) -> impl Iterator<Item = PathBuf> {
+    ["", ".zst", ".gz", ".lz4", ".xz"]
+        .into_iter()
+        .map(|suffix| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            name.into()
+        })
 }
 
 #[cfg(test)]

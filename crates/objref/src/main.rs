@@ -5,6 +5,7 @@
 //! [`report`] and [`listing`] write the answer to [`output`]. [`progress`] tells the user how far that is.
 
 mod args;
+mod debug_file;
 mod failure;
 mod inputs;
 mod listing;

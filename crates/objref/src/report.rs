@@ -146,7 +146,7 @@ pub(crate) fn answer(
     let mut out = Output::open(path)?;
     let mut reporter = Reporter::new(args);
     reporter.phase("open the files");
-    let inputs = Inputs::open(args)?;
+    let inputs = Inputs::open(args, &reporter)?;
     let snapshot = pipeline::load(inputs, args, goroutines, &reporter)?;
 
     if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
