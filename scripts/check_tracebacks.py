@@ -5,8 +5,9 @@ A program that dies with GOTRACEBACK=crash writes the traceback of every gorouti
 to standard error before the kernel writes the core. For every selected kernel dump
 that matrix.py has made, or for one dump given by --core, --exe and --stderr,
 `objref goroutines CORE --exe EXE --all --format json` has to list the same
-goroutines, with the same status or wait reason, the same creator, and the same
-frames: function, file and line, inlined calls too.
+goroutines, with the same status or wait reason, the same creator, the same profiler
+labels (which Go 1.27 prints), and the same frames: function, file and line, inlined
+calls too.
 
 Differences that the moments explain are not counted: frames of the runtime that a
 goroutine entered after it had printed its traceback (to raise the signal), and
@@ -26,7 +27,8 @@ from fixturelib import selection
 REPOSITORY = Path(__file__).resolve().parents[1]
 COLUMNS = ("case", "version", "variant", "goroutines", "frames", "unprinted", "verdict")
 FORMAT = "{:<12} {:<8} {:<13} {:>10} {:>8} {:>9}  {}"
-HEADER = re.compile(r"goroutine (\d+)(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[([^\]]*)\]:$")
+HEADER = re.compile(r"goroutine (\d+)(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[([^\]]*)\](?: \{(.*)\})?:$")
+LABEL = re.compile(r'(?:^|, )("(?:[^"\\]|\\.)*"|[^":, ]+): ("(?:[^"\\]|\\.)*"|[^":, ]+)')
 ELIDED = re.compile(r"\.\.\.(\d+) frames elided\.\.\.$")
 SHOWN_DIFFERENCES = 5
 
@@ -115,7 +117,8 @@ def parse(text):
         if not header or header[1] == "0":
             continue
         number, state = int(header[1]), header[2].split(", ")[0]
-        goroutine = {"state": state, "frames": [], "creator": None}
+        labels = {unquoted(key): unquoted(value) for key, value in LABEL.findall(header[3] or "")}
+        goroutine = {"state": state, "frames": [], "creator": None, "labels": labels}
         while i + 1 < len(lines) and lines[i] and not HEADER.match(lines[i]):
             line, below = lines[i], lines[i + 1]
             i += 1
@@ -138,6 +141,11 @@ def parse(text):
     return goroutines
 
 
+def unquoted(text):
+    """A key or a value of a label as it was set."""
+    return json.loads(text) if text.startswith('"') else text
+
+
 def ask(objref, core, exe):
     """Goroutines by number from objref."""
     command = [objref, "goroutines", core, "--exe", exe, "--all", "--format", "json", "--quiet"]
@@ -151,6 +159,7 @@ def ask(objref, core, exe):
             "state": row["wait_reason"] or row["status"],
             "frames": stacks[row["stack"]],
             "creator": place(row["created_by"]) if row["created_by"] else None,
+            "labels": dict(row["labels"]),
         }
         for row in report["goroutines"]
     }
@@ -183,6 +192,8 @@ def difference(theirs, ours):
         yield f"state {theirs['state']!r}, listed as {ours['state']!r}"
     if theirs["creator"] is not None and theirs["creator"] != ours["creator"]:
         yield f"created by {theirs['creator']}, listed as {ours['creator']}"
+    if theirs["labels"] and theirs["labels"] != ours["labels"]:
+        yield f"labels {theirs['labels']}, listed as {ours['labels']}"
     wanted, found = theirs["frames"], ours["frames"]
     gap = next((i for i, frame in enumerate(wanted) if isinstance(frame, int)), None)
     if gap is not None:

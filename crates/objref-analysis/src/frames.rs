@@ -4,6 +4,7 @@ use objref_go::{ObjId, RootKind};
 use objref_snapshot::{Holder, INSIDE, Snapshot, StackNode, short};
 use rustc_hash::FxHashMap;
 
+use crate::stack_states::StackStates;
 use crate::{FrameTree, ROOT_FRAME, thousands};
 
 /// Who keeps what alive: each reachable object once, under the shortest chain that holds it.
@@ -17,6 +18,7 @@ pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
         .collect();
     let mut roots = RootFrames {
         snapshot,
+        states: StackStates::new(snapshot),
         frames: FxHashMap::default(),
     };
     // Per object its frame; only those of holders are read again.
@@ -44,6 +46,7 @@ pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
 /// Frames of roots, made when first asked for.
 struct RootFrames<'a> {
     snapshot: &'a Snapshot,
+    states: StackStates<'a>,
     frames: FxHashMap<Holder, u32>,
 }
 
@@ -78,13 +81,22 @@ impl RootFrames<'_> {
         above
     }
 
-    /// A function on a merged stack, with the number of goroutines that stand in it.
+    /// A function on a merged stack, with the number of goroutines that stand in it and what they all do.
     fn function(&self, node: StackNode) -> String {
-        let name = short(self.snapshot.stacks.name(node));
-        match self.snapshot.stacks.goroutines(node) {
-            1 => format!("{name}()"),
-            n => format!("{name}() ×{}", thousands(u64::from(n))),
+        let stacks = &self.snapshot.stacks;
+        let name = stacks.name(node);
+        let mut text = match name.starts_with("goroutine ") {
+            true => name.to_owned(),
+            false => format!("{}()", short(name)),
+        };
+        let goroutines = stacks.goroutines(node);
+        if goroutines > 1 {
+            text.push_str(&format!(" ×{}", thousands(u64::from(goroutines))));
         }
+        if let Some(state) = self.states.text(node) {
+            text.push_str(&format!(" {state}"));
+        }
+        text
     }
 }
 

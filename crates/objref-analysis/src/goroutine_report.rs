@@ -186,3 +186,20 @@ pub struct Frame {
     /// Whether Go's own tracebacks leave it out, unless `GOTRACEBACK=system`.
     pub internal: bool,
 }
+
+/// Profiler labels as Go's own tracebacks have them: `{path: /items, tenant: "a b"}`.
+// runtime/traceback.go: goroutineheader, tracebackStringNeedsQuoting, go1.27
+pub fn label_set(labels: &[(String, String)]) -> String {
+    let word = |text: &str| -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "./_".contains(c);
+        match text.chars().all(plain) {
+            true => text.to_owned(),
+            false => format!("{text:?}"),
+        }
+    };
+    let pairs = labels.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(key, value)| format!("{}: {}", word(key), word(value)))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}

@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 
-use objref_go::{GStatus, Goroutine, ObjId};
+use objref_go::{Goroutine, ObjId};
 use objref_snapshot::{CallId, NO_GOROUTINE, Snapshot, Trace};
 use regex::Regex;
 use rustc_hash::FxHashMap;
 
 use crate::{
     Amount, CreatorCount, Frame, GOROUTINES_SCHEMA_VERSION, GoroutineGroup, GoroutineReport,
-    GoroutineRow, GroupBy, LabelCount, Stack, StateCount, Tool,
+    GoroutineRow, GroupBy, LabelCount, Stack, StateCount, Tool, label_set,
 };
 
 /// Which goroutines to list, and how.
@@ -155,7 +155,7 @@ impl<'a> Lister<'a> {
                 GroupBy::Label => u64::from(of.labels),
                 GroupBy::Wait => {
                     let next = states.len() as u64;
-                    *states.entry(self.state(g)).or_insert(next)
+                    *states.entry(self.snapshot.state(g)).or_insert(next)
                 }
             };
             let next = groups.len();
@@ -191,41 +191,10 @@ impl<'a> Lister<'a> {
             },
             GroupBy::Label => match &self.snapshot.traces.labels[of.labels as usize][..] {
                 [] => "(no labels)".to_owned(),
-                labels => {
-                    let pairs: Vec<String> = labels
-                        .iter()
-                        .map(|(key, value)| format!("{key}={value}"))
-                        .collect();
-                    pairs.join(", ")
-                }
+                labels => label_set(labels),
             },
-            GroupBy::Wait => self.state(g).to_owned(),
+            GroupBy::Wait => self.snapshot.state(g).to_owned(),
         }
-    }
-
-    /// What it waits for, or else its status.
-    fn state(&self, g: u32) -> &'a str {
-        let goroutine = self.goroutine(g);
-        let reason = self.snapshot.goroutines.wait_reason(goroutine);
-        reason.unwrap_or(goroutine.status.name())
-    }
-
-    /// For how long it has been blocked at least.
-    fn wait(&self, g: u32) -> Option<u64> {
-        let goroutine = self.goroutine(g);
-        let blocked = matches!(
-            goroutine.status,
-            GStatus::Waiting | GStatus::Syscall | GStatus::Leaked
-        );
-        if !blocked || goroutine.wait_since <= 0 {
-            return None;
-        }
-        let waited = self
-            .snapshot
-            .traces
-            .clock?
-            .checked_sub(goroutine.wait_since)?;
-        u64::try_from(waited).ok()
     }
 
     fn sum_up(&mut self, group: &Group) -> GoroutineGroup {
@@ -240,11 +209,11 @@ impl<'a> Lister<'a> {
         let (mut labels, mut stacks) = (Counter::default(), Counter::default());
         for &g in &group.members {
             let (goroutine, of) = (self.goroutine(g), &traces.of[g as usize]);
-            states.add(self.state(g));
+            states.add(self.snapshot.state(g));
             creators.add(of.created);
             labels.add(of.labels);
             stacks.add((of.innermost, of.complete));
-            if let Some(wait) = self.wait(g) {
+            if let Some(wait) = self.snapshot.waited(g) {
                 sum.longest_wait_ns = sum.longest_wait_ns.max(Some(wait));
                 sum.shortest_wait_ns = Some(sum.shortest_wait_ns.map_or(wait, |w| w.min(wait)));
             }
@@ -286,7 +255,7 @@ impl<'a> Lister<'a> {
             id: goroutine.id,
             status: goroutine.status.name().to_owned(),
             wait_reason: reason.map(str::to_owned),
-            wait_ns: self.wait(g),
+            wait_ns: self.snapshot.waited(g),
             locked_to_thread: goroutine.locked_m.0 != 0,
             system: goroutine.system,
             parent_id: goroutine.parent,

@@ -17,6 +17,7 @@ mod measure;
 mod names;
 mod object_row;
 mod prune;
+mod stack_states;
 mod summary;
 mod units;
 mod verification;
@@ -26,7 +27,7 @@ pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
 pub use frames::frame_tree;
 pub use goroutine_report::{
     CreatorCount, Frame, GOROUTINES_SCHEMA_VERSION, GoroutineGroup, GoroutineReport, GoroutineRow,
-    GroupBy, LabelCount, Stack, StateCount,
+    GroupBy, LabelCount, Stack, StateCount, label_set,
 };
 pub use goroutines::{GoroutineOptions, goroutines};
 pub use measure::{each_object, summary};
@@ -38,7 +39,7 @@ pub use summary::{
     Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
-pub use units::{iec, thousands};
+pub use units::{duration, iec, thousands};
 pub use verification::{
     Check, ConservativeFrames, Example, VERIFY_SCHEMA_VERSION, Verdict, Verification,
 };

@@ -29,6 +29,19 @@ pub fn iec(bytes: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// `12 s`, `3 min`, `2 h 5 min`; `None` for less than a second.
+pub fn duration(ns: u64) -> Option<String> {
+    let seconds = ns / 1_000_000_000;
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match (hours, minutes, seconds) {
+        (0, 0, 0) => None,
+        (0, 0, s) => Some(format!("{s} s")),
+        (0, m, _) => Some(format!("{m} min")),
+        (h, m, _) if h < 48 => Some(format!("{h} h {} min", m % 60)),
+        (h, ..) => Some(format!("{} days", thousands(h / 24))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{iec, thousands};
@@ -47,6 +60,24 @@ mod tests {
             shown,
             [
                 "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "12.3 MiB", "16.0 EiB"
+            ]
+        );
+    }
+
+    #[test]
+    fn durations() {
+        let shown = [0, 59, 60, 3599, 3600, 7500, 200_000].map(|s| duration(s * 1_000_000_000));
+        let shown: Vec<_> = shown.iter().map(|s| s.as_deref().unwrap_or("-")).collect();
+        assert_eq!(
+            shown,
+            [
+                "-",
+                "59 s",
+                "1 min",
+                "59 min",
+                "1 h 0 min",
+                "2 h 5 min",
+                "2 days"
             ]
         );
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use objref_analysis::{
     CreatorCount, Frame, GoroutineGroup, GoroutineReport, GoroutineRow, GroupBy, LabelCount, Stack,
-    StateCount, iec, short, thousands,
+    StateCount, duration, iec, label_set, short, thousands,
 };
 
 use crate::text::{INDENT, Page, Style, TextOptions, count};
@@ -39,7 +39,7 @@ pub fn goroutines_text(
         page.paragraph(Style::Dim, &text, 2)?;
     }
     for group in &report.groups {
-        page.heading(&group_heading(group))?;
+        page.heading(&group_heading(group, report.group_by))?;
         group_body(&mut page, report, group)?;
     }
     for row in &report.goroutines {
@@ -93,10 +93,11 @@ fn notes(report: &GoroutineReport) -> Vec<String> {
     notes
 }
 
-fn group_heading(group: &GoroutineGroup) -> String {
+fn group_heading(group: &GoroutineGroup, by: GroupBy) -> String {
     let mut heading = format!("{} × ", thousands(group.count));
     match &group.states[..] {
-        _ if !group.key.is_empty() => heading.push_str(&short_place(&group.key)),
+        _ if by == GroupBy::Creator => heading.push_str(&short_place(&group.key)),
+        _ if !group.key.is_empty() => heading.push_str(&group.key),
         [only] => heading.push_str(&only.state),
         states => heading.push_str(&list(states, |s: &StateCount| {
             format!("{} ×{}", s.state, thousands(s.count))
@@ -142,18 +143,14 @@ fn group_body(
                 true => format!("{} × ", thousands(*count)),
                 false => String::new(),
             };
-            frame(page, Style::Dim, &format!("{times}created by "), at)?;
+            let text = format!("{times}created by {}", short(&at.function));
+            frame(page, Style::Dim, &text, at)?;
         }
         more(page, group.created_by.len(), "creators")?;
     }
     if report.group_by != GroupBy::Label && !group.labels.is_empty() {
         let labels = list(&group.labels, |set: &LabelCount| {
-            let pairs: Vec<String> = set
-                .labels
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
-            format!("{{{}}} ×{}", pairs.join(" "), thousands(set.count))
+            format!("{} ×{}", label_set(&set.labels), thousands(set.count))
         });
         page.paragraph(Style::Dim, &format!("labels {labels}"), 2)?;
     }
@@ -178,8 +175,8 @@ fn row_heading(row: &GoroutineRow) -> String {
         state.push_str(", locked to thread");
     }
     let mut heading = format!("goroutine {} [{state}]", row.id);
-    for (key, value) in &row.labels {
-        heading.push_str(&format!(" {key}={value}"));
+    if !row.labels.is_empty() {
+        heading.push_str(&format!(" {}", label_set(&row.labels)));
     }
     heading
 }
@@ -187,7 +184,11 @@ fn row_heading(row: &GoroutineRow) -> String {
 fn row_body(page: &mut Page<'_>, report: &GoroutineReport, row: &GoroutineRow) -> io::Result<()> {
     stack(page, &report.stacks[row.stack], true)?;
     if let Some(at) = &row.created_by {
-        frame(page, Style::Dim, "created by ", at)?;
+        let mut text = format!("created by {}", short(&at.function));
+        if row.parent_id != 0 {
+            text.push_str(&format!(" in goroutine {}", row.parent_id));
+        }
+        frame(page, Style::Dim, &text, at)?;
     }
     let objects = row.heap_first_reached_objects;
     memory(page, row.stack_bytes, row.heap_first_reached_bytes, objects)
@@ -228,7 +229,7 @@ fn memory(page: &mut Page<'_>, stack: u64, heap: u64, objects: u64) -> io::Resul
 fn stack(page: &mut Page<'_>, stack: &Stack, hide: bool) -> io::Result<()> {
     let hide = hide && stack.frames.iter().any(|f| !f.internal);
     for at in stack.frames.iter().filter(|f| !(hide && f.internal)) {
-        frame(page, Style::Plain, "", at)?;
+        frame(page, Style::Plain, &short(&at.function), at)?;
     }
     if !stack.complete {
         page.line(Style::Warning, "(the rest of the stack could not be read)")?;
@@ -237,10 +238,9 @@ fn stack(page: &mut Page<'_>, stack: &Stack, hide: bool) -> io::Result<()> {
 }
 
 /// A function to the left and its place to the right.
-fn frame(page: &mut Page<'_>, style: Style, before: &str, at: &Frame) -> io::Result<()> {
-    let function = format!("{before}{}", short(&at.function));
+fn frame(page: &mut Page<'_>, style: Style, function: &str, at: &Frame) -> io::Result<()> {
     if at.file.is_empty() {
-        return page.line(style, &function);
+        return page.line(style, function);
     }
     let file = at.file.rsplit('/').next().unwrap_or(&at.file);
     let place = format!("{file}:{}", at.line);
@@ -270,40 +270,4 @@ fn short_place(key: &str) -> String {
         })
         .collect();
     parts.join(" ")
-}
-
-/// `12 s`, `3 min`, `2 h 5 min`; `None` for less than a second.
-fn duration(ns: u64) -> Option<String> {
-    let seconds = ns / 1_000_000_000;
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match (hours, minutes, seconds) {
-        (0, 0, 0) => None,
-        (0, 0, s) => Some(format!("{s} s")),
-        (0, m, _) => Some(format!("{m} min")),
-        (h, m, _) if h < 48 => Some(format!("{h} h {} min", m % 60)),
-        (h, ..) => Some(format!("{} days", thousands(h / 24))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        let shown = [0, 59, 60, 3599, 3600, 7500, 200_000].map(|s| duration(s * 1_000_000_000));
-        let shown: Vec<_> = shown.iter().map(|s| s.as_deref().unwrap_or("-")).collect();
-        assert_eq!(
-            shown,
-            [
-                "-",
-                "59 s",
-                "1 min",
-                "59 min",
-                "1 h 0 min",
-                "2 h 5 min",
-                "2 days"
-            ]
-        );
-    }
 }

@@ -116,6 +116,20 @@ fn groups_by_something_else() {
 }
 
 #[test]
+fn groups_by_label() {
+    let mut report = example();
+    report.group_by = GroupBy::Label;
+    report.groups.truncate(1);
+    let labels = [("path", "/items"), ("tenant", "a b")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    report.groups[0].key = label_set(&labels);
+    let text = text(&report);
+    assert!(
+        text.contains(r#"12,000 × {path: /items, tenant: "a b"}, for"#),
+        "{text}"
+    );
+}
+
+#[test]
 fn each_goroutine() {
     let mut report = example();
     report.groups.clear();

@@ -73,7 +73,7 @@ pub(crate) fn add_stacks(
     let mut unwound = Vec::with_capacity(goroutines.list.len());
     for (index, g) in goroutines.list.iter().enumerate() {
         let start = walker.reader.unwinder().start(&machines, g);
-        let top = each.then(|| goroutine_title(&goroutines, g));
+        let top = each.then(|| format!("goroutine {}", g.id));
         unwound.push(walker.unwind(index, g, start, top));
         walker.created(&pclntab, g, minor);
     }
@@ -148,13 +148,6 @@ pub(crate) fn add_stacks(
     Ok((goroutines, counts, traces))
 }
 
-fn goroutine_title(goroutines: &Goroutines, g: &Goroutine) -> String {
-    match goroutines.wait_reason(g) {
-        Some(reason) => format!("goroutine {} [{reason}]", g.id),
-        None => format!("goroutine {} [{}]", g.id, g.status.name()),
-    }
-}
-
 struct Walker<'w, 'p> {
     reader: &'w mut StackReader<'p>,
     stacks: &'w mut StackTree,
@@ -198,12 +191,11 @@ impl Walker<'_, '_> {
             }
             self.nodes[first + i] = node;
         }
-        if own.is_empty() || node.is_none() {
-            node = Some(self.stacks.child(node, "(unknown function)"));
-        }
-        if let Some(node) = node {
-            self.stacks.count(node);
-        }
+        let node = match node {
+            Some(node) if !own.is_empty() => node,
+            _ => self.stacks.child(node, "(unknown function)"),
+        };
+        self.stacks.count(node);
         self.traces.traces.of.push(GoroutineTrace {
             innermost: trace,
             complete: end.is_complete(),
@@ -215,7 +207,7 @@ impl Walker<'_, '_> {
             start,
             end,
             frames: first..self.frames.len(),
-            node,
+            node: Some(node),
         }
     }
 }

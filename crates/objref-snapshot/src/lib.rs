@@ -15,6 +15,7 @@ mod roots;
 mod shape;
 mod snapshot;
 mod stacks;
+mod states;
 mod statics;
 mod step;
 mod stripped;

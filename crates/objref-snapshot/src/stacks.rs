@@ -12,6 +12,8 @@ pub struct StackTree {
     parents: Vec<Option<StackNode>>,
     names: Vec<u32>,
     goroutines: Vec<u32>,
+    /// Per goroutine, the node of its innermost function.
+    innermost: Vec<StackNode>,
     texts: Vec<String>,
     ids: FxHashMap<String, u32>,
     children: FxHashMap<(Option<StackNode>, u32), StackNode>,
@@ -38,8 +40,9 @@ impl StackTree {
         })
     }
 
-    /// Counts a goroutine whose innermost function is `node`, there and in all its callers.
+    /// Counts the next goroutine, whose innermost function is `node`, there and in all its callers.
     pub(crate) fn count(&mut self, node: StackNode) {
+        self.innermost.push(node);
         let mut at = Some(node);
         while let Some(node) = at {
             self.goroutines[node.0 as usize] += 1;
@@ -50,6 +53,11 @@ impl StackTree {
     /// Number of nodes; ids are `0..len`, callers before callees.
     pub fn len(&self) -> usize {
         self.parents.len()
+    }
+
+    /// The innermost function of each goroutine, in the order of their list.
+    pub fn innermost(&self) -> &[StackNode] {
+        &self.innermost
     }
 
     /// Whether there is no stack at all.

@@ -105,10 +105,12 @@ fn the_numbers_are_those_of_the_program() {
         let json: Value = serde_json::from_str(&text).unwrap();
         let live = number(&json, "/heap/live/bytes");
         let truth = number(&dump.truth, "/heap_alloc");
-        let off = live.abs_diff(truth) as f64 / truth as f64;
+        let missing = number(&dump.truth, "/heap_objects") - number(&json, "/heap/live/objects");
+        // What package unique of Go 1.24 makes for each collection and drops: scripts/fixturelib/truth.py.
+        let dropped = if dump.name.contains("-1.24.") { 4 } else { 0 };
         assert!(
-            off <= 0.005,
-            "{}: {live} live, {truth} by its own count",
+            missing <= dropped && (live == truth || missing > 0),
+            "{}: {live} live, {truth} by its own count; {missing} objects missing",
             dump.name
         );
         assert!(
