@@ -44,7 +44,7 @@ pub fn duration(ns: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{iec, thousands};
+    use super::*;
 
     #[test]
     fn groups_of_three() {
