@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import toolchains
+from . import oracle, toolchains
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 CASES = ("zoo", "service", "deep", "goroutines", "cgo", "mix", "tree", "mapcache")
@@ -28,6 +28,8 @@ class Variant:
     minors: range = field(default_factory=lambda: range(0, 1000))
     # Cross-compiled for this GOARCH and run by QEMU; empty: for this machine.
     goarch: str = field(default="", repr=False)
+    # The runtime logs what it allocates.
+    logs: bool = field(default=False, repr=False)
 
 
 VARIANTS = {
@@ -46,6 +48,7 @@ VARIANTS = {
     "arm64": Variant(goarch="arm64"),
     "arm64-stripped": Variant(goarch="arm64", flags=("-ldflags=-s -w",)),
     "arm64-nocompress": Variant(goarch="arm64", flags=("-ldflags=-compressdwarf=0",)),
+    "oracle": Variant(logs=True),
 }
 
 
@@ -84,6 +87,8 @@ class Program:
         """A digest of everything the executable depends on."""
         digest = hashlib.sha256()
         digest.update(repr((RECIPE, self.version, VARIANTS[self.variant])).encode() + self.goarch.encode())
+        if VARIANTS[self.variant].logs:
+            digest.update(Path(oracle.__file__).read_bytes())
         for folder in (FIXTURES / "truth", FIXTURES / self.case):
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path.suffix != ".md":
@@ -108,10 +113,13 @@ def build(program, folder):
         return exe
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
+    variant = VARIANTS[program.variant]
+    goroot = toolchains.goroot(program.version)
     with tempfile.TemporaryDirectory() as scratch:
+        overlay = [f"-overlay={oracle.overlay(goroot, Path(scratch))}"] if variant.logs else []
         subprocess.run(
-            [toolchains.goroot(program.version) / "bin" / "go", "build", "-buildvcs=false", "-trimpath",
-             f"-modfile={_module_file(program, Path(scratch))}", *VARIANTS[program.variant].flags,
+            [goroot / "bin" / "go", "build", "-buildvcs=false", "-trimpath",
+             f"-modfile={_module_file(program, Path(scratch))}", *overlay, *variant.flags,
              "-o", exe.resolve(), "."],
             cwd=FIXTURES / program.case, env=_environment(program), check=True,
         )
@@ -139,11 +147,12 @@ def _environment(program):
     cgo = variant.cgo or program.case in NEEDS_CGO
     drop = ("GOFLAGS", "GOENV", "GODEBUG", "GOARCH", "GOAMD64", "GOARM64", "GOWORK")
     env = {k: v for k, v in os.environ.items() if k not in drop}
+    experiment = oracle.experiment(program.version) if variant.logs else variant.experiment
     env.update(
         GOROOT=str(toolchains.goroot(program.version)),
         GOTOOLCHAIN="local",
         GOPROXY="off",
-        GOEXPERIMENT=variant.experiment,
+        GOEXPERIMENT=experiment,
         GOCACHE=str(toolchains.cache_dir() / "gocache"),
         CGO_ENABLED="1" if cgo else "0",
     )

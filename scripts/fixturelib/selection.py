@@ -10,9 +10,9 @@ def parser(description):
     """A parser with the options that select programs and dumps."""
     result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--cases", type=_comma_list(build.parse_case), metavar="CASE[:N],...",
+    result.add_argument("--cases", type=cases, metavar="CASE[:N],...",
                         default="zoo,service", help=f"of {', '.join(build.CASES)} (default zoo,service)")
-    result.add_argument("--versions", type=_comma_list(toolchains.resolve), metavar="V,...",
+    result.add_argument("--versions", type=versions, metavar="V,...",
                         default=",".join(toolchains.VERSIONS), help="e.g. 1.21,1.26.6 (default: all)")
     result.add_argument("--variants", type=_comma_list(_known(build.VARIANTS)), metavar="NAME,...",
                         default="default", help=f"of {', '.join(build.VARIANTS)} (default: default)")
@@ -48,6 +48,10 @@ def _comma_list(convert):
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
     return parse
+
+
+cases = _comma_list(build.parse_case)
+versions = _comma_list(toolchains.resolve)
 
 
 def _known(names):
