@@ -47,10 +47,7 @@ pub fn goroutines(snapshot: &Snapshot, options: &GoroutineOptions) -> GoroutineR
         .collect();
     let mut report = GoroutineReport {
         schema_version: GOROUTINES_SCHEMA_VERSION,
-        tool: Tool {
-            name: "objref".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
+        tool: Tool::this(),
         core: snapshot.process.core.input().path().display().to_string(),
         total: list.len() as u64,
         system: list.iter().filter(|g| g.system).count() as u64,

@@ -6,6 +6,7 @@
 //!   step with recursion folded away, cut to a readable size by [`FrameTree::prune`].
 //! - [`Summary`]: the numbers of one dump on one page.
 //! - [`GoroutineReport`]: the goroutines, those that have something in common put together.
+//! - [`TypeReport`]: the histogram of types, and why objects have none.
 //! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
@@ -19,7 +20,10 @@ mod object_row;
 mod prune;
 mod stack_states;
 mod summary;
+mod type_report;
+mod types;
 mod units;
+mod unknown;
 mod verification;
 mod verify;
 
@@ -39,6 +43,8 @@ pub use summary::{
     Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
+pub use type_report::{Certain, TYPES_SCHEMA_VERSION, TypeGroup, TypeReport, TypeRow, UnknownRow};
+pub use types::{TypeOptions, types};
 pub use units::{duration, iec, thousands};
 pub use verification::{
     Check, ConservativeFrames, Example, VERIFY_SCHEMA_VERSION, Verdict, Verification,

@@ -32,10 +32,7 @@ pub fn summary(snapshot: &Snapshot) -> Summary {
     }
     Summary {
         schema_version: SCHEMA_VERSION,
-        tool: Tool {
-            name: "objref".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
+        tool: Tool::this(),
         core: core(snapshot),
         binary: binary(snapshot),
         go: Go {
@@ -285,7 +282,7 @@ pub fn each_object<E>(
 }
 
 /// A root in a listing: the variable, the innermost function, the kind.
-fn holder_name(snapshot: &Snapshot, holder: Holder) -> String {
+pub(crate) fn holder_name(snapshot: &Snapshot, holder: Holder) -> String {
     match holder {
         Holder::Variable(index) => short(&snapshot.variables[index as usize]),
         Holder::Stack(node) => format!("{}()", short(snapshot.stacks.name(node))),

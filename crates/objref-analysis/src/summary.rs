@@ -46,6 +46,16 @@ pub struct Tool {
     pub version: String,
 }
 
+impl Tool {
+    /// This very program.
+    pub fn this() -> Self {
+        Tool {
+            name: "objref".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// The dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Core {

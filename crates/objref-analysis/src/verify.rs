@@ -49,10 +49,7 @@ pub fn verify(snapshot: &Snapshot) -> Option<Verification> {
     checks.push(conservative(&found, snapshot));
     Some(Verification {
         schema_version: VERIFY_SCHEMA_VERSION,
-        tool: Tool {
-            name: "objref".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
+        tool: Tool::this(),
         core: snapshot.process.core.input().path().display().to_string(),
         contradictions: count(&checks, Verdict::Contradicts),
         checks,

@@ -7,6 +7,7 @@
 //! - [`folded()`]: the same as lines for other flame graph tools.
 //! - [`summary_text`], [`summary_json`]: the page of numbers.
 //! - [`goroutines_text`], [`goroutines_json`]: the goroutines.
+//! - [`types_text`], [`types_json`]: the histogram of types.
 //! - [`verify_text`], [`verify_json`]: the checks against the runtime's own evidence.
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
@@ -18,6 +19,7 @@ mod objects;
 mod restore;
 mod summary;
 mod text;
+mod types;
 mod verify;
 mod walk;
 
@@ -28,5 +30,6 @@ pub use objects::ObjectsTsv;
 pub use restore::printable;
 pub use summary::{summary_json, summary_text};
 pub use text::TextOptions;
+pub use types::{types_json, types_text};
 pub use verify::{verify_json, verify_text};
 pub use walk::Order;

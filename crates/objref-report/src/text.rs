@@ -91,6 +91,20 @@ impl Page<'_> {
 
     /// Rows of cells: the first column to the left, all others to the right.
     pub(crate) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        self.columns(head, rows, |i| i == 0)
+    }
+
+    /// Rows of cells with words in the last two columns, which stand to the left; names are not cut.
+    pub(crate) fn list(&mut self, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        self.columns(head, rows, |i| i + 2 >= head.len())
+    }
+
+    fn columns(
+        &mut self,
+        head: &[&str],
+        rows: &[Vec<String>],
+        to_the_left: impl Fn(usize) -> bool,
+    ) -> io::Result<()> {
         let width = |cell: &str| cell.chars().count();
         let widths: Vec<usize> = (0..head.len())
             .map(|i| {
@@ -103,9 +117,10 @@ impl Page<'_> {
             let mut line = String::new();
             for (i, cell) in cells.enumerate() {
                 let gap = " ".repeat(widths[i] - width(cell));
-                match i {
-                    0 => line.extend([cell, &gap]),
-                    _ => line.extend(["  ", &gap, cell]),
+                let between = if i == 0 { "" } else { "  " };
+                match to_the_left(i) {
+                    true => line.extend([between, cell, &gap]),
+                    false => line.extend([between, &gap, cell]),
                 }
             }
             line.trim_end().to_owned()

@@ -308,14 +308,14 @@ impl Builder<'_, '_> {
 
 /// `runtime.hchan`, or the struct that the linker describes for a channel type.
 // cmd/link/internal/ld/dwarf.go: synthesizechantypes
-pub(crate) fn is_channel(name: &str) -> bool {
+pub fn is_channel(name: &str) -> bool {
     name == "runtime.hchan" || name.starts_with("hchan<")
 }
 
 /// A struct that the linker describes for the inside of a map type.
 // cmd/link/internal/ld/dwarf.go: synthesizemaptypes
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MapPart {
+pub enum MapPart {
     /// `hash<K,V>` up to 1.23, `map<K,V>` after.
     Header,
     /// `bucket<K,V>`.
@@ -328,7 +328,7 @@ pub(crate) enum MapPart {
 
 impl MapPart {
     /// Which part a type of this name is, if any.
-    pub(crate) fn of(name: &str) -> Option<MapPart> {
+    pub fn of(name: &str) -> Option<MapPart> {
         const PREFIXES: [(&str, MapPart); 6] = [
             ("hash<", MapPart::Header),
             ("map<", MapPart::Header),

@@ -26,6 +26,7 @@ mod view;
 mod waits;
 
 pub use evidence::{Dangling, Findings, Target};
+pub use flatten::{MapPart, is_channel};
 pub use goroutines::{StackCounts, by_status};
 pub use names::short;
 pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};

@@ -8,7 +8,7 @@ use objref_mem::{Addr, Core, Image, RegionKind};
 
 use crate::goroutines::{StackCounts, add_stacks};
 use crate::infer::Inference;
-use crate::names::view_name;
+use crate::names::{allocated_name, view_name};
 use crate::roots::{DanglingRoot, Root, RootCount, RootTable};
 use crate::stacks::StackTree;
 use crate::step::{Describer, StepId, Steps};
@@ -190,6 +190,30 @@ impl Snapshot {
             view,
             span.elem_size - self.heap.data_offset(span),
         ))
+    }
+
+    /// What objects are seen as, each once; the first stands for those of which nothing is known.
+    pub fn distinct_views(&self) -> &[View] {
+        self.views.distinct()
+    }
+
+    /// Index in [`Snapshot::distinct_views`] of what an object is seen as.
+    pub fn view_index(&self, object: u32) -> u32 {
+        self.views.index(object)
+    }
+
+    /// A view in Go syntax: `[]T` for values one after the other, however many.
+    pub fn view_name(&self, view: &View) -> String {
+        match view.form {
+            Form::Text => "string".to_owned(),
+            Form::Many => format!("[]{}", self.allocated_name(view)),
+            _ => self.allocated_name(view),
+        }
+    }
+
+    /// The name under which the runtime allocates the view's type, or its elements' type.
+    pub fn allocated_name(&self, view: &View) -> String {
+        allocated_name(&self.types, view.ty)
     }
 
     /// How the object's parent in the tree refers to it.

@@ -22,6 +22,8 @@ pub enum Form {
 pub enum Certainty {
     /// Nothing is known.
     Unknown,
+    /// The only type of the program, or one of few, with pointers at these places in a slot of this size.
+    Shape,
     /// Followed from the type of a reference.
     Inferred,
     /// The runtime itself says so.
@@ -29,10 +31,19 @@ pub enum Certainty {
 }
 
 impl Certainty {
+    /// All, the surest first.
+    pub const ALL: [Certainty; 4] = [
+        Certainty::Exact,
+        Certainty::Inferred,
+        Certainty::Shape,
+        Certainty::Unknown,
+    ];
+
     /// The word used in reports.
     pub fn word(self) -> &'static str {
         match self {
             Certainty::Unknown => "unknown",
+            Certainty::Shape => "shape",
             Certainty::Inferred => "inferred",
             Certainty::Exact => "exact",
         }
@@ -93,8 +104,19 @@ impl Views {
     /// What the object is seen as.
     #[inline]
     pub(crate) fn get(&self, object: u32) -> Option<View> {
-        let id = self.column[object as usize] & VIEW_MASK;
+        let id = self.index(object);
         (id != 0).then(|| self.table[id as usize])
+    }
+
+    /// Index of what the object is seen as in [`Views::distinct`].
+    #[inline]
+    pub(crate) fn index(&self, object: u32) -> u32 {
+        self.column[object as usize] & VIEW_MASK
+    }
+
+    /// All distinct views; the first is that of objects nothing is known of.
+    pub(crate) fn distinct(&self) -> &[View] {
+        &self.table
     }
 
     /// Whether a view that fits like this would be news.

@@ -10,6 +10,7 @@ Examples:
   objref core --exe server                  the numbers, on a terminal
   objref summary core --format json         the same for programs
   objref objects core -o heap.tsv           every reachable object
+  objref types core --unknown               what it is made of, and what has no type
   objref goroutines core --filter net/http  what they wait for, by stack
 
 Cores and binaries may be compressed with zstd, gzip, lz4 or xz. The core and the binary can be
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// Every reachable object: address, size, type, and what holds it
     Objects(ObjectsArgs),
+    /// The histogram of types: how many objects of which type, and how sure that is
+    Types(TypesArgs),
     /// What the goroutines wait for, those on the same stack put together
     Goroutines(GoroutinesArgs),
     /// Check the graph against the runtime's own evidence; status 1 if they contradict each other
@@ -79,6 +82,24 @@ pub(crate) struct ObjectsArgs {
     /// What to write
     #[arg(long, value_name = "FORMAT", default_value = "tsv")]
     pub(crate) format: ObjectsFormat,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct TypesArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SummaryFormat>,
+    /// By what to put objects together
+    #[arg(long, value_name = "BY", default_value = "type")]
+    pub(crate) group: TypeGroupArg,
+    /// Say why objects have no type: by what refers to them, and their size
+    #[arg(long)]
+    pub(crate) unknown: bool,
+    /// Show the N biggest at most; 0 is all [default: 30 in text]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -199,6 +220,16 @@ pub(crate) enum SummaryFormat {
 pub(crate) enum ObjectsFormat {
     /// Tab-separated values with a header line
     Tsv,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TypeGroupArg {
+    /// Their type
+    Type,
+    /// The package that declares it
+    Package,
+    /// Struct, string, map, closure, ...
+    Kind,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

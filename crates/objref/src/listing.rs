@@ -4,16 +4,22 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use objref_analysis::{GoroutineOptions, GroupBy, thousands};
-use objref_report::{goroutines_json, goroutines_text, verify_json, verify_text};
+use objref_analysis::{GoroutineOptions, GroupBy, TypeGroup, TypeOptions, thousands};
+use objref_report::{
+    goroutines_json, goroutines_text, types_json, types_text, verify_json, verify_text,
+};
 use objref_snapshot::Snapshot;
 
-use crate::args::{Goroutines, GoroutinesArgs, GroupByArg, SummaryArgs, SummaryFormat};
+use crate::args::{
+    Goroutines, GoroutinesArgs, GroupByArg, SummaryArgs, SummaryFormat, TypeGroupArg, TypesArgs,
+};
 use crate::progress::Reporter;
 use crate::report::{answer, text_or_json};
 
 /// Groups in text, unless more are asked for.
 const GROUPS: usize = 20;
+/// Types in text, unless more are asked for.
+const TYPES: usize = 30;
 
 /// `objref goroutines`
 pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
@@ -45,6 +51,38 @@ pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
             match format {
                 SummaryFormat::Text => goroutines_text(&report, text, out)?,
                 SummaryFormat::Json => goroutines_json(&report, out)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        },
+    )
+}
+
+/// `objref types`
+pub(crate) fn types(args: &TypesArgs) -> Result<ExitCode> {
+    let format = text_or_json(&args.common, args.format)?;
+    let options = TypeOptions {
+        group_by: match args.group {
+            TypeGroupArg::Type => TypeGroup::Type,
+            TypeGroupArg::Package => TypeGroup::Package,
+            TypeGroupArg::Kind => TypeGroup::Kind,
+        },
+        limit: match args.limit {
+            Some(0) => None,
+            None if format == SummaryFormat::Text => Some(TYPES),
+            limit => limit,
+        },
+        unknown: args.unknown,
+    };
+    answer(
+        &args.common,
+        Goroutines::Merged,
+        |snapshot, text, reporter, out| {
+            reporter.phase("count types");
+            warn(snapshot, reporter);
+            let report = objref_analysis::types(snapshot, &options);
+            match format {
+                SummaryFormat::Text => types_text(&report, text, out)?,
+                SummaryFormat::Json => types_json(&report, out)?,
             }
             Ok(ExitCode::SUCCESS)
         },

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             produce(&summary.common, format, None)
         }
         Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
+        Some(Command::Types(args)) => listing::types(args),
         Some(Command::Goroutines(args)) => listing::goroutines(args),
         Some(Command::Verify(args)) => listing::verify(args),
     }
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// `objref -v summary core` takes `summary` for a file.
 fn misplaced_command(args: &CommonArgs) -> Result<()> {
-    for name in ["summary", "objects", "goroutines", "verify"] {
+    for name in ["summary", "objects", "types", "goroutines", "verify"] {
         if args.files[0] == Path::new(name) && !args.files[0].exists() {
             let way = format!("objref {name} [OPTIONS] CORE");
             bail!(Usage(format!(

@@ -145,6 +145,42 @@ fn the_numbers_are_those_of_the_program() {
 }
 
 #[test]
+fn types_add_up_however_they_are_put_together() {
+    for dump in readable() {
+        let text = written(&["summary", &dump.core, &dump.exe, "--format", "json"]);
+        let summary: Value = serde_json::from_str(&text).unwrap();
+        let live = |what: &str| number(&summary, &format!("/heap/live/{what}"));
+        let typed = |what: &str| number(&summary, &format!("/heap/typed/{what}"));
+        for by in ["type", "package", "kind"] {
+            let args = [
+                "types",
+                &dump.core,
+                &dump.exe,
+                "--group",
+                by,
+                "--unknown",
+                "--format=json",
+            ];
+            let report: Value = serde_json::from_str(&written(&args)).unwrap();
+            for what in ["bytes", "objects"] {
+                let sum = |list: &str| -> u64 {
+                    let rows = report[list].as_array().unwrap();
+                    rows.iter().map(|row| row[what].as_u64().unwrap()).sum()
+                };
+                assert_eq!(sum("rows"), live(what), "{}, by {by}", dump.name);
+                assert_eq!(sum("certainty"), live(what), "{}, by {by}", dump.name);
+                assert_eq!(
+                    sum("unknown"),
+                    live(what) - typed(what),
+                    "{}, by {by}",
+                    dump.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn every_object_hangs_from_a_root() {
     for dump in readable() {
         let json = written(&["summary", &dump.core, &dump.exe, "--format", "json"]);
