@@ -99,38 +99,36 @@ fn find(name: &str, data: &Data<'_>, code: &Code) -> Option<Addr> {
         "runtime.mheap_" => data.mheap(),
         "runtime.allgs" => data.allgs(),
         "runtime.allp" => data.allp(&code.loads("runtime.gcMark")),
-        "runtime.allm" => data.allm(&code.leas("runtime.mcommoninit")),
+        "runtime.allm" => data.allm(&code.addresses("runtime.mcommoninit")),
         // `if gcphase != _GCmarktermination { throw(…) }` opens the function.
         // runtime/mgc.go: gcMark
         "runtime.gcphase" => code.compared_with("runtime.gcMark", 2),
         // The first thing it does is to read memstats.heapStats, the first field.
         // runtime/mstats.go: readmemstats_m
-        "runtime.memstats" => code.leas("runtime.readmemstats_m").first().copied(),
+        "runtime.memstats" => code.addresses("runtime.readmemstats_m").first().copied(),
         // runtime/mgc.go: gcinit calls gcController.init, readmemstats_m asks it for the limit.
         "runtime.gcController" => {
-            let init = code.leas("runtime.gcinit");
-            let both = code
-                .leas("runtime.readmemstats_m")
-                .into_iter()
-                .find(|a| init.contains(a));
-            both.filter(|a| data.is_controller(*a))
+            let init = code.addresses("runtime.gcinit");
+            let asked = code.addresses("runtime.readmemstats_m").into_iter();
+            let mut both = asked.filter(|a| init.contains(a));
+            both.find(|a| data.is_controller(*a))
         }
         // Locks the scheduler before anything else. runtime/proc.go: mcommoninit
         "runtime.sched" => code
-            .leas("runtime.mcommoninit")
+            .addresses("runtime.mcommoninit")
             .into_iter()
             .find_map(|lock| data.sched(lock)),
         // runtime/mfinal.go: queuefinalizer takes a block from finc and links it into allfin.
         "runtime.allfin" => data.allfin(&code.references("runtime.queuefinalizer")),
         // runtime/mcleanup.go: runCleanups takes from the queue what mheap.go: freeSpecial puts there.
         "runtime.gcCleanups" => {
-            let put = code.leas("runtime.freeSpecial");
-            code.leas("runtime.runCleanups")
+            let put = code.addresses("runtime.freeSpecial");
+            code.addresses("runtime.runCleanups")
                 .into_iter()
                 .find(|a| put.contains(a))
         }
         // runtime/mfinal.go: createfing does nothing but start the goroutine once.
-        "runtime.fingStatus" => code.loads("runtime.createfing").first().copied(),
+        "runtime.fingStatus" => code.references("runtime.createfing").first().copied(),
         "runtime.waitReasonStrings" => data.wait_reasons(),
         _ => None,
     }
