@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use objref_dwarf::{DebugInfo, DwarfError};
-use objref_mem::{Addr, AddressSpace, Arch, Core, Image, ImageError, LoadBias};
+use objref_mem::{Addr, AddressSpace, Arch, Core, CoreError, Image, ImageError, LoadBias};
 use rustc_hash::FxHashMap;
 
 use crate::buildinfo;
@@ -64,6 +64,9 @@ pub enum OpenError {
     /// The binary's place in memory is unknown.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The dump cannot be read.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// The program is not written in Go.
     #[error("{0} is not a Go program: it has neither Go build information nor a Go runtime")]
     NotGo(String),
@@ -118,6 +121,7 @@ pub enum OpenError {
 impl GoProcess {
     /// Joins a dump with the binary that wrote it. `force` goes on when their build ids differ.
     pub fn open(core: Core, image: Arc<Image>, force: bool) -> Result<GoProcess, OpenError> {
+        core.check_arch()?;
         let bias = image.load_bias(&core)?;
         let space = AddressSpace::new(&core, &[(Arc::clone(&image), bias)]);
         let path = image.input().path().display().to_string();

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let r = &t.regs;
         let (pc, sp, g) = (r.pc(), r.sp(), r.g());
         println!(
-            "thread {} signal {} pc {pc:#x} sp {sp:#x} g {g:#x}",
+            "thread {} signal {} pc {pc:#x} sp {sp:#x} g {g:x?}",
             t.tid, t.signal
         );
     }

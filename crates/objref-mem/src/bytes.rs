@@ -1,4 +1,4 @@
-//! Little-endian integers and names out of untrusted bytes; nothing here can panic.
+//! Parts of untrusted bytes; nothing here can panic.
 
 /// The `len` bytes at `offset`, or `None` when they are not all there.
 #[inline]
@@ -14,18 +14,6 @@ pub(crate) fn available(bytes: &[u8], offset: u64, len: u64) -> &[u8] {
     let end = offset.saturating_add(len).min(size);
     &bytes[start as usize..end as usize]
 }
-
-macro_rules! little_endian {
-    ($($name:ident $type:ty),*) => {$(
-        /// The integer at `offset`, little-endian.
-        #[inline]
-        pub(crate) fn $name(bytes: &[u8], offset: u64) -> Option<$type> {
-            let raw = at(bytes, offset, size_of::<$type>() as u64)?;
-            Some(<$type>::from_le_bytes(raw.try_into().ok()?))
-        }
-    )*};
-}
-little_endian!(u16 u16, u32 u32, i32 i32, u64 u64);
 
 /// The bytes up to the first NUL, or all of them when there is none.
 pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {

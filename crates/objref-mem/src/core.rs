@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use object::elf::{NT_PRPSINFO, NT_PRSTATUS, PT_LOAD, PT_NOTE};
+use object::elf::{NT_AUXV, NT_PRPSINFO, NT_PRSTATUS, PT_LOAD, PT_NOTE};
 
 use crate::addr::Addr;
-use crate::arch::Arch;
+use crate::arch::{self, Arch};
 use crate::bytes::available;
-use crate::elf::{ElfKind, Header, Permissions, ProgramHeader, machine_name};
+use crate::elf::{ElfKind, Header, Permissions, ProgramHeader};
 use crate::error::CoreError;
 use crate::input::Input;
 use crate::notes::{CoreNotes, MappedFile, ProcessInfo, SignalInfo, Thread};
@@ -54,16 +54,19 @@ pub enum Writer {
     Kernel,
     /// gdb: `gcore` or `generate-core-file`.
     Gdb,
+    /// QEMU, when a process that it emulates crashed.
+    Qemu,
     /// Something else, or a core that lost its notes.
     Other,
 }
 
 impl Writer {
-    /// A name for reports: `"kernel"`, `"gdb"`, `"other"`.
+    /// A name for reports: `"kernel"`, `"gdb"`, `"qemu"`, `"other"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
             Self::Gdb => "gdb",
+            Self::Qemu => "qemu",
             Self::Other => "other",
         }
     }
@@ -98,9 +101,9 @@ impl Core {
                 kind: header.kind,
             });
         }
-        let Some(arch) = Arch::from_elf_machine(header.machine) else {
-            let what = format!("a core of {}", machine_name(header.machine));
-            return Err(CoreError::Unsupported { path: path(), what });
+        let Some(arch) = Arch::from_elf(header.machine, header.encoding) else {
+            let arch = arch::name_of(header.machine, header.encoding);
+            return Err(CoreError::Unsupported { path: path(), arch });
         };
         let program_headers = header.program_headers(data).map_err(fail)?;
 
@@ -118,9 +121,11 @@ impl Core {
         }
         segments.sort_by_key(|s| s.addr);
         let writer = match notes.first {
-            Some(n) if n == NT_PRSTATUS.0 => Writer::Kernel,
+            // Where the kernel has the signal.
+            [first, _, third] if first == NT_PRSTATUS.0 && third == NT_AUXV.0 => Writer::Qemu,
+            [first, ..] if first == NT_PRSTATUS.0 => Writer::Kernel,
             // BFD also gives every segment a section header named "load".
-            Some(n) if n == NT_PRPSINFO.0 && header.shoff != 0 => Writer::Gdb,
+            [first, ..] if first == NT_PRPSINFO.0 && header.shoff != 0 => Writer::Gdb,
             _ => Writer::Other,
         };
         let missing = Missing {
@@ -135,6 +140,21 @@ impl Core {
             writer,
             missing,
         })
+    }
+
+    /// Whether more than memory and threads can be told of the process: see [`Arch::is_supported`].
+    ///
+    /// # Errors
+    ///
+    /// [`CoreError::Unsupported`].
+    pub fn check_arch(&self) -> Result<(), CoreError> {
+        match self.arch.is_supported() {
+            true => Ok(()),
+            false => Err(CoreError::Unsupported {
+                path: self.input.path().to_path_buf(),
+                arch: self.arch.name().to_owned(),
+            }),
+        }
     }
 
     /// The architecture of the process.
@@ -184,7 +204,8 @@ impl Core {
         self.notes.signal.as_ref()
     }
 
-    /// Who wrote the core: the kernel starts its notes with `NT_PRSTATUS`, gdb with `NT_PRPSINFO`.
+    /// Who wrote the core, by the order of its notes: the kernel and QEMU start with `NT_PRSTATUS`, gdb
+    /// with `NT_PRPSINFO`.
     pub fn writer(&self) -> Writer {
         self.writer
     }

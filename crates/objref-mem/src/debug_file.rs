@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use object::elf::SHT_NOBITS;
 
-use crate::bytes::{self, until_nul};
+use crate::bytes::until_nul;
 use crate::error::ImageError;
 use crate::image::Image;
 use crate::input::Input;
@@ -35,7 +35,8 @@ impl Image {
         // The name and a NUL, zeros up to a multiple of 4, then the CRC: binutils, gdb/doc "Separate Debug Files".
         let data = self.section(".gnu_debuglink")?.data;
         let name = str::from_utf8(until_nul(data)).ok()?;
-        let crc = bytes::u32(data, (name.len() as u64 + 1).next_multiple_of(4))?;
+        let at = (name.len() as u64 + 1).next_multiple_of(4);
+        let crc = self.arch().encoding().u32(data, at)?;
         let plain = !name.is_empty() && !name.contains('/');
         plain.then(|| DebugLink {
             name: name.to_owned(),

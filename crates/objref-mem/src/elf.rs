@@ -1,13 +1,13 @@
-//! The ELF headers that cores and images share: 64-bit, little-endian, lengths not trusted.
+//! The ELF headers that cores and images share: of either class and byte order, lengths not trusted.
 
 use std::fmt;
 
 use object::elf::{
-    ELFCLASS64, ELFDATA2LSB, EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64,
-    ET_CORE, ET_DYN, ET_EXEC, PN_XNUM, PT_NOTE,
+    ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ET_CORE, ET_DYN, ET_EXEC, PN_XNUM, PT_NOTE,
 };
 
-use crate::bytes::{self, at};
+use crate::bytes::at;
+use crate::encoding::Encoding;
 
 /// The kind of an ELF file, from its header's `e_type`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -75,7 +75,6 @@ impl fmt::Display for Permissions {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HeaderError {
     NotElf,
-    Unsupported(String),
     BeyondEof {
         what: &'static str,
         end: u64,
@@ -87,6 +86,7 @@ pub(crate) enum HeaderError {
 /// The parts of the file header that we use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
+    pub(crate) encoding: Encoding,
     pub(crate) kind: ElfKind,
     pub(crate) machine: u16,
     pub(crate) entry: u64,
@@ -125,21 +125,13 @@ pub(crate) struct SectionHeader {
     pub(crate) align: u64,
 }
 
-const HEADER_SIZE: u64 = 64;
-const SECTION_HEADER_SIZE: u64 = 64;
-
-/// The kind by the first bytes, in either byte order; `None` when it is not ELF.
+/// The kind by the first bytes; `None` when it is not ELF.
 pub(crate) fn kind(data: &[u8]) -> Option<ElfKind> {
     if data.get(..4)? != b"\x7fELF" {
         return None;
     }
-    let raw = at(data, 16, 2)?;
-    let kind = if data[5] == 2 {
-        u16::from_be_bytes([raw[0], raw[1]])
-    } else {
-        u16::from_le_bytes([raw[0], raw[1]])
-    };
-    Some(match kind {
+    let big_endian = data.get(5) == Some(&ELFDATA2MSB.0);
+    Some(match Encoding::new(big_endian, true).u16(data, 16)? {
         k if k == ET_CORE.0 => ElfKind::Core,
         k if k == ET_EXEC.0 => ElfKind::Executable,
         k if k == ET_DYN.0 => ElfKind::SharedObject,
@@ -147,20 +139,17 @@ pub(crate) fn kind(data: &[u8]) -> Option<ElfKind> {
     })
 }
 
-/// The name of a machine for messages.
-pub(crate) fn machine_name(machine: u16) -> String {
-    let names = [
-        (EM_X86_64, "amd64"),
-        (EM_AARCH64, "arm64"),
-        (EM_386, "386"),
-        (EM_ARM, "arm"),
-        (EM_PPC64, "ppc64"),
-        (EM_RISCV, "riscv64"),
-        (EM_S390, "s390x"),
-    ];
-    match names.iter().find(|(m, _)| m.0 == machine) {
-        Some((_, name)) => (*name).to_owned(),
-        None => format!("machine {machine}"),
+/// How the file is written, by its first bytes.
+fn encoding(data: &[u8]) -> Result<Encoding, HeaderError> {
+    let wide = match data.get(4) {
+        Some(&c) if c == ELFCLASS32.0 => false,
+        Some(&c) if c == ELFCLASS64.0 => true,
+        _ => return Err(HeaderError::Malformed("neither of 32 nor of 64 bits")),
+    };
+    match data.get(5) {
+        Some(&o) if o == ELFDATA2LSB.0 => Ok(Encoding::new(false, wide)),
+        Some(&o) if o == ELFDATA2MSB.0 => Ok(Encoding::new(true, wide)),
+        _ => Err(HeaderError::Malformed("of no known byte order")),
     }
 }
 
@@ -170,34 +159,32 @@ impl Header {
         if data.get(..4) != Some(b"\x7fELF") {
             return Err(HeaderError::NotElf);
         }
-        let cut = || HeaderError::BeyondEof {
+        let cut = |len| HeaderError::BeyondEof {
             what: "file header",
-            end: HEADER_SIZE,
+            end: len,
             size,
         };
-        let kind = kind(data).ok_or_else(cut)?;
-        if data[4] != ELFCLASS64.0 {
-            return Err(HeaderError::Unsupported("a 32-bit ELF file".into()));
-        }
-        if data[5] != ELFDATA2LSB.0 {
-            return Err(HeaderError::Unsupported("a big-endian ELF file".into()));
-        }
+        let kind = kind(data).ok_or_else(|| cut(64))?;
+        let e = encoding(data)?;
+        // Three words behind the first 24 bytes, then a flag of 4 bytes.
+        let [entry, phoff, shoff, rest] = [0, 1, 2, 3].map(|n| 24 + n * e.word_size());
+        let len = rest + 16;
         let parse = || {
-            at(data, 0, HEADER_SIZE)?;
             Some(Self {
+                encoding: e,
                 kind,
-                machine: bytes::u16(data, 18)?,
-                entry: bytes::u64(data, 24)?,
-                phoff: bytes::u64(data, 32)?,
-                shoff: bytes::u64(data, 40)?,
-                phentsize: bytes::u16(data, 54)?,
-                phnum: bytes::u16(data, 56)?,
-                shentsize: bytes::u16(data, 58)?,
-                shnum: bytes::u16(data, 60)?,
-                shstrndx: bytes::u16(data, 62)?,
+                machine: e.u16(data, 18)?,
+                entry: e.word(data, entry)?,
+                phoff: e.word(data, phoff)?,
+                shoff: e.word(data, shoff)?,
+                phentsize: e.u16(data, rest + 6)?,
+                phnum: e.u16(data, rest + 8)?,
+                shentsize: e.u16(data, rest + 10)?,
+                shnum: e.u16(data, rest + 12)?,
+                shstrndx: e.u16(data, rest + 14)?,
             })
         };
-        parse().ok_or_else(cut)
+        parse().ok_or_else(|| cut(len))
     }
 
     /// All program headers. When there are more than 65,534, their number is in section header 0;
@@ -208,14 +195,15 @@ impl Header {
             return Ok(Vec::new());
         }
         let stride = u64::from(self.phentsize);
-        if stride < ProgramHeader::SIZE {
+        let len = ProgramHeader::size(self.encoding);
+        if stride < len {
             return Err(HeaderError::Malformed(
                 "program headers of an impossible size",
             ));
         }
         let entry = |i: u64| {
             let offset = self.phoff.checked_add(i.checked_mul(stride)?)?;
-            ProgramHeader::parse(at(data, offset, ProgramHeader::SIZE)?)
+            ProgramHeader::parse(at(data, offset, len)?, self.encoding)
         };
         let size = data.len() as u64;
         let beyond = |end| HeaderError::BeyondEof {
@@ -231,7 +219,12 @@ impl Header {
             };
             zero.map(|s| u64::from(s.info))
                 .or_else(by_notes)
-                .ok_or_else(|| beyond(self.shoff.saturating_add(SECTION_HEADER_SIZE)))?
+                .ok_or_else(|| {
+                    beyond(
+                        self.shoff
+                            .saturating_add(SectionHeader::size(self.encoding)),
+                    )
+                })?
         } else {
             u64::from(self.phnum)
         };
@@ -247,11 +240,12 @@ impl Header {
 
     fn section_header(&self, data: &[u8], i: u64) -> Option<SectionHeader> {
         let stride = u64::from(self.shentsize);
-        if self.shoff == 0 || stride < SECTION_HEADER_SIZE {
+        let len = SectionHeader::size(self.encoding);
+        if self.shoff == 0 || stride < len {
             return None;
         }
         let offset = self.shoff.checked_add(i.checked_mul(stride)?)?;
-        SectionHeader::parse(at(data, offset, SECTION_HEADER_SIZE)?)
+        SectionHeader::parse(at(data, offset, len)?, self.encoding)
     }
 
     /// The section headers that are there, and the index of the one with their names.
@@ -280,33 +274,45 @@ impl Header {
 }
 
 impl ProgramHeader {
-    pub(crate) const SIZE: u64 = 56;
+    /// Bytes of one in the file.
+    pub(crate) fn size(e: Encoding) -> u64 {
+        if e.is_wide() { 56 } else { 32 }
+    }
 
-    pub(crate) fn parse(raw: &[u8]) -> Option<Self> {
+    // Elf64_Phdr {type, flags, 6 words}, Elf32_Phdr {type, 5 words, flags, align}
+    pub(crate) fn parse(raw: &[u8], e: Encoding) -> Option<Self> {
+        let word = |n: u64| e.word(raw, n * e.word_size());
+        let (flags, align) = if e.is_wide() { (4, 6) } else { (24, 7) };
         Some(Self {
-            kind: bytes::u32(raw, 0)?,
-            flags: bytes::u32(raw, 4)?,
-            offset: bytes::u64(raw, 8)?,
-            vaddr: bytes::u64(raw, 16)?,
-            filesz: bytes::u64(raw, 32)?,
-            memsz: bytes::u64(raw, 40)?,
-            align: bytes::u64(raw, 48)?,
+            kind: e.u32(raw, 0)?,
+            flags: e.u32(raw, flags)?,
+            offset: word(1)?,
+            vaddr: word(2)?,
+            filesz: word(4)?,
+            memsz: word(5)?,
+            align: word(align)?,
         })
     }
 }
 
 impl SectionHeader {
-    fn parse(raw: &[u8]) -> Option<Self> {
+    fn size(e: Encoding) -> u64 {
+        16 + 6 * e.word_size()
+    }
+
+    // {name, type, 4 words, link, info, 2 words}
+    fn parse(raw: &[u8], e: Encoding) -> Option<Self> {
+        let after = |words: u64| 8 + words * e.word_size();
         Some(Self {
-            name: bytes::u32(raw, 0)?,
-            kind: bytes::u32(raw, 4)?,
-            flags: bytes::u64(raw, 8)?,
-            addr: bytes::u64(raw, 16)?,
-            offset: bytes::u64(raw, 24)?,
-            size: bytes::u64(raw, 32)?,
-            link: bytes::u32(raw, 40)?,
-            info: bytes::u32(raw, 44)?,
-            align: bytes::u64(raw, 48)?,
+            name: e.u32(raw, 0)?,
+            kind: e.u32(raw, 4)?,
+            flags: e.word(raw, after(0))?,
+            addr: e.word(raw, after(1))?,
+            offset: e.word(raw, after(2))?,
+            size: e.word(raw, after(3))?,
+            link: e.u32(raw, after(4))?,
+            info: e.u32(raw, after(4) + 4)?,
+            align: e.word(raw, after(4) + 8)?,
         })
     }
 }

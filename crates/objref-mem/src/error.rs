@@ -23,12 +23,12 @@ pub enum CoreError {
         kind: ElfKind,
     },
     /// A core of a system that is not supported.
-    #[error("{}: {what} is not supported; only linux/amd64 and linux/arm64 are", path.display())]
+    #[error("{}: linux/{arch} cores are not supported yet", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What about it.
-        what: String,
+        /// The name that Go has for its architecture, or what else can be said of it.
+        arch: String,
     },
     /// The file ends before the headers do: nothing can be read.
     #[error(
@@ -69,7 +69,6 @@ impl CoreError {
     pub(crate) fn from_header(path: PathBuf, error: HeaderError) -> Self {
         match error {
             HeaderError::NotElf => Self::NotElf { path },
-            HeaderError::Unsupported(what) => Self::Unsupported { path, what },
             HeaderError::BeyondEof { what, end, size } => Self::HeaderBeyondEof {
                 path,
                 what,
@@ -100,12 +99,12 @@ pub enum ImageError {
         kind: ElfKind,
     },
     /// A binary for a system that is not supported.
-    #[error("{}: {what} is not supported; only linux/amd64 and linux/arm64 are", path.display())]
+    #[error("{}: linux/{arch} binaries are not supported yet", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What about it.
-        what: String,
+        /// The name that Go has for its architecture, or what else can be said of it.
+        arch: String,
     },
     /// The file ends before the headers do.
     #[error(
@@ -196,7 +195,6 @@ impl ImageError {
     pub(crate) fn from_header(path: PathBuf, error: HeaderError) -> Self {
         match error {
             HeaderError::NotElf => Self::NotElf { path },
-            HeaderError::Unsupported(what) => Self::Unsupported { path, what },
             HeaderError::BeyondEof { what, end, size } => Self::HeaderBeyondEof {
                 path,
                 what,

@@ -103,13 +103,14 @@ impl Core {
     }
 
     fn read_executable_ids(&self, ids: &mut BuildIds) -> Option<()> {
+        let e = self.arch().encoding();
         let table = self.auxv(AT_PHDR)?;
         let stride = self.auxv(AT_PHENT)?;
         let count = self.auxv(AT_PHNUM)?.min(u16::MAX.into());
         let headers: Vec<ProgramHeader> = (0..count)
             .map_while(|i| {
                 let at = table.checked_add(i.checked_mul(stride)?)?;
-                ProgramHeader::parse(self.present_bytes(Addr(at), ProgramHeader::SIZE)?)
+                ProgramHeader::parse(self.present_bytes(Addr(at), ProgramHeader::size(e))?, e)
             })
             .collect();
         let find = |kind: u32| headers.iter().find(|ph| ph.kind == kind);
@@ -133,7 +134,7 @@ impl Core {
                 .filter_map(|n| self.present_bytes(at, n))
                 .next()
                 .unwrap_or(&[]);
-            Notes::new(data, ph.align).for_each(|note| ids.add(&note));
+            Notes::new(data, ph.align, e).for_each(|note| ids.add(&note));
         }
         Some(())
     }

@@ -8,10 +8,10 @@ use object::elf::{
 };
 
 use crate::addr::{LinkAddr, LoadBias};
-use crate::arch::Arch;
-use crate::bytes::{self, at, available, until_nul};
+use crate::arch::{self, Arch};
+use crate::bytes::{at, available, until_nul};
 use crate::core::Core;
-use crate::elf::{ElfKind, Header, Permissions, ProgramHeader, SectionHeader, machine_name};
+use crate::elf::{ElfKind, Header, Permissions, ProgramHeader, SectionHeader};
 use crate::error::ImageError;
 use crate::input::Input;
 use crate::load_bias;
@@ -114,9 +114,9 @@ impl Image {
                 kind: header.kind,
             });
         }
-        let Some(arch) = Arch::from_elf_machine(header.machine) else {
-            let what = format!("a binary for {}", machine_name(header.machine));
-            return Err(ImageError::Unsupported { path: path(), what });
+        let Some(arch) = Arch::from_elf(header.machine, header.encoding) else {
+            let arch = arch::name_of(header.machine, header.encoding);
+            return Err(ImageError::Unsupported { path: path(), arch });
         };
         let program_headers = header.program_headers(data).map_err(fail)?;
         let segments = program_headers
@@ -182,12 +182,11 @@ impl Image {
         let Some(ph) = self.program_header(PT_DYNAMIC.0) else {
             return false;
         };
-        available(self.input.bytes(), ph.offset, ph.filesz)
-            .chunks_exact(16)
-            .any(|entry| {
-                bytes::u64(entry, 0) == Some(DT_FLAGS_1.0 as u64)
-                    && bytes::u64(entry, 8).is_some_and(|v| v & DF_1_PIE.0 != 0)
-            })
+        let dynamic = available(self.input.bytes(), ph.offset, ph.filesz);
+        let words: Vec<u64> = self.arch.encoding().words(dynamic).collect();
+        words
+            .chunks_exact(2)
+            .any(|entry| entry[0] == DT_FLAGS_1.0 as u64 && entry[1] & DF_1_PIE.0 != 0)
     }
 
     /// Where the program starts; 0 in most shared libraries.
@@ -285,7 +284,7 @@ impl Image {
         let sections = sections.map(|s| (self.section_data(s), s.align));
         segments
             .chain(sections)
-            .flat_map(|(data, align)| Notes::new(data, align))
+            .flat_map(|(data, align)| Notes::new(data, align, self.arch.encoding()))
             .find(wanted)
             .map(|n| n.desc)
     }
@@ -309,18 +308,25 @@ impl Image {
         let entries = table.map_or(&[][..], |t| self.section_data(t));
         let names = table.and_then(|t| self.sections.get(t.link as usize));
         // Elf64_Sym: name u32, info u8, other u8, shndx u16, value u64, size u64
-        entries.chunks_exact(24).filter_map(move |raw| {
-            if bytes::u16(raw, 6)? == 0 {
+        // Elf32_Sym: name u32, value u32, size u32, info u8, other u8, shndx u16
+        let e = self.arch.encoding();
+        let (len, value, info) = match e.word_size() {
+            8 => (24, 8, 4),
+            _ => (16, 4, 12),
+        };
+        entries.chunks_exact(len).filter_map(move |raw| {
+            if e.u16(raw, info + 2)? == 0 {
                 return None;
             }
-            let name = self.string(names?, bytes::u32(raw, 0)?)?;
-            let kind = match raw[4] & 15 {
+            let name = self.string(names?, e.u32(raw, 0)?)?;
+            let kind = match raw[info as usize] & 15 {
                 k if k == STT_OBJECT.0 => SymbolKind::Object,
                 k if k == STT_FUNC.0 => SymbolKind::Function,
                 k if k == STT_TLS.0 => SymbolKind::ThreadLocal,
                 _ => SymbolKind::Other,
             };
-            let (addr, size) = (LinkAddr(bytes::u64(raw, 8)?), bytes::u64(raw, 16)?);
+            let addr = LinkAddr(e.word(raw, value)?);
+            let size = e.word(raw, value + e.word_size())?;
             (!name.is_empty()).then_some(Symbol {
                 name,
                 addr,

@@ -3,8 +3,10 @@
 use object::elf::{NT_ARM_TLS, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO};
 
 use crate::addr::Addr;
-use crate::arch::{Arch, Registers};
-use crate::bytes::{self, at, until_nul};
+use crate::arch::Arch;
+use crate::bytes::{at, until_nul};
+use crate::encoding::Encoding;
+use crate::registers::Registers;
 
 /// One note: owner, type, descriptor.
 pub(crate) struct Note<'a> {
@@ -28,15 +30,17 @@ impl Note<'_> {
 /// Iterates over the notes of one segment or section; ends at the first that does not fit.
 pub(crate) struct Notes<'a> {
     data: &'a [u8],
+    encoding: Encoding,
     align: u64,
     damaged: bool,
 }
 
 impl<'a> Notes<'a> {
     /// `align` is the segment's: 8 for some GNU notes, everything else means 4.
-    pub(crate) fn new(data: &'a [u8], align: u64) -> Self {
+    pub(crate) fn new(data: &'a [u8], align: u64, encoding: Encoding) -> Self {
         Self {
             data,
+            encoding,
             align: if align == 8 { 8 } else { 4 },
             damaged: false,
         }
@@ -48,9 +52,9 @@ impl<'a> Notes<'a> {
     }
 
     fn parse(&self) -> Option<(Note<'a>, u64)> {
-        let name_len = u64::from(bytes::u32(self.data, 0)?);
-        let desc_len = u64::from(bytes::u32(self.data, 4)?);
-        let kind = bytes::u32(self.data, 8)?;
+        let name_len = u64::from(self.encoding.u32(self.data, 0)?);
+        let desc_len = u64::from(self.encoding.u32(self.data, 4)?);
+        let kind = self.encoding.u32(self.data, 8)?;
         // The lengths are 32 bits wide: no sum of them overflows.
         let desc_at = (12 + name_len).next_multiple_of(self.align);
         let name = until_nul(at(self.data, 12, name_len)?);
@@ -140,8 +144,8 @@ pub(crate) struct CoreNotes {
     pub(crate) files: Vec<MappedFile>,
     pub(crate) process: Option<ProcessInfo>,
     pub(crate) signal: Option<SignalInfo>,
-    /// The type of the first note, which tells the writer.
-    pub(crate) first: Option<u32>,
+    /// The types of the first notes, which tell the writer; 0 where there are fewer.
+    pub(crate) first: [u32; 3],
     /// Notes that were cut short or made no sense.
     pub(crate) damaged: u32,
 }
@@ -149,16 +153,19 @@ pub(crate) struct CoreNotes {
 impl CoreNotes {
     /// Adds the notes of one `PT_NOTE` segment.
     pub(crate) fn read(&mut self, arch: Arch, data: &[u8], align: u64) {
-        let mut notes = Notes::new(data, align);
+        let e = arch.encoding();
+        let mut notes = Notes::new(data, align, e);
         for note in &mut notes {
-            self.first.get_or_insert(note.kind);
+            if let Some(unset) = self.first.iter_mut().find(|kind| **kind == 0) {
+                *unset = note.kind;
+            }
             let understood = match (note.name, note.kind) {
                 (b"CORE", k) if k == NT_PRSTATUS.0 => self.thread(arch, note.desc),
-                (b"CORE", k) if k == NT_PRPSINFO.0 => self.process(note.desc),
-                (b"CORE", k) if k == NT_SIGINFO.0 => self.signal(note.desc),
-                (b"CORE", k) if k == NT_AUXV.0 => self.auxv(note.desc),
-                (b"CORE", k) if k == NT_FILE.0 => self.mapped_files(note.desc),
-                (b"LINUX", k) if k == NT_ARM_TLS.0 => self.arm_tls(note.desc),
+                (b"CORE", k) if k == NT_PRPSINFO.0 => self.process(arch, note.desc),
+                (b"CORE", k) if k == NT_SIGINFO.0 => self.signal(e, note.desc),
+                (b"CORE", k) if k == NT_AUXV.0 => self.auxv(e, note.desc),
+                (b"CORE", k) if k == NT_FILE.0 => self.mapped_files(e, note.desc),
+                (b"LINUX", k) if k == NT_ARM_TLS.0 => self.arm_tls(e, note.desc),
                 _ => Some(()),
             };
             self.damaged += u32::from(understood.is_none());
@@ -166,53 +173,58 @@ impl CoreNotes {
         self.damaged += u32::from(notes.damaged());
     }
 
-    // struct elf_prstatus: siginfo 12, cursig u16 @12, ... pid u32 @32, ... regs @112.
+    // struct elf_prstatus: siginfo 12, cursig u16 @12, then two words, pid ppid pgrp sid u32, four pairs
+    // of words, regs.
     fn thread(&mut self, arch: Arch, desc: &[u8]) -> Option<()> {
-        let signal = bytes::u16(desc, 12)?;
-        let tid = bytes::u32(desc, 32)?;
-        let regs = Registers::parse(arch, desc.get(112..)?)?;
+        let e = arch.encoding();
+        let pid = 16 + 2 * e.word_size();
+        let regs = pid + 16 + 8 * e.word_size();
+        let signal = e.u16(desc, 12)?;
+        let tid = e.u32(desc, pid)?;
+        let regs = Registers::parse(arch, desc.get(regs as usize..)?)?;
         self.threads.push(Thread { tid, signal, regs });
         Some(())
     }
 
     // The notes of a thread follow its NT_PRSTATUS.
-    fn arm_tls(&mut self, desc: &[u8]) -> Option<()> {
-        let base = bytes::u64(desc, 0)?;
+    fn arm_tls(&mut self, e: Encoding, desc: &[u8]) -> Option<()> {
+        let base = e.word(desc, 0)?;
         self.threads.last_mut()?.regs.set_tls_base(base);
         Some(())
     }
 
-    // struct elf_prpsinfo: 4 chars, flag u64 @8, uid gid pid @24 ppid pgrp sid,
-    // fname[16] @40, psargs[80] @56.
-    fn process(&mut self, desc: &[u8]) -> Option<()> {
+    // struct elf_prpsinfo: 4 chars, flag word, uid gid, pid ppid pgrp sid u32, fname[16], psargs[80].
+    fn process(&mut self, arch: Arch, desc: &[u8]) -> Option<()> {
         let text = |offset, len| {
             let raw = until_nul(at(desc, offset, len)?);
             Some(String::from_utf8_lossy(raw).trim_end().to_owned())
         };
-        let pid = bytes::u32(desc, 24)?;
+        let e = arch.encoding();
+        let at = 2 * e.word_size() + 2 * arch.user_id_size();
+        let pid = e.u32(desc, at)?;
         let info = ProcessInfo {
             pid,
-            name: text(40, 16)?,
-            args: text(56, 80)?,
+            name: text(at + 16, 16)?,
+            args: text(at + 32, 80)?,
         };
         self.process.get_or_insert(info);
         Some(())
     }
 
-    // siginfo_t: signo, errno, code, padding, union @16.
-    fn signal(&mut self, desc: &[u8]) -> Option<()> {
+    // siginfo_t: signo, errno, code i32, a union aligned to words.
+    fn signal(&mut self, e: Encoding, desc: &[u8]) -> Option<()> {
         const FAULTS: [i32; 5] = [4, 5, 7, 8, 11]; // ILL TRAP BUS FPE SEGV
-        let signo = bytes::i32(desc, 0)?;
-        let code = bytes::i32(desc, 8)?;
-        let addr = bytes::u64(desc, 16)?;
+        let signo = e.i32(desc, 0)?;
+        let code = e.i32(desc, 8)?;
+        let addr = e.word(desc, 12u64.next_multiple_of(e.word_size()))?;
         let addr = (FAULTS.contains(&signo) && code > 0).then_some(Addr(addr));
         self.signal.get_or_insert(SignalInfo { signo, code, addr });
         Some(())
     }
 
-    fn auxv(&mut self, desc: &[u8]) -> Option<()> {
-        for pair in desc.chunks_exact(16) {
-            let (key, value) = (bytes::u64(pair, 0)?, bytes::u64(pair, 8)?);
+    fn auxv(&mut self, e: Encoding, desc: &[u8]) -> Option<()> {
+        let mut words = e.words(desc);
+        while let (Some(key), Some(value)) = (words.next(), words.next()) {
             if key == 0 {
                 break;
             }
@@ -221,19 +233,20 @@ impl CoreNotes {
         Some(())
     }
 
-    // count, page size, count × (start, end, offset in pages), count × name with NUL.
-    fn mapped_files(&mut self, desc: &[u8]) -> Option<()> {
-        let count = bytes::u64(desc, 0)?;
-        let page_size = bytes::u64(desc, 8)?;
-        let table = at(desc, 16, count.checked_mul(24)?)?;
-        let mut names = desc.get(16 + table.len()..)?;
-        for entry in table.chunks_exact(24) {
+    // Words: count, page size, count × (start, end, offset in pages); count × name with NUL.
+    fn mapped_files(&mut self, e: Encoding, desc: &[u8]) -> Option<()> {
+        let word = e.word_size();
+        let count = e.word(desc, 0)?;
+        let page_size = e.word(desc, word)?;
+        let table = at(desc, 2 * word, count.checked_mul(3 * word)?)?;
+        let mut names = desc.get(2 * word as usize + table.len()..)?;
+        for entry in table.chunks_exact(3 * word as usize) {
             let path = until_nul(names);
             names = names.get(path.len() + 1..).unwrap_or(&[]);
             self.files.push(MappedFile {
-                start: Addr(bytes::u64(entry, 0)?),
-                end: Addr(bytes::u64(entry, 8)?),
-                file_offset: bytes::u64(entry, 16)?.wrapping_mul(page_size),
+                start: Addr(e.word(entry, 0)?),
+                end: Addr(e.word(entry, word)?),
+                file_offset: e.word(entry, 2 * word)?.wrapping_mul(page_size),
                 path: String::from_utf8_lossy(path).into_owned(),
             });
         }

@@ -6,10 +6,11 @@ use crate::fault::Fault;
 use crate::space::AddressSpace;
 
 impl AddressSpace {
+    /// The bytes of an integer, lowest first.
     #[inline]
     fn array<const N: usize>(&self, a: Addr) -> Result<[u8; N], Fault> {
         match self.direct(a, N).and_then(|b| b.try_into().ok()) {
-            Some(array) => Ok(array),
+            Some(array) => Ok(self.encoding().order(array)),
             None => self.array_slow(a),
         }
     }
@@ -19,7 +20,7 @@ impl AddressSpace {
         let bytes = self.bytes(a, N)?;
         let mut array = [0; N];
         array.copy_from_slice(&bytes);
-        Ok(array)
+        Ok(self.encoding().order(array))
     }
 
     /// The byte at `a`.
@@ -72,6 +73,19 @@ impl AddressSpace {
         self.array(a).map(i32::from_le_bytes)
     }
 
+    /// The word at `a`: a `uintptr`, an `int`; need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn word(&self, a: Addr) -> Result<u64, Fault> {
+        match self.word_size() {
+            4 => self.u32(a).map(u64::from),
+            _ => self.u64(a),
+        }
+    }
+
     /// The pointer at `a`, whatever it points to.
     ///
     /// # Errors
@@ -79,7 +93,22 @@ impl AddressSpace {
     /// A fault with the first bad address.
     #[inline]
     pub fn ptr(&self, a: Addr) -> Result<Addr, Fault> {
-        self.u64(a).map(Addr)
+        self.word(a).map(Addr)
+    }
+
+    /// The unsigned integer of `size` bytes at `a`: 1, 2, 4 or 8. Of anything else, that of the first 8.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn uint(&self, a: Addr, size: u64) -> Result<u64, Fault> {
+        match size {
+            1 => self.u8(a).map(u64::from),
+            2 => self.u16(a).map(u64::from),
+            4 => self.u32(a).map(u64::from),
+            _ => self.u64(a),
+        }
     }
 
     /// The text at `a` up to a NUL or `max` bytes, whichever comes first.

@@ -37,8 +37,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::addr::{Addr, LoadBias};
+use crate::arch::Arch;
 use crate::core::Core;
 use crate::elf::Permissions;
+use crate::encoding::Encoding;
 use crate::fault::{Fault, FaultKind};
 use crate::image::Image;
 use crate::input::Input;
@@ -87,6 +89,8 @@ const MAX_COPY: usize = 1 << 30;
 /// The bytes of the dumped process by address. Immutable and `Sync`: any number of threads reads.
 #[derive(Debug)]
 pub struct AddressSpace {
+    arch: Arch,
+    encoding: Encoding,
     /// First address of each span, sorted; a separate array to keep the search in few cache lines.
     starts: Box<[u64]>,
     spans: Box<[Span]>,
@@ -150,12 +154,32 @@ impl AddressSpace {
             },
         );
         Self {
+            arch: core.arch(),
+            encoding: core.arch().encoding(),
             heap: largest.map_or(none, |i| (starts[i], spans[i])),
             starts: starts.into(),
             spans: spans.into(),
             sources: sources.into(),
             pieces: pieces.into(),
         }
+    }
+
+    /// The architecture of the process.
+    #[inline]
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// How the process writes numbers.
+    #[inline]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Bytes of a word of the process: of a pointer, a `uintptr`, an `int`.
+    #[inline]
+    pub fn word_size(&self) -> u64 {
+        self.encoding.word_size()
     }
 
     /// The span that covers `a`, and how far into it `a` is.

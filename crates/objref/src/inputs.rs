@@ -48,6 +48,7 @@ impl Inputs {
             return no_core(others);
         };
         let core = Core::parse(core)?;
+        core.check_arch()?;
         let mut image = match others.pop() {
             Some(input) => Image::parse(input)?.into_program()?,
             None => find(&core)?,

@@ -133,6 +133,31 @@ fn a_program_that_is_not_go() {
 }
 
 #[test]
+fn other_architectures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, image) = foreign();
+    fs::write(dir.path().join("exe"), image).unwrap();
+    // With a row in the table of architectures, and without; a header and nothing else.
+    for (class, order, machine, name) in [
+        (1, 1, [3, 0], "386"),
+        (2, 2, [0, 22], "s390x"),
+        (2, 1, [243, 0], "riscv64"),
+    ] {
+        let mut core = vec![0; 64];
+        core[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order, 1]);
+        core[16..18].copy_from_slice(if order == 1 { &[4, 0] } else { &[0, 4] });
+        core[18..20].copy_from_slice(&machine);
+        fs::write(dir.path().join("core"), core).unwrap();
+        let line = format!("objref: core: linux/{name} cores are not supported yet\n");
+        assert_eq!(failure(dir.path(), &["core"]), line);
+        assert_eq!(
+            failure(dir.path(), &["verify", "core", "--exe", "exe"]),
+            line
+        );
+    }
+}
+
+#[test]
 fn a_go_program_and_one_that_is_not() {
     let real = Real::zoo();
     let (core, image) = foreign();

@@ -2,5 +2,6 @@
 
 mod common;
 mod core;
+mod foreign;
 mod hostile;
 mod space;
