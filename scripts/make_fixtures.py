@@ -40,6 +40,7 @@ FIXTURES = (
     Fixture("zoo-1.25.5", build.Program("zoo", "1.25.5", "nocompress", 1)),
     Fixture("zoo-1.26.6", build.Program("zoo", "1.26.6", "default", 1)),
     Fixture("zoo-1.26.6-gcore", build.Program("zoo", "1.26.6", "default", 1), "gcore", "zoo-1.26.6"),
+    Fixture("zoo-1.26.6-arm64", build.Program("zoo", "1.26.6", "arm64-nocompress", 1)),
     Fixture("zoo-1.26.6-stripped", build.Program("zoo", "1.26.6", "stripped", 1)),
     Fixture("zoo-1.27.3", build.Program("zoo", "1.27.3", "nocompress", 1)),
     Fixture("service-1.26.6", build.Program("service", "1.26.6", "nocompress")),
