@@ -68,18 +68,18 @@ def _start(program, exe, scratch, truth):
         return subprocess.Popen(
             [*emulator, Path(exe).resolve(), *program.arguments],
             cwd=scratch, env=env, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-            preexec_fn=_allow_only_qemu if emulator else _allow_core,
+            preexec_fn=_allow_only_qemu if emulator else allow_core,
         )
 
 
-def _allow_core():
+def allow_core():
     """Lift the limit on the size of core files (runs in the child)."""
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _allow_only_qemu():
-    """As _allow_core, but keep the kernel from dumping QEMU's own memory as well."""
-    _allow_core()
+    """As allow_core, but keep the kernel from dumping QEMU's own memory as well."""
+    allow_core()
     Path("/proc/self/coredump_filter").write_text("0")
 
 
@@ -109,6 +109,11 @@ def _kernel(process, scratch):
     """Let the program die of SIGABRT and find what the kernel wrote."""
     process.send_signal(signal.SIGABRT)
     process.wait(TIMEOUT)
+    return kernel_core(scratch)
+
+
+def kernel_core(scratch):
+    """The core that the kernel wrote into `scratch`."""
     cores = list(scratch.glob("core*"))
     if len(cores) != 1:
         pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
@@ -130,6 +135,13 @@ def _qemu(process, scratch):
 
 def _gcore(process, scratch):
     """Let gdb write the core of the living program; punch holes into its zeros."""
+    core = gcore(process, scratch)
+    subprocess.run(["fallocate", "--dig-holes", core], check=True)
+    return core
+
+
+def gcore(process, scratch):
+    """Let gdb write the core of the living program."""
     done = subprocess.run(
         ["gcore", "-o", "core", str(process.pid)],
         cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -137,7 +149,6 @@ def _gcore(process, scratch):
     core = scratch / f"core.{process.pid}"
     if not core.exists():
         raise DumpError(f"gcore wrote nothing: {done.stdout}{done.stderr}")
-    subprocess.run(["fallocate", "--dig-holes", core], check=True)
     return core
 
 

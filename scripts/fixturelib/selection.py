@@ -14,7 +14,7 @@ def parser(description):
                         default="zoo,service", help=f"of {', '.join(build.CASES)} (default zoo,service)")
     result.add_argument("--versions", type=versions, metavar="V,...",
                         default=",".join(toolchains.VERSIONS), help="e.g. 1.21,1.26.6 (default: all)")
-    result.add_argument("--variants", type=_comma_list(_known(build.VARIANTS)), metavar="NAME,...",
+    result.add_argument("--variants", type=variants, metavar="NAME,...",
                         default="default", help=f"of {', '.join(build.VARIANTS)} (default: default)")
     result.add_argument("--dump", type=_comma_list(_known(dump.KINDS)), metavar="KIND,...",
                         default=",".join(dump.KINDS), help="kernel, gcore or both (default); of other architectures there is only kernel")
@@ -50,10 +50,6 @@ def _comma_list(convert):
     return parse
 
 
-cases = _comma_list(build.parse_case)
-versions = _comma_list(toolchains.resolve)
-
-
 def _known(names):
     """A converter that lets only known names through."""
     def check(name):
@@ -61,3 +57,8 @@ def _known(names):
             raise ValueError(f"{name} is none of {', '.join(names)}")
         return name
     return check
+
+
+cases = _comma_list(build.parse_case)
+versions = _comma_list(toolchains.resolve)
+variants = _comma_list(_known(build.VARIANTS))
