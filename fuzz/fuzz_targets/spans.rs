@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use objref_fuzz::{Layout, META, OBJECTS};
-use objref_go::{GcPhase, GoVersion, Heap, RuntimeTypes};
+use objref_go::{GcPhase, GoVersion, Heap, HeapState, RuntimeTypes};
 use objref_mem::{Addr, AddressSpace, Arch, Core, Input};
 use objref_synth::{CoreBuilder, RW};
 
@@ -22,7 +22,8 @@ fuzz_target!(|data: &[u8]| {
     let version = GoVersion::parse(if era & 4 == 0 { "go1.22.1" } else { "go1.24.1" }).unwrap();
     let types = RuntimeTypes::new(&layout, &version, &[]).unwrap();
     let phase = if era & 8 == 0 { GcPhase::Off } else { GcPhase::Mark };
-    let Ok(heap) = Heap::read(&space, Arch::Amd64, &layout, &types, Addr(META), phase) else {
+    let state = HeapState { mheap: Addr(META), phase, minor: version.minor };
+    let Ok(heap) = Heap::read(&space, Arch::Amd64, &layout, &types, state) else {
         return;
     };
     let mut next = 0;

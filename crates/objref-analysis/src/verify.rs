@@ -14,6 +14,9 @@ use crate::{
 
 /// Examples per check.
 const EXAMPLES: usize = 3;
+/// A page of the smallest objects; other spans have fewer slots.
+// runtime/sizeclasses.go
+const MAX_SLOTS: u64 = 1024;
 /// A difference of at most this part of what the collector counted while it marked is only noted.
 const MARK_TOLERANCE: u64 = 100;
 
@@ -194,14 +197,16 @@ fn counters(snapshot: &Snapshot, found: &Findings, stats: Option<&MemStats>) -> 
         bytes: ours.bytes.abs_diff(stats.heap_alloc),
         objects: ours.objects.abs_diff(stats.heap_objects),
     };
-    // A thread that was stopped while it allocated or swept has counted one of the two.
-    let threads = snapshot.process.core.threads().len() as u64;
+    // A thread that was stopped while it took a new span to allocate from, or swept one, has counted its slots in one
+    // of the two places.
+    // runtime/mcache.go: refill; mgcsweep.go: (*sweepLocked).sweep
+    let in_flight = snapshot.process.core.threads().len() as u64 * MAX_SLOTS;
     let allocated = match difference {
         Tally {
             bytes: 0,
             objects: 0,
         } => Verdict::Holds,
-        d if d.objects > 0 && d.objects <= threads => Verdict::Note,
+        d if d.objects > 0 && d.objects <= in_flight => Verdict::Note,
         _ => Verdict::Contradicts,
     };
     let text = format!(
@@ -219,7 +224,7 @@ fn counters(snapshot: &Snapshot, found: &Findings, stats: Option<&MemStats>) -> 
         objects: 0,
     };
     let verdict = match marked.bytes {
-        _ if found.under_sweep > 0 || found.phase != GcPhase::Off => Verdict::Skipped,
+        _ if found.phase != GcPhase::Off || stats.num_gc == 0 => Verdict::Skipped,
         0 => Verdict::Holds,
         bytes if bytes <= stats.heap_marked / MARK_TOLERANCE => Verdict::Note,
         _ => Verdict::Contradicts,

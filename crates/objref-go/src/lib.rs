@@ -21,6 +21,7 @@ mod roots;
 mod rtype;
 mod sanitizer;
 mod sigframe;
+mod specials;
 mod stack_roots;
 mod stack_scan;
 mod stackmap;
@@ -35,8 +36,8 @@ pub use buildinfo::main_module;
 pub use clock::last_known_time;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
-    Evidence, GcPhase, Heap, Miscount, Miss, ObjId, Object, ReadError, SIZE_CLASSES, Span,
-    SpanState, SpanTotals, Tally, fills_slot,
+    Evidence, GcPhase, Heap, HeapState, Miscount, Miss, ObjId, Object, ReadError, SIZE_CLASSES,
+    Span, SpanState, SpanTotals, Tally, fills_slot,
 };
 pub use labels::read_labels;
 pub use layout::{FieldAt, LayoutError, StructSource};

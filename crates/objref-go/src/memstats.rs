@@ -46,6 +46,7 @@ layout! {
         alloc_count: "allocCount",
         before_cache: "allocCountBeforeCache",
         elemsize: "elemsize",
+        sweepgen: "sweepgen",
     }
 }
 
@@ -122,7 +123,12 @@ impl MemStats {
         for i in 0..DELTAS {
             stats.add_delta(space, &delta, layout.heap_stats.at(memstats).add(i * size))?;
         }
-        stats.add_cached(space, source, variable("runtime.allp")?)?;
+        let sweepgen = find_field(source, "runtime.mheap", "sweepgen").ok_or(LayoutError {
+            name: "runtime.mheap",
+            path: "sweepgen",
+        })?;
+        let sweepgen = sweepgen.read(space, variable("runtime.mheap_")?)? as u32;
+        stats.add_cached(space, source, variable("runtime.allp")?, sweepgen)?;
         stats.gc_percent = i64::from(pacer.gc_percent.read(space, controller)? as u32 as i32);
         stats.heap_marked = pacer.heap_marked.read(space, controller)?;
         let or_unlimited = |v: u64| (v < i64::MAX as u64).then_some(v);
@@ -157,13 +163,15 @@ impl MemStats {
         Ok(())
     }
 
-    /// Slots taken from spans that processors hold: `ReadMemStats` would flush them first.
-    // runtime/mcache.go: releaseAll
+    /// Slots taken from spans that processors hold: `ReadMemStats` would flush them first. A span that is about to be
+    /// replaced has been added up already; it is no longer marked as held.
+    // runtime/mcache.go: releaseAll, refill; mheap.go: mspan.sweepgen
     fn add_cached(
         &mut self,
         space: &AddressSpace,
         source: &dyn StructSource,
         allp: Addr,
+        sweepgen: u32,
     ) -> Result<(), MemStatsError> {
         let span = CachedSpanLayout::resolve(source)?;
         let field = |name, path| find_field(source, name, path).ok_or(LayoutError { name, path });
@@ -182,6 +190,10 @@ impl MemStats {
             for class in 0..alloc.size / 8 {
                 let at = space.ptr(alloc.at(cache).add(class * 8))?;
                 let get = |f: FieldAt| f.read(space, at);
+                let ahead = (get(span.sweepgen)? as u32).wrapping_sub(sweepgen);
+                if !matches!(ahead, 1 | 3) {
+                    continue;
+                }
                 let slots = get(span.alloc_count)?.saturating_sub(get(span.before_cache)?);
                 self.heap_objects = self.heap_objects.wrapping_add(slots);
                 self.heap_alloc = self

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::buildinfo;
 use crate::find::{Found, first_module};
-use crate::heap::{GcPhase, Heap, ReadError};
+use crate::heap::{GcPhase, Heap, HeapState, ReadError};
 use crate::layout::{FieldAt, LayoutError, find_field};
 use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
@@ -283,17 +283,24 @@ impl GoProcess {
 
     /// Reads the heap.
     pub fn heap(&self) -> Result<Heap, OpenError> {
-        let mheap = self
-            .global("runtime.mheap_")
-            .ok_or(OpenError::NoVariable("runtime.mheap_"))?;
         Ok(Heap::read(
             &self.space,
             self.core.arch(),
             &self.layouts(),
             &self.types,
-            mheap,
-            self.gc_phase(),
+            self.heap_state()?,
         )?)
+    }
+
+    /// Where the heap is, and what was going on.
+    pub fn heap_state(&self) -> Result<HeapState, OpenError> {
+        Ok(HeapState {
+            mheap: self
+                .global("runtime.mheap_")
+                .ok_or(OpenError::NoVariable("runtime.mheap_"))?,
+            phase: self.gc_phase(),
+            minor: self.version.minor,
+        })
     }
 }
 

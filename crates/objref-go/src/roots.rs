@@ -4,8 +4,9 @@
 use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
 
 use crate::heap::{Heap, Span, Tally};
-use crate::layout::{FieldAt, StructSource, find_field, layout};
+use crate::layout::{FieldAt, StructSource, find_field};
 use crate::module::{AddrRange, Mask, Module};
+use crate::specials::{Circle, MAX_SPECIALS, Special, SpecialKind, Specials};
 use crate::version::GoVersion;
 
 /// Where a root pointer was found.
@@ -36,29 +37,6 @@ pub struct RootPointer {
     pub slot: Addr,
     /// The pointer.
     pub value: u64,
-}
-
-/// More special records than this in all are taken for damage: lists that run into each other.
-const MAX_SPECIALS: u64 = 1 << 28;
-
-/// Tells when a list runs in a circle.
-// Brent's algorithm: the anchor moves at every power of two and is met again in the end.
-#[derive(Default)]
-struct Circle {
-    anchor: Addr,
-    steps: u64,
-}
-
-impl Circle {
-    /// Whether `at` was passed before; now or some steps later.
-    fn closes(&mut self, at: Addr) -> bool {
-        let closed = self.steps > 0 && at == self.anchor;
-        self.steps += 1;
-        if self.steps.is_power_of_two() {
-            self.anchor = at;
-        }
-        closed
-    }
 }
 
 /// The non-nil pointers in the module's data and bss, by its masks, in address order. Returns how many bytes of pointer
@@ -124,45 +102,11 @@ fn page_roots(start: Addr, bits: &[u8], data: &[u8], emit: &mut dyn FnMut(RootPo
     }
 }
 
-layout! {
-    /// Offsets in the common part of special records.
-    // runtime/mheap.go: special
-    struct SpecialLayout = "runtime.special" { next: "next", offset: "offset", kind: "kind" }
-}
-
-/// What a special record is for. The numbers moved in 1.23, 1.24 and 1.25; the binary's own constants are asked first.
-#[derive(Clone, Copy, Debug)]
-struct SpecialKinds {
-    finalizer: u64,
-    weak_handle: Option<u64>,
-    cleanup: Option<u64>,
-}
-
-impl SpecialKinds {
-    // runtime/mheap.go: _KindSpecial*
-    fn new(source: &dyn StructSource, version: &GoVersion) -> Self {
-        let get =
-            |name: &str, table: Option<u64>| source.constant(name).map(|v| v as u64).or(table);
-        let (finalizer, weak, cleanup) = match version.minor {
-            ..=22 => (1, None, None),
-            23 => (1, Some(2), None),
-            24 => (1, Some(2), Some(6)),
-            _ => (2, Some(3), Some(7)),
-        };
-        SpecialKinds {
-            finalizer: get("runtime._KindSpecialFinalizer", Some(finalizer)).unwrap_or(finalizer),
-            weak_handle: get("runtime._KindSpecialWeakHandle", weak),
-            cleanup: get("runtime._KindSpecialCleanup", cleanup),
-        }
-    }
-}
-
 /// Reads the roots that hang off spans and runtime queues.
 pub struct SpecialRoots<'a> {
     space: &'a AddressSpace,
     source: &'a dyn StructSource,
-    layout: SpecialLayout,
-    kinds: SpecialKinds,
+    specials: Specials<'a>,
     finalizer_fn: Option<FieldAt>,
     weak_handle: Option<FieldAt>,
     cleanup: Option<FieldAt>,
@@ -178,8 +122,7 @@ impl<'a> SpecialRoots<'a> {
         Some(SpecialRoots {
             space,
             source,
-            layout: SpecialLayout::resolve(source).ok()?,
-            kinds: SpecialKinds::new(source, version),
+            specials: Specials::new(space, source, version.minor)?,
             finalizer_fn: find_field(source, "runtime.specialfinalizer", "fn"),
             weak_handle: find_field(source, "runtime.specialWeakHandle", "handle"),
             cleanup: find_field(source, "runtime.specialCleanup", "cleanup | fn"),
@@ -189,25 +132,13 @@ impl<'a> SpecialRoots<'a> {
     /// Finalizers, cleanups and weak handles of every span. Returns the number of lists that broke off.
     // runtime/mgcmark.go: markrootSpans
     pub fn specials(&self, heap: &Heap, emit: &mut dyn FnMut(RootPointer)) -> u64 {
-        let mut broken = 0;
         let mut left = MAX_SPECIALS;
+        let mut broken = 0;
         for span in heap.spans() {
-            let mut at = span.specials;
-            let mut circle = Circle::default();
-            while at.0 != 0 {
-                if left == 0 || circle.closes(at) {
-                    broken += 1;
-                    break;
-                }
-                left -= 1;
-                match self.special(heap, span, at, emit) {
-                    Ok(next) => at = next,
-                    Err(_) => {
-                        broken += 1;
-                        break;
-                    }
-                }
-            }
+            let whole = self.specials.each(span.specials, &mut left, |special| {
+                self.special(heap, span, &special, emit)
+            });
+            broken += u64::from(!whole);
         }
         broken
     }
@@ -216,36 +147,36 @@ impl<'a> SpecialRoots<'a> {
         &self,
         heap: &Heap,
         span: &Span,
-        at: Addr,
+        special: &Special,
         emit: &mut dyn FnMut(RootPointer),
-    ) -> Result<Addr, Fault> {
-        let kind = self.layout.kind.read(self.space, at)?;
-        if kind == self.kinds.finalizer {
-            let offset = self.layout.offset.read(self.space, at)?;
-            // The object itself stays dead; what it refers to must live until the finalizer ran.
-            let slot = span.start + offset / span.elem_size * span.elem_size;
-            if let Some(id) = heap.find(slot) {
-                heap.pointers(self.space, id, |offset, value| {
-                    emit(RootPointer {
-                        kind: RootKind::Finalizer,
-                        slot: Addr(slot + offset),
-                        value,
+    ) -> Result<(), Fault> {
+        match (special.kind, self.weak_handle, self.cleanup) {
+            (SpecialKind::Finalizer, ..) => {
+                // The object itself stays dead; what it refers to must live until the finalizer ran.
+                let slot = span.start + special.offset / span.elem_size * span.elem_size;
+                if let Some(id) = heap.find(slot) {
+                    heap.pointers(self.space, id, |offset, value| {
+                        emit(RootPointer {
+                            kind: RootKind::Finalizer,
+                            slot: Addr(slot + offset),
+                            value,
+                        });
                     });
-                });
+                }
+                match self.finalizer_fn {
+                    Some(field) => self.words(RootKind::Finalizer, field.at(special.at), 1, emit),
+                    None => Ok(()),
+                }
             }
-            if let Some(field) = self.finalizer_fn {
-                self.words(RootKind::Finalizer, field.at(at), 1, emit)?;
+            (SpecialKind::WeakHandle, Some(field), _) => {
+                self.words(RootKind::WeakHandle, field.at(special.at), 1, emit)
             }
-        } else if Some(kind) == self.kinds.weak_handle
-            && let Some(field) = self.weak_handle
-        {
-            self.words(RootKind::WeakHandle, field.at(at), 1, emit)?;
-        } else if Some(kind) == self.kinds.cleanup
-            && let Some(field) = self.cleanup
-        {
-            self.words(RootKind::Cleanup, field.at(at), field.size / 8, emit)?;
+            (SpecialKind::Cleanup, _, Some(field)) => {
+                let words = field.size / 8;
+                self.words(RootKind::Cleanup, field.at(special.at), words, emit)
+            }
+            _ => Ok(()),
         }
-        self.layout.next.ptr(self.space, at)
     }
 
     /// Objects with a finalizer and with pointers: the collector scans each of them as a root, whether it is reached in
@@ -253,18 +184,14 @@ impl<'a> SpecialRoots<'a> {
     // runtime/mgcmark.go: markrootSpans
     pub fn finalizable(&self, heap: &Heap) -> Tally {
         let mut sum = Tally::default();
+        let mut left = MAX_SPECIALS;
         for span in heap.spans().iter().filter(|span| !span.noscan) {
-            let mut at = span.specials;
-            for _ in 0..MAX_SPECIALS {
-                let kind = self.layout.kind.read(self.space, at);
-                let (Ok(kind), Ok(next)) = (kind, self.layout.next.ptr(self.space, at)) else {
-                    break;
-                };
-                if kind == self.kinds.finalizer {
+            self.specials.each(span.specials, &mut left, |special| {
+                if special.kind == SpecialKind::Finalizer {
                     sum.add(span.elem_size);
                 }
-                at = next;
-            }
+                Ok(())
+            });
         }
         sum
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use objref_go::{
-    FieldAt, GcPhase, GoVersion, Heap, ObjId, RuntimeTypes, SIZE_CLASSES, StructSource,
+    FieldAt, GcPhase, GoVersion, Heap, HeapState, ObjId, RuntimeTypes, SIZE_CLASSES, StructSource,
 };
 use objref_mem::{Addr, AddressSpace, Arch, Core, Input};
 use proptest::prelude::*;
@@ -18,12 +18,22 @@ const SPANS: u64 = META + 0x1_0000;
 const BITMAPS: u64 = META + 0x10_0000;
 const TYPES: u64 = META + 0x20_0000;
 const ARENA: u64 = META + 0x40_0000;
+const SPECIALS: u64 = META + 0x6c_0000;
+const SPECIAL_SIZE: u64 = 32;
+/// `mheap.sweepgen`.
+const SWEEPGEN: u32 = 8;
 const META_SIZE: u64 = 0x80_0000;
 const SPAN_SIZE: u64 = 160;
 /// The entry of `HEAP` in the table of arenas is the last word but one of the first page.
 const ARENA_ENTRY: u64 = META + 0xff0;
 const HEAP_PAGES: u64 = 256;
 const BITMAP_SIZE: u64 = 1 << 21;
+
+const AT_REST: HeapState = HeapState {
+    mheap: Addr(MHEAP),
+    phase: GcPhase::Off,
+    minor: 24,
+};
 
 /// How pointer bits are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +64,10 @@ impl StructSource for Era {
             ("runtime.mspan", "gcmarkBits") => at(48, 8),
             ("runtime.mspan", "specials") => at(56, 8),
             ("runtime.mspan", "largeType") => at(64, 8),
+            ("runtime.mspan", "freeIndexForScan") if *self != Era::TwoBits => at(72, 2),
+            ("runtime.special", "next") => at(0, 8),
+            ("runtime.special", "offset") => at(8, 8),
+            ("runtime.special", "kind") => at(16, 1),
             ("runtime.heapArena", "bitmap") if matches!(self, Era::OneBit | Era::TwoBits) => {
                 at(0, BITMAP_SIZE)
             }
@@ -84,6 +98,47 @@ impl StructSource for Era {
     }
 }
 
+/// How far the sweep of a span has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sweep {
+    Done,
+    /// As `Done`, and a processor allocates from it.
+    Cached,
+    Awaited,
+    /// As `Awaited`, in a cache since before the sweep began.
+    Stale,
+    Begun,
+    /// The index is reset, the bitmaps are not yet exchanged.
+    Reset,
+    /// All but the span's generation is as if it were done.
+    Exchanged,
+}
+
+impl Sweep {
+    fn generation(self) -> u32 {
+        match self {
+            Sweep::Done => SWEEPGEN,
+            Sweep::Cached => SWEEPGEN + 3,
+            Sweep::Awaited => SWEEPGEN - 2,
+            Sweep::Stale => SWEEPGEN + 1,
+            Sweep::Begun | Sweep::Reset | Sweep::Exchanged => SWEEPGEN - 1,
+        }
+    }
+
+    /// Whether the marks decide.
+    fn is_ahead(self) -> bool {
+        !matches!(self, Sweep::Done | Sweep::Cached | Sweep::Exchanged)
+    }
+
+    fn any() -> impl Strategy<Value = Sweep> {
+        use Sweep::{Awaited, Begun, Cached, Done, Exchanged, Reset, Stale};
+        prop_oneof![
+            3 => Just(Done), 2 => Just(Cached), 2 => Just(Awaited), 1 => Just(Stale), 1 => Just(Begun),
+            1 => Just(Reset), 1 => Just(Exchanged),
+        ]
+    }
+}
+
 /// A span as the test wants it.
 #[derive(Clone, Debug)]
 struct Plan {
@@ -92,9 +147,10 @@ struct Plan {
     class: usize,
     pages: u64,
     noscan: bool,
-    /// Whether it waits for its sweep.
-    unswept: bool,
+    sweep: Sweep,
     freeindex: u64,
+    /// Slots below `freeindex` that the collector has not been told of.
+    unmade: u64,
     seed: u64,
     /// Words of the type of its objects, and which are pointers.
     type_words: u64,
@@ -108,12 +164,18 @@ fn plan() -> impl Strategy<Value = Plan> {
             0..SIZE_CLASSES.len(),
             1..9u64,
             any::<bool>(),
-            any::<bool>(),
+            Sweep::any(),
         ),
-        (any::<u64>(), any::<u64>(), 1..60u64, any::<u64>()),
+        (
+            any::<u64>(),
+            prop_oneof![2 => Just(0), 1 => 0..4u64],
+            any::<u64>(),
+            1..60u64,
+            any::<u64>(),
+        ),
     )
         .prop_map(
-            |((gap, class, pages, noscan, unswept), (freeindex, seed, type_words, mask))| {
+            |((gap, class, pages, noscan, sweep), (freeindex, unmade, seed, type_words, mask))| {
                 let elem = SIZE_CLASSES[class];
                 Plan {
                     gap,
@@ -121,8 +183,9 @@ fn plan() -> impl Strategy<Value = Plan> {
                     // As many pages as the first slot needs, and no more than the reciprocal allows.
                     pages: pages.max(elem.div_ceil(PAGE)),
                     noscan,
-                    unswept,
+                    sweep,
                     freeindex,
+                    unmade,
                     seed,
                     type_words,
                     type_mask: mask & (u64::MAX >> (64 - type_words)),
@@ -175,6 +238,7 @@ struct Model {
     /// Live objects to their pointers.
     pointers: BTreeMap<u64, Vec<(u64, u64)>>,
     allocated: u64,
+    unmade: u64,
     spans: u64,
 }
 
@@ -187,8 +251,8 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
     let index = HEAP.wrapping_sub(0xffff_8000_0000_0000) >> 26;
     memory.word(MHEAP + 24, ARENA_ENTRY.wrapping_sub(index * 8));
     memory.word(ARENA_ENTRY, ARENA);
-    memory.put(MHEAP + 32, &8u32.to_le_bytes());
-    let (mut page, mut count) = (0, 0);
+    memory.put(MHEAP + 32, &SWEEPGEN.to_le_bytes());
+    let (mut page, mut count, mut specials) = (0, 0, 0);
     for plan in plans {
         let mut dice = Dice(plan.seed);
         page += plan.gap;
@@ -226,16 +290,19 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
         memory.word(ALLSPANS + (count - 1) * 8, record);
         memory.word(record, start);
         memory.word(record + 8, plan.pages);
-        memory.put(record + 16, &(free as u16).to_le_bytes());
+        let made = free.saturating_sub(plan.unmade);
+        let index = match plan.sweep {
+            Sweep::Reset | Sweep::Exchanged => 0,
+            _ => free,
+        };
+        memory.put(record + 16, &(index as u16).to_le_bytes());
+        memory.put(record + 72, &(made as u16).to_le_bytes());
         memory.put(record + 18, &(elems as u16).to_le_bytes());
         memory.put(
             record + 22,
             &[(plan.class as u8) << 1 | u8::from(plan.noscan), 1],
         );
-        memory.put(
-            record + 24,
-            &(if plan.unswept { 6u32 } else { 8 }).to_le_bytes(),
-        );
+        memory.put(record + 24, &plan.sweep.generation().to_le_bytes());
         memory.word(record + 32, elem);
         memory.word(record + 40, bits);
         memory.word(record + 48, marks);
@@ -256,25 +323,53 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
             memory.bit(ARENA + 16, (start / PAGE) % 8192);
         }
 
-        let mut allocated = 0;
+        let (mut allocated, mut head) = (0, 0);
         for i in 0..elems {
             let at = start + i * elem;
-            let mut alive = i < free;
-            if dice.roll().is_multiple_of(3) {
+            // Of a sweep that has begun, a span without any mark says nothing.
+            let pinned = i == 0 && matches!(plan.sweep, Sweep::Begun | Sweep::Reset);
+            let bit = dice.roll().is_multiple_of(3) || pinned;
+            if bit {
                 memory.bit(bits, i);
-                alive = true;
             }
-            allocated += u16::from(alive);
-            model.allocated += u64::from(alive);
-            if plan.unswept {
-                let how = dice.roll() % 4;
-                if how == 0 {
-                    memory.bit(marks, i);
+            let how = if pinned { 0 } else { dice.roll() % 5 };
+            let marked = (bit || i < free) && (how == 0 || (how == 1 && inline));
+            let mut alive = bit || i < index;
+            if plan.sweep.is_ahead() {
+                // Where the index is gone, a mark says as much.
+                alive |= marked;
+                allocated += u16::from(alive);
+                if marked {
+                    match how {
+                        0 => memory.bit(marks, i),
+                        _ => memory.bit(start + bytes - 64, i),
+                    }
+                } else if alive && how == 2 && specials < 8192 {
+                    // Dead, but its finalizer has yet to run; other records keep nothing.
+                    let at = SPECIALS + specials * SPECIAL_SIZE;
+                    let kind = 1 + dice.roll() as u8 % 2;
+                    memory.word(at, head);
+                    memory.word(at + 8, i * elem + dice.roll() % elem);
+                    memory.put(at + 16, &[kind]);
+                    (head, specials) = (at, specials + 1);
+                    alive = kind == 1;
+                } else {
+                    alive = false;
                 }
-                if how == 1 && inline {
-                    memory.bit(start + bytes - 64, i);
+            } else {
+                allocated += u16::from(alive);
+                // The collector marks what is made while it marks, and moves no index.
+                let marking = plan.unmade == 3 && marked && plan.sweep != Sweep::Exchanged;
+                if alive && !bit && i >= made && era != Era::TwoBits && index > 0 {
+                    match how {
+                        0 if marking => memory.bit(marks, i),
+                        1 if marking => memory.bit(start + bytes - 64, i),
+                        _ => {
+                            alive = false;
+                            model.unmade += 1;
+                        }
+                    }
                 }
-                alive &= how == 0 || (how == 1 && inline);
             }
             model.slots.insert(at, (elem, alive));
             let header = per_object && !plan.noscan && !small && !large;
@@ -331,7 +426,15 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
                 model.pointers.insert(at, expected);
             }
         }
-        memory.put(record + 20, &allocated.to_le_bytes());
+        model.allocated += u64::from(allocated);
+        memory.word(record + 56, head);
+        // A processor that has taken a slot is about to count it; a sweep is about to count anew.
+        let counted = match plan.sweep {
+            Sweep::Cached => allocated - u16::from(allocated > 0 && plan.unmade == 1),
+            Sweep::Begun | Sweep::Reset | Sweep::Exchanged => 0,
+            _ => allocated,
+        };
+        memory.put(record + 20, &counted.to_le_bytes());
     }
     model.spans = count;
     memory.word(MHEAP, ALLSPANS);
@@ -348,11 +451,14 @@ fn check(era: Era, plans: &[Plan]) {
     let (space, model) = build(era, plans);
     let version = GoVersion::parse("go1.24.1").unwrap();
     let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
-    let heap = Heap::read(&space, Arch::Amd64, &era, &types, Addr(MHEAP), GcPhase::Off).unwrap();
+    let heap = Heap::read(&space, Arch::Amd64, &era, &types, AT_REST).unwrap();
     assert_eq!(heap.totals.damaged, 0);
     assert_eq!(heap.totals.miscounted, 0);
     assert_eq!(heap.spans().len() as u64, model.spans);
     assert_eq!(heap.totals.allocated.objects, model.allocated);
+    assert_eq!(heap.totals.unmade.objects, model.unmade);
+    let condemned = model.allocated - model.unmade - model.pointers.len() as u64;
+    assert_eq!(heap.totals.condemned.objects, condemned);
     assert_eq!(heap.len(), model.pointers.len());
 
     let mut objects = heap.objects();
@@ -416,8 +522,9 @@ fn ordinary(class: usize, pages: u64) -> Plan {
         class,
         pages,
         noscan: false,
-        unswept: false,
+        sweep: Sweep::Done,
         freeindex: 3,
+        unmade: 0,
         seed: 7,
         type_words: 3,
         type_mask: 5,
@@ -444,7 +551,7 @@ fn damaged(field: u64, value: u64) -> (u64, usize) {
     let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
     let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
     let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
-    let heap = Heap::read(&space, Arch::Amd64, &era, &types, Addr(MHEAP), GcPhase::Off).unwrap();
+    let heap = Heap::read(&space, Arch::Amd64, &era, &types, AT_REST).unwrap();
     for (id, at, _) in heap.objects() {
         assert_eq!(heap.find(at), Some(id));
         heap.pointers(&space, id, |_, _| {});

@@ -71,17 +71,14 @@ impl Snapshot {
     /// Compares the graph with the bitmaps and counts of the allocator and of the last collection.
     pub fn evidence(&self) -> Result<Findings, OpenError> {
         let (process, heap) = (&self.process, &self.heap);
-        let mheap = process
-            .global("runtime.mheap_")
-            .ok_or(OpenError::NoVariable("runtime.mheap_"))?;
-        let phase = process.gc_phase();
-        let evidence = heap.evidence(&process.space, &process.layouts(), mheap, phase)?;
+        let state = process.heap_state()?;
+        let evidence = heap.evidence(&process.space, &process.layouts(), state)?;
         let target = |value: u64| {
             let (miss, at, size) = evidence.miss(heap, value)?;
             Some(Target { miss, at, size })
         };
         let mut found = Findings {
-            phase,
+            phase: state.phase,
             reached: Tally::default(),
             reached_survivors: Tally::default(),
             reached_new: Tally::default(),

@@ -1,10 +1,11 @@
-//! Which slots of a span hold objects, and which words of an object are pointers.
+//! Which words of an object are pointers.
 
 use objref_mem::{Addr, AddressSpace};
 
-use super::arena::{Arenas, Scheme, low_bits};
+use super::arena::{Scheme, low_bits};
+use super::slots::SlotReader;
 use super::span::{PAGE, RawSpan};
-use super::{GcPhase, Heap, Span};
+use super::{Heap, Span};
 
 /// Where the pointer bits of a span's objects are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,106 +22,17 @@ pub(super) enum PointerBits {
     Arena,
 }
 
-/// What a span's bitmaps say.
-pub(super) struct Slots {
-    /// A bit a slot: allocated, and not found dead by a collection that has yet to sweep it.
-    pub(super) live: Vec<u64>,
-    /// Slots allocated by the allocator's predicate.
-    pub(super) allocated: u32,
-    pub(super) bits: PointerBits,
-}
-
-pub(super) struct SlotReader<'a> {
-    pub(super) space: &'a AddressSpace,
-    pub(super) arenas: &'a Arenas,
-    pub(super) sweepgen: u32,
-    pub(super) phase: GcPhase,
-}
-
 /// Objects up to this size have their pointer bits at the end of the span.
 // runtime/mbitmap.go: heapBitsInSpan, minSizeForMallocHeader
-const MAX_IN_SPAN: u64 = 512;
+pub(super) const MAX_IN_SPAN: u64 = 512;
 /// Size of the inline mark bits, and of the pointer bits of a one-page span.
 // runtime/mgcmark_greenteagc.go: spanInlineMarkBits; 8192 bytes / 8 / 8
-const IN_SPAN_BYTES: u64 = 128;
+pub(super) const IN_SPAN_BYTES: u64 = 128;
 /// Objects larger than this may have large parts that are not in the dump.
 pub(super) const SPARSE: u64 = 1 << 20;
 
 impl SlotReader<'_> {
-    pub(super) fn read(&self, span: &RawSpan) -> Slots {
-        let inline_marks = self.has_inline_marks(span);
-        let mut live = self.allocated(span);
-        let allocated = live.iter().map(|w| w.count_ones()).sum();
-        if self.awaits_sweep(span) {
-            for (word, marked) in live.iter_mut().zip(self.marked(span, inline_marks)) {
-                *word &= marked;
-            }
-        }
-        Slots {
-            live,
-            allocated,
-            bits: self.pointer_bits(span, inline_marks),
-        }
-    }
-
-    pub(super) fn has_inline_marks(&self, span: &RawSpan) -> bool {
-        span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start)
-    }
-
-    /// A slot is in use below `freeindex`, and above it when its bit says so.
-    // runtime/mbitmap.go: isFree
-    pub(super) fn allocated(&self, span: &RawSpan) -> Vec<u64> {
-        let mut words = self.bitmap(span.alloc_bits, span.nelems);
-        for (i, word) in words.iter_mut().enumerate() {
-            let first = i as u64 * 64;
-            let below = span.freeindex.saturating_sub(first).min(64);
-            if below > 0 {
-                *word |= low_bits(below);
-            }
-            *word &= low_bits((span.nelems - first).min(64));
-        }
-        words
-    }
-
-    /// Whether the last collection's marks still have to be turned into free slots here.
-    // runtime/mheap.go: mspan.sweepgen
-    pub(super) fn awaits_sweep(&self, span: &RawSpan) -> bool {
-        let behind = self.sweepgen.wrapping_sub(span.sweepgen);
-        self.phase == GcPhase::Off && (behind == 2 || behind == u32::MAX)
-    }
-
-    pub(super) fn marked(&self, span: &RawSpan, inline_marks: bool) -> Vec<u64> {
-        let mut marked = self.bitmap(span.gcmark_bits, span.nelems);
-        if inline_marks {
-            // {scans [63]u8, owned u8, marks [63]u8, class u8}
-            let at = Addr(span.start + span.npages * PAGE - IN_SPAN_BYTES + 64);
-            if let Ok(bytes) = self.space.bytes(at, 63) {
-                for (i, byte) in bytes.iter().enumerate() {
-                    if let Some(word) = marked.get_mut(i / 8) {
-                        *word |= u64::from(*byte) << (i % 8 * 8);
-                    }
-                }
-            }
-        }
-        marked
-    }
-
-    /// `bits` bits at `at` as words; zero where the dump lacks them.
-    pub(super) fn bitmap(&self, at: Addr, bits: u64) -> Vec<u64> {
-        let words = bits.div_ceil(64) as usize;
-        let mut out = vec![0; words];
-        let bytes = bits.div_ceil(8) as usize;
-        if at.0 != 0
-            && let Ok(data) = self.space.bytes(at, bytes)
-        {
-            for (i, byte) in data.iter().enumerate() {
-                out[i / 8] |= u64::from(*byte) << (i % 8 * 8);
-            }
-        }
-        out
-    }
-
-    fn pointer_bits(&self, span: &RawSpan, inline_marks: bool) -> PointerBits {
+    pub(super) fn pointer_bits(&self, span: &RawSpan) -> PointerBits {
         if span.is_noscan() {
             PointerBits::NoScan
         } else if self.arenas.scheme != Scheme::PerObject {
@@ -128,7 +40,7 @@ impl SlotReader<'_> {
         } else if span.user_arena || (span.size_class() == 0 && span.elem_size > MAX_IN_SPAN) {
             PointerBits::Large
         } else if span.elem_size <= MAX_IN_SPAN {
-            let tail = IN_SPAN_BYTES * if inline_marks { 2 } else { 1 };
+            let tail = IN_SPAN_BYTES * if self.has_inline_marks(span) { 2 } else { 1 };
             PointerBits::InSpan {
                 offset: (span.npages * PAGE - tail) as u32,
             }

@@ -1,33 +1,24 @@
 //! What the allocator and the last collection wrote down about each slot, apart from what the heap's tables are made of.
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::AddressSpace;
 
-use super::bits::SlotReader;
+use super::slots::{SlotReader, Sweep};
 use super::span::{HeapLayout, PAGE, read_spans};
-use super::{GcPhase, Heap, ObjId, ReadError, Span, SpanState, Tally, ones};
+use super::{Heap, HeapState, ObjId, ReadError, Span, SpanState, Tally, ones};
 use crate::layout::StructSource;
-
-/// How far the sweeping of a span has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sweep {
-    /// Its allocation bits are the marks of the last collection that was completed.
-    Swept,
-    /// The marks of the last collection stand beside its allocation bits.
-    Awaited,
-    /// A thread was in the middle of it.
-    UnderWay,
-}
+use crate::specials::Specials;
 
 /// A span's bitmaps.
 #[derive(Debug)]
 struct SpanEvidence {
-    sweep: Sweep,
     /// Bit per slot: survived the last collection.
     survived: Vec<u64>,
     /// Bit per slot: in use by the allocator's predicate.
     allocated: Vec<u64>,
     /// The span's own count of slots in use.
     count: u64,
+    /// Whether a thread was about to change one or the other.
+    unsettled: bool,
 }
 
 /// What the runtime itself says about the slots of the heap.
@@ -73,15 +64,16 @@ impl Heap {
         &self,
         space: &AddressSpace,
         source: &dyn StructSource,
-        mheap: Addr,
-        phase: GcPhase,
+        state: HeapState,
     ) -> Result<Evidence, ReadError> {
+        let HeapState { mheap, phase, .. } = state;
         let layout = HeapLayout::resolve(source)?;
         let (raw, _) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
         let reader = SlotReader {
             space,
             arenas: &self.arenas,
+            specials: Specials::new(space, source, state.minor),
             sweepgen,
             phase,
         };
@@ -100,27 +92,14 @@ impl Heap {
             let (SpanState::InUse, Ok(index)) = (span.state, index) else {
                 continue;
             };
-            let allocated = reader.allocated(span);
-            let sweep = match sweepgen.wrapping_sub(span.sweepgen) {
-                1 if phase == GcPhase::Off => Sweep::UnderWay,
-                _ if reader.awaits_sweep(span) => Sweep::Awaited,
-                _ => Sweep::Swept,
-            };
-            let mut survived = match sweep {
-                Sweep::Swept => reader.bitmap(span.alloc_bits, span.nelems),
-                Sweep::Awaited => reader.marked(span, reader.has_inline_marks(span)),
-                Sweep::UnderWay => Vec::new(),
-            };
-            for (bits, allocated) in survived.iter_mut().zip(&allocated) {
-                *bits &= allocated;
-            }
-            evidence.awaiting_sweep += u64::from(sweep == Sweep::Awaited);
-            evidence.under_sweep += u64::from(sweep == Sweep::UnderWay);
+            let slots = reader.read(span);
+            evidence.awaiting_sweep += u64::from(slots.sweep == Sweep::Awaited);
+            evidence.under_sweep += u64::from(slots.sweep == Sweep::UnderWay);
             evidence.spans[index] = Some(SpanEvidence {
-                sweep,
-                survived,
-                allocated,
+                survived: slots.survived,
+                allocated: slots.allocated,
                 count: span.alloc_count,
+                unsettled: slots.unsettled,
             });
         }
         evidence.manual.sort_unstable();
@@ -133,7 +112,7 @@ impl Evidence {
     /// (`None`: not known; `false`: allocated since).
     pub fn objects(&self, heap: &Heap, mut visit: impl FnMut(ObjId, &Span, u64, Option<bool>)) {
         for (span, evidence) in heap.spans.iter().zip(&self.spans) {
-            let known = evidence.as_ref().filter(|e| e.sweep != Sweep::UnderWay);
+            let known = evidence.as_ref();
             let words = &heap.words[span.first_word as usize..][..span.word_count()];
             for (w, word) in words.iter().enumerate() {
                 let survived = known.map(|e| e.survived.get(w).copied().unwrap_or(0));
@@ -160,11 +139,13 @@ impl Evidence {
         sum
     }
 
-    /// Spans whose bits disagree with their own count.
+    /// Spans whose bits disagree with their own count, and no thread was about to make them agree.
     pub fn miscounted(&self, heap: &Heap) -> Vec<Miscount> {
         let mut found = Vec::new();
         for (span, evidence) in heap.spans.iter().zip(&self.spans) {
-            let Some(evidence) = evidence else { continue };
+            let Some(evidence) = evidence.as_ref().filter(|e| !e.unsettled) else {
+                continue;
+            };
             let bits = evidence.allocated.iter().map(|w| u64::from(w.count_ones()));
             let miscount = Miscount {
                 span: span.start,

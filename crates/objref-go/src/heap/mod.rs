@@ -9,6 +9,7 @@ mod classes;
 mod evidence;
 mod mask;
 mod pages;
+mod slots;
 mod span;
 
 use objref_mem::{Addr, AddressSpace, Arch};
@@ -21,10 +22,12 @@ pub use span::{ReadError, SpanState};
 
 use crate::layout::StructSource;
 use crate::rtype::RuntimeTypes;
+use crate::specials::Specials;
 use arena::Arenas;
 use bits::PointerBits;
 use mask::TypeMasks;
 use pages::PageTable;
+use slots::SlotReader;
 use span::{HeapLayout, PAGE, RawSpan, read_spans};
 
 /// An allocated object of the heap: dense, in address order.
@@ -69,6 +72,15 @@ pub struct Object<'h> {
     pub at: u64,
 }
 
+/// A span's slots on the way into the tables.
+struct Placed {
+    live: Vec<u64>,
+    allocated: u64,
+    unmade: u64,
+    miscounted: bool,
+    bits: PointerBits,
+}
+
 /// 64 slots of a span: which are allocated, and the id of the first allocated one.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlotWord {
@@ -111,12 +123,14 @@ pub struct SpanTotals {
     pub dead: u64,
     /// Records that make no sense and were left out.
     pub damaged: u64,
-    /// Spans whose bitmap disagrees with their own count of allocated objects.
+    /// Spans whose bitmap disagrees with their own count of allocated objects, and no thread was about to make them agree.
     pub miscounted: u64,
     /// Allocated by the allocator's own predicate.
     pub allocated: Tally,
     /// Of `allocated`: found dead by the last collection, but not yet swept.
     pub condemned: Tally,
+    /// Of `allocated`: taken by threads that had yet to make objects of them.
+    pub unmade: Tally,
     /// Free slots in spans that are in use.
     pub free: Tally,
 }
@@ -148,16 +162,27 @@ pub enum GcPhase {
     MarkTermination,
 }
 
+/// Where the heap is, and what was going on.
+#[derive(Clone, Copy, Debug)]
+pub struct HeapState {
+    /// Address of `runtime.mheap_`.
+    pub mheap: Addr,
+    /// In which phase the collector was.
+    pub phase: GcPhase,
+    /// The Go version's second number, for the kinds of special records of binaries without symbols.
+    pub minor: u32,
+}
+
 impl Heap {
-    /// Reads the heap whose `runtime.mheap_` is at `mheap`.
+    /// Reads the heap.
     pub fn read(
         space: &AddressSpace,
         arch: Arch,
         source: &dyn StructSource,
         types: &RuntimeTypes,
-        mheap: Addr,
-        phase: GcPhase,
+        state: HeapState,
     ) -> Result<Heap, ReadError> {
+        let HeapState { mheap, phase, .. } = state;
         let layout = HeapLayout::resolve(source)?;
         let (raw, damaged) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
@@ -183,13 +208,24 @@ impl Heap {
         in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
         totals.damaged += (before - in_use.len()) as u64;
 
-        let reader = bits::SlotReader {
+        let reader = SlotReader {
             space,
             arenas: &arenas,
+            specials: Specials::new(space, source, state.minor),
             sweepgen,
             phase,
         };
-        let slots: Vec<bits::Slots> = in_use.par_iter().map(|s| reader.read(s)).collect();
+        let placed = in_use.par_iter().map(|span| {
+            let slots = reader.read(span);
+            Placed {
+                allocated: slots.count(),
+                unmade: slots::count(&slots.unmade),
+                miscounted: slots.count() != span.alloc_count && !slots.unsettled,
+                live: slots.live,
+                bits: reader.pointer_bits(span),
+            }
+        });
+        let slots: Vec<Placed> = placed.collect();
         let mut heap = Heap {
             spans: Vec::with_capacity(in_use.len()),
             words: Vec::new(),
@@ -205,7 +241,7 @@ impl Heap {
         Ok(heap)
     }
 
-    fn place(&mut self, raw: Vec<RawSpan>, slots: Vec<bits::Slots>) -> Result<(), ReadError> {
+    fn place(&mut self, raw: Vec<RawSpan>, slots: Vec<Placed>) -> Result<(), ReadError> {
         self.pages = PageTable::new(&raw);
         self.words.reserve(slots.iter().map(|s| s.live.len()).sum());
         let mut id: u64 = 0;
@@ -223,22 +259,23 @@ impl Heap {
             }
             self.id_to_span
                 .resize((id as usize).div_ceil(64), self.spans.len() as u32);
-            let live: u32 = slots.live.iter().map(|w| w.count_ones()).sum();
+            let live = slots::count(&slots.live);
             let totals = &mut self.totals;
-            let tally = |n: u32| Tally {
-                bytes: u64::from(n) * raw.elem_size,
-                objects: u64::from(n),
+            let tally = |objects: u64| Tally {
+                bytes: objects * raw.elem_size,
+                objects,
             };
             totals.allocated += tally(slots.allocated);
-            totals.condemned += tally(slots.allocated - live);
-            totals.free += tally(raw.nelems as u32 - slots.allocated);
-            totals.miscounted += u64::from(u64::from(slots.allocated) != raw.alloc_count);
+            totals.unmade += tally(slots.unmade);
+            totals.condemned += tally(slots.allocated - slots.unmade - live);
+            totals.free += tally(raw.nelems - slots.allocated);
+            totals.miscounted += u64::from(slots.miscounted);
             self.spans.push(Span {
                 start: raw.start,
                 elem_size: raw.elem_size,
                 npages: raw.npages,
                 nelems: raw.nelems as u32,
-                allocated: slots.allocated,
+                allocated: slots.allocated as u32,
                 noscan: raw.is_noscan(),
                 size_class: raw.size_class(),
                 specials: raw.specials,

@@ -22,6 +22,8 @@ layout! {
         start_addr: "startAddr",
         npages: "npages",
         freeindex: "freeindex",
+        // go1.20+, and late releases of go1.18 and go1.19
+        freeindex_for_scan: ? "freeIndexForScan",
         nelems: "nelems",
         alloc_bits: "allocBits",
         gcmark_bits: "gcmarkBits",
@@ -65,6 +67,8 @@ pub(super) struct RawSpan {
     pub(super) start: u64,
     pub(super) npages: u64,
     pub(super) freeindex: u64,
+    /// What the collector takes for `freeindex`: it follows when an object is made.
+    pub(super) freeindex_for_scan: Option<u64>,
     pub(super) nelems: u64,
     pub(super) alloc_bits: Addr,
     pub(super) gcmark_bits: Addr,
@@ -185,6 +189,7 @@ fn read_span(
         start: get(l.start_addr),
         npages: get(l.npages),
         freeindex: get(l.freeindex),
+        freeindex_for_scan: l.freeindex_for_scan.map(get),
         nelems: get(l.nelems),
         alloc_bits: Addr(get(l.alloc_bits)),
         gcmark_bits: Addr(get(l.gcmark_bits)),
