@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
         gcbssmask: Mask::default(),
     };
     let layout = Layout(0);
-    let Ok(tab) = Pclntab::new(&space, &layout, &[module], 1, 24) else { return };
+    let Ok(tab) = Pclntab::new(&space, &layout, &[module], 24) else { return };
     let mut frames = Vec::new();
     for f in tab.functions().take(200) {
         let _ = (f.name(), f.args(), f.flags(), f.kind(), f.deferreturn());

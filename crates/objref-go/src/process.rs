@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use objref_dwarf::{DebugInfo, DwarfError};
-use objref_mem::{Addr, AddressSpace, Arch, Core, CoreError, Image, ImageError, LoadBias};
+use objref_mem::{Addr, AddressSpace, Core, CoreError, Image, ImageError, LoadBias};
 use rustc_hash::FxHashMap;
 
 use crate::buildinfo;
@@ -205,7 +205,7 @@ impl GoProcess {
         let types = RuntimeTypes::new(&layout, &version, &modules)?;
         let index = TypeIndex::read(&space, &layout, &types, &modules);
         layout.describe(&space, &types, &index);
-        let found = Found::search(&space, arch, &layout, &modules, version.minor, &known);
+        let found = Found::search(&space, &layout, &modules, version.minor, &known);
         let stripped = Stripped {
             layout,
             found,
@@ -250,16 +250,10 @@ impl GoProcess {
 
     /// The functions of all modules.
     pub fn functions(&self) -> Result<Pclntab<'_>, LayoutError> {
-        let quantum = if self.core.arch() == Arch::Amd64 {
-            1
-        } else {
-            4
-        };
         Pclntab::new(
             &self.space,
             &self.layouts(),
             &self.modules,
-            quantum,
             self.version.minor,
         )
     }
@@ -285,7 +279,6 @@ impl GoProcess {
     pub fn heap(&self) -> Result<Heap, OpenError> {
         Ok(Heap::read(
             &self.space,
-            self.core.arch(),
             &self.layouts(),
             &self.types,
             self.heap_state()?,

@@ -1,6 +1,6 @@
 //! Goroutines whose thread is in C that it entered without telling the scheduler: the race detector and the sanitizers.
 
-use objref_mem::{Addr, Arch};
+use objref_mem::{Addr, KeptInC};
 
 use crate::goroutine::{GStatus, Goroutine};
 use crate::pclntab::FuncKind;
@@ -15,13 +15,13 @@ const MAX_SEARCH: u64 = 1 << 16;
 impl Unwinder<'_> {
     /// The innermost frame of `g`.
     pub fn start(&mut self, machines: &Machines, g: &Goroutine) -> Start {
-        let start = Start::of(self.pclntab().space(), self.arch, machines, g);
+        let start = Start::of(self.pclntab().space(), machines, g);
         let doubtful = matches!(start.kind, StartKind::Parked | StartKind::Stale);
         if g.status != GStatus::Running || !doubtful {
             return start;
         }
         let machine = machines.at(g.m).filter(|m| m.current == g.addr);
-        let regs = machine.and_then(|m| system_registers(self.pclntab().space(), self.arch, m));
+        let regs = machine.and_then(|m| system_registers(self.pclntab().space(), m));
         // Go code on the system stack got there through the scheduler, and so did C that was called from there.
         let in_go = regs.as_ref().is_some_and(|r| self.kind_at(r.pc).is_some());
         let switched = self.kind_at(start.pc) == Some(FuncKind::SystemStackSwitch);
@@ -39,21 +39,22 @@ impl Unwinder<'_> {
     /// below its return address.
     // runtime/race_amd64.s, race_arm64.s: racecall; msan_*.s: msancall; asan_*.s: asancall
     fn in_sanitizer(&mut self, g: &Goroutine, regs: &RegisterFile) -> Option<Start> {
-        let space = self.pclntab().space();
-        let word = |i: u64| space.ptr(regs.sp.add(i * 8)).ok();
-        let end = (0..MAX_SEARCH / 8).find(|&i| word(i).is_none_or(|pc| self.is_gate(pc)))?;
+        let (space, kept) = (self.pclntab().space(), self.arch.kept_in_c()?);
+        let size = space.word_size();
+        let word = |i: u64| space.ptr(regs.sp.add(i * size)).ok();
+        let end = (0..MAX_SEARCH / size).find(|&i| word(i).is_none_or(|pc| self.is_gate(pc)))?;
         if !word(end).is_some_and(|pc| self.is_gate(pc)) {
             return None;
         }
         let (sp, pc) = (0..end)
             .rev()
             .filter_map(|i| Some((word(i)?, word(i + 1)?)))
-            .chain(self.kept(regs))
+            .chain(in_registers(kept, regs))
             .find_map(|(sp, next)| {
                 let inside = g.stack.contains(sp);
-                // arm64 keeps the return address in a register of its own, amd64 on the goroutine's stack.
-                let (sp, pc) = match self.arch {
-                    Arch::Amd64 if inside => (sp.add(8), space.ptr(sp).ok()?),
+                // The return address has a register of its own, or lies on the goroutine's stack.
+                let (sp, pc) = match kept.pc {
+                    None if inside => (sp.add(size), space.ptr(sp).ok()?),
                     _ => (sp, next),
                 };
                 (inside && self.kind_at(pc).is_some()).then_some((sp, pc))
@@ -67,18 +68,20 @@ impl Unwinder<'_> {
         })
     }
 
-    fn kept(&self, regs: &RegisterFile) -> Option<(Addr, Addr)> {
-        let register = |n: usize| regs.general.get(n).copied().map(Addr);
-        match self.arch {
-            Arch::Amd64 => Some((register(12)?, Addr(0))),
-            _ => Some((register(19)?, register(20)?)),
-        }
-    }
-
     /// Whether `pc` lies in a function that calls a sanitizer.
     fn is_gate(&self, pc: Addr) -> bool {
         let name = self.pclntab().find(pc).map_or("", |f| f.name());
         let name = name.strip_prefix("runtime.").unwrap_or(name);
         matches!(name, "racecall" | "msancall" | "asancall")
     }
+}
+
+/// Stack pointer and return address where the call left them, if C has not saved them since.
+fn in_registers(kept: KeptInC, regs: &RegisterFile) -> Option<(Addr, Addr)> {
+    let register = |n: u16| regs.general.get(usize::from(n)).copied().map(Addr);
+    let pc = match kept.pc {
+        Some(pc) => register(pc)?,
+        None => Addr(0),
+    };
+    Some((register(kept.sp)?, pc))
 }

@@ -1,6 +1,6 @@
 //! Pointers that a goroutine's stack holds, as the collector finds them.
 
-use objref_mem::{Addr, AddressSpace, Arch};
+use objref_mem::{Addr, AddressSpace};
 
 use crate::goroutine::{GStatus, Goroutine};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, find_size, layout};
@@ -102,7 +102,6 @@ impl<'p> StackReader<'p> {
     pub fn new(
         tab: &'p Pclntab<'p>,
         source: &dyn StructSource,
-        arch: Arch,
         minor: u32,
     ) -> Result<Self, LayoutError> {
         let x_regs = find_size(source, "runtime.xRegState").map(|size| {
@@ -113,8 +112,8 @@ impl<'p> StackReader<'p> {
             }
         });
         Ok(StackReader {
-            unwinder: Unwinder::new(tab, arch),
-            maps: StackMaps::new(tab, source, !matches!(arch, Arch::Amd64))?,
+            unwinder: Unwinder::new(tab),
+            maps: StackMaps::new(tab, source)?,
             space: tab.space(),
             defers: DeferLayout::resolve(source)?,
             g: GSlots::resolve(source)?,
@@ -249,7 +248,7 @@ impl<'p> StackReader<'p> {
         self.conservative.push(index);
         let mut end = frame.varp;
         if frame.kind.is_injected() {
-            end = end.add(self.unwinder.injected_size());
+            end = end.add(self.space.arch().injected_frame_size());
         }
         let words = AddrRange {
             start: frame.sp,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, Arch};
 use rustc_hash::FxHashMap;
 
 use crate::gcprog;
@@ -104,7 +104,7 @@ layout! {
 pub(crate) struct StackMaps<'p> {
     tab: &'p Pclntab<'p>,
     space: &'p AddressSpace,
-    link_register: bool,
+    arch: Arch,
     record: RecordLayout,
     record_size: u64,
     method_value: Option<MethodValueLayout>,
@@ -120,12 +120,11 @@ impl<'p> StackMaps<'p> {
     pub(crate) fn new(
         tab: &'p Pclntab<'p>,
         source: &dyn StructSource,
-        link_register: bool,
     ) -> Result<Self, LayoutError> {
         Ok(StackMaps {
             tab,
             space: tab.space(),
-            link_register,
+            arch: tab.space().arch(),
             record: RecordLayout::resolve(source)?,
             record_size: find_size(source, "runtime.stackObjectRecord")
                 .unwrap_or(16)
@@ -140,8 +139,7 @@ impl<'p> StackMaps<'p> {
     /// The maps of `frame`, which is alive.
     // runtime/stkframe.go: (*stkframe).getStackMap
     pub(crate) fn of(&mut self, frame: &Frame) -> Result<Rc<FrameMaps<'p>>, NoMap> {
-        let has_locals =
-            frame.varp.0.saturating_sub(frame.sp.0) > if self.link_register { 16 } else { 0 };
+        let has_locals = frame.varp.0.saturating_sub(frame.sp.0) > self.arch.empty_frame_size();
         let key = (frame.func, frame.continpc, has_locals);
         if let Some(known) = self.maps.get(&key) {
             return known.clone();
@@ -258,9 +256,8 @@ impl<'p> StackMaps<'p> {
         } else {
             Bits::default()
         };
-        let (min_frame, pushed) = if self.link_register { (8, 0) } else { (0, 8) };
-        let context = frame.sp.add(min_frame);
-        if context.0 >= frame.fp.0.wrapping_sub(pushed) {
+        let context = frame.sp.add(self.arch.min_frame_size());
+        if context.0 >= frame.fp.0.wrapping_sub(self.arch.pushed_by_call()) {
             // Not yet started; then it has no arguments either.
             return Ok(FrameMaps {
                 locals,

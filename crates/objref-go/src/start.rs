@@ -1,6 +1,6 @@
 //! Where the unwinding of a goroutine starts.
 
-use objref_mem::{Addr, AddressSpace, Arch};
+use objref_mem::{Addr, AddressSpace};
 
 use crate::goroutine::{GStatus, Goroutine};
 use crate::sigframe::{RegisterFile, interrupted};
@@ -52,7 +52,7 @@ pub struct Start {
 impl Start {
     /// The innermost frame of `g`, as far as it can be told without function tables: [`crate::Unwinder::start`] knows
     /// more.
-    pub fn of(space: &AddressSpace, arch: Arch, machines: &Machines, g: &Goroutine) -> Start {
+    pub fn of(space: &AddressSpace, machines: &Machines, g: &Goroutine) -> Start {
         let parked = |kind| Start {
             kind,
             pc: g.sched.pc,
@@ -81,7 +81,7 @@ impl Start {
             return asynchronous(StartKind::Registers, regs);
         }
         if !on_system_stack(machine, regs.sp)
-            && let Some(saved) = interrupted(space, arch, regs.sp, machine.signal_stack)
+            && let Some(saved) = interrupted(space, regs.sp, machine.signal_stack)
             && g.stack.contains(saved.sp)
         {
             return asynchronous(StartKind::Interrupted, saved);
@@ -108,14 +108,14 @@ impl Start {
 
 impl Start {
     /// The innermost frame of a thread's system stack; `None` if the thread is not on it, or is not in the dump.
-    pub fn of_system_stack(space: &AddressSpace, arch: Arch, machine: &Machine) -> Option<Start> {
+    pub fn of_system_stack(space: &AddressSpace, machine: &Machine) -> Option<Start> {
         let regs = RegisterFile::from(machine.regs.as_ref()?);
         let start = if machine.g0_stack.contains(regs.sp) {
             asynchronous(StartKind::Registers, regs)
         } else {
             asynchronous(
                 StartKind::Interrupted,
-                interrupted(space, arch, regs.sp, machine.signal_stack)?,
+                interrupted(space, regs.sp, machine.signal_stack)?,
             )
         };
         let (vdso_sp, vdso_pc) = machine.vdso;
@@ -133,16 +133,12 @@ impl Start {
 }
 
 /// The registers of a thread's system stack, whatever it runs there.
-pub(crate) fn system_registers(
-    space: &AddressSpace,
-    arch: Arch,
-    machine: &Machine,
-) -> Option<RegisterFile> {
+pub(crate) fn system_registers(space: &AddressSpace, machine: &Machine) -> Option<RegisterFile> {
     let regs = RegisterFile::from(machine.regs.as_ref()?);
     if machine.g0_stack.contains(regs.sp) {
         return Some(regs);
     }
-    interrupted(space, arch, regs.sp, machine.signal_stack)
+    interrupted(space, regs.sp, machine.signal_stack)
 }
 
 fn asynchronous(kind: StartKind, regs: RegisterFile) -> Start {

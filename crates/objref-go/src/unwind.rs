@@ -81,20 +81,17 @@ pub struct Unwinder<'p> {
     tab: &'p Pclntab<'p>,
     space: &'p AddressSpace,
     pub(crate) arch: Arch,
-    link_register: bool,
     sites: FxHashMap<Addr, Option<Site>>,
     calls: FxHashMap<(Addr, bool), Box<[LogicalFrame<'p>]>>,
 }
 
 impl<'p> Unwinder<'p> {
     /// An unwinder for the program with these tables.
-    pub fn new(tab: &'p Pclntab<'p>, arch: Arch) -> Self {
-        let link_register = !matches!(arch, Arch::Amd64);
+    pub fn new(tab: &'p Pclntab<'p>) -> Self {
         Unwinder {
             tab,
             space: tab.space(),
-            arch,
-            link_register,
+            arch: tab.space().arch(),
             sites: FxHashMap::default(),
             calls: FxHashMap::default(),
         }
@@ -103,18 +100,6 @@ impl<'p> Unwinder<'p> {
     /// The tables.
     pub fn pclntab(&self) -> &'p Pclntab<'p> {
         self.tab
-    }
-
-    /// Bytes between the end of a frame and its function's arguments.
-    // internal/goarch: MinFrameSize
-    pub(crate) fn min_frame_size(&self) -> u64 {
-        if self.link_register { 8 } else { 0 }
-    }
-
-    /// What the kernel's and the runtime's injected calls add to a frame that has a link register.
-    // runtime/traceback.go: alignUp(sys.MinFrameSize, sys.StackAlign)
-    pub(crate) fn injected_size(&self) -> u64 {
-        if self.link_register { 16 } else { 0 }
     }
 
     /// Replaces the contents of `frames` by the frames of the stack `stack`, innermost first.
@@ -169,9 +154,7 @@ impl<'p> Unwinder<'p> {
             };
             walk.pc = pc;
             walk.lr = Addr(0);
-            if !self.link_register {
-                walk.sp = walk.sp.add(8);
-            }
+            walk.sp = walk.sp.add(self.arch.pushed_by_call());
         }
         loop {
             if frames.len() >= MAX_FRAMES {
@@ -205,7 +188,7 @@ impl<'p> Unwinder<'p> {
         let Some(delta) = site.sp_delta else {
             return Some(UnwindEnd::NoFrameSize(walk.pc));
         };
-        let return_slot = if self.link_register { 0 } else { 8 };
+        let return_slot = self.arch.pushed_by_call();
         let fp = walk.sp.add(u64::from(delta)).add(return_slot);
         if walk.sp < stack.start || fp < walk.sp || fp > stack.end {
             return Some(UnwindEnd::OutOfStack(walk.sp));
@@ -220,8 +203,8 @@ impl<'p> Unwinder<'p> {
             && (!walk.innermost || site.kind == FuncKind::Gogo);
         let lr = if site.flags.top_frame() || switches {
             Addr(0)
-        } else if !self.link_register {
-            match self.space.ptr(Addr(fp.0 - 8)) {
+        } else if !self.arch.has_link_register() {
+            match self.space.ptr(Addr(fp.0 - return_slot)) {
                 Ok(lr) => lr,
                 Err(fault) => return Some(UnwindEnd::Unreadable(fault.addr)),
             }
@@ -234,9 +217,9 @@ impl<'p> Unwinder<'p> {
             walk.lr
         };
         let mut varp = Addr(fp.0 - return_slot);
-        if varp > walk.sp {
+        if varp > walk.sp && self.arch.has_frame_pointers() {
             // The caller's frame pointer is saved there.
-            varp = Addr(varp.0.wrapping_sub(8));
+            varp = Addr(varp.0.wrapping_sub(self.arch.pointer_size()));
         }
         frames.push(Frame {
             func: site.func,
@@ -247,7 +230,7 @@ impl<'p> Unwinder<'p> {
             sp: walk.sp,
             fp,
             varp,
-            argp: fp.add(self.min_frame_size()),
+            argp: fp.add(self.arch.min_frame_size()),
         });
         if site.flags.top_frame() {
             return Some(UnwindEnd::Complete);
@@ -276,7 +259,9 @@ impl<'p> Unwinder<'p> {
                 (walk.pc, walk.sp, walk.lr) = (g.sched.pc, g.sched.sp, g.sched.lr);
             }
             // On machines with a link register the stack is not yet switched in the prologue.
-            FuncKind::SystemStack if !(self.link_register && site.sp_delta == Some(0)) => {
+            FuncKind::SystemStack
+                if !(self.arch.has_link_register() && site.sp_delta == Some(0)) =>
+            {
                 walk.sp = g.sched.sp;
                 walk.switched = true;
             }
@@ -291,13 +276,13 @@ impl<'p> Unwinder<'p> {
         let injected = callee.kind.is_injected();
         (walk.pc, walk.sp, walk.lr) = (lr, sp, Addr(0));
         (walk.trap, walk.callee, walk.switched) = (injected, callee.kind, false);
-        if self.link_register && injected {
+        if self.arch.has_link_register() && injected {
             // The signal handler saved the link register on the stack before it faked the call.
             let saved = match self.space.ptr(sp) {
                 Ok(saved) => saved,
                 Err(fault) => return Some(UnwindEnd::Unreadable(fault.addr)),
             };
-            walk.sp = sp.add(self.injected_size());
+            walk.sp = sp.add(self.arch.injected_frame_size());
             match self.site(walk.pc) {
                 None => walk.pc = saved,
                 Some(site) if site.sp_delta == Some(0) => walk.lr = saved,

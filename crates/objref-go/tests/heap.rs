@@ -6,7 +6,7 @@ use std::path::Path;
 use objref_go::{
     FieldAt, GcPhase, GoVersion, Heap, HeapState, ObjId, RuntimeTypes, SIZE_CLASSES, StructSource,
 };
-use objref_mem::{Addr, AddressSpace, Arch, Core, Input};
+use objref_mem::{Addr, AddressSpace, Core, Input};
 use proptest::prelude::*;
 
 const PAGE: u64 = 8192;
@@ -451,7 +451,7 @@ fn check(era: Era, plans: &[Plan]) {
     let (space, model) = build(era, plans);
     let version = GoVersion::parse("go1.24.1").unwrap();
     let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
-    let heap = Heap::read(&space, Arch::Amd64, &era, &types, AT_REST).unwrap();
+    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
     assert_eq!(heap.totals.damaged, 0);
     assert_eq!(heap.totals.miscounted, 0);
     assert_eq!(heap.spans().len() as u64, model.spans);
@@ -551,7 +551,7 @@ fn damaged(field: u64, value: u64) -> (u64, usize) {
     let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
     let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
     let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
-    let heap = Heap::read(&space, Arch::Amd64, &era, &types, AT_REST).unwrap();
+    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
     for (id, at, _) in heap.objects() {
         assert_eq!(heap.find(at), Some(id));
         heap.pointers(&space, id, |_, _| {});

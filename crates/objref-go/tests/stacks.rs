@@ -58,10 +58,9 @@ impl Read {
 }
 
 /// Reads the program's goroutine from where the scheduler parked it, or from `start`.
-fn read(program: &Program, arch: Arch, start: Option<Start>) -> Read {
+fn read(program: &Program, start: Option<Start>) -> Read {
     let (space, module) = program.build();
-    let quantum = if arch == Arch::Amd64 { 1 } else { 4 };
-    let tab = Pclntab::new(&space, &Layouts, &[module], quantum, 26).unwrap();
+    let tab = Pclntab::new(&space, &Layouts, &[module], 26).unwrap();
     let globals = |name: &str| (name == "runtime.allgs").then_some(Addr(GS));
     let goroutines = Goroutines::read(&space, &Layouts, &globals, &tab, 26).unwrap();
     let g = &goroutines.list[0];
@@ -73,7 +72,7 @@ fn read(program: &Program, arch: Arch, start: Option<Start>) -> Read {
         lr: g.sched.lr,
         regs: None,
     });
-    let mut reader = StackReader::new(&tab, &Layouts, arch, 26).unwrap();
+    let mut reader = StackReader::new(&tab, &Layouts, 26).unwrap();
     let (mut frames, mut roots) = (Vec::new(), Vec::new());
     let end = reader.unwinder().unwind(&start, g.stack, &mut frames);
     let scan = reader.roots(g, &start, &frames, end, &mut |root| roots.push(root));
@@ -92,7 +91,7 @@ fn read(program: &Program, arch: Arch, start: Option<Start>) -> Read {
 
 /// Two frames below goexit. `main.inner` waits in a call at +50, `main.outer` called it at +120.
 fn two_frames(outer: Function, inner: Function) -> Program {
-    let mut p = Program::new(1);
+    let mut p = Program::new(Arch::Amd64);
     p.add(goexit()).add(outer).add(inner);
     let goexit = p.entry("runtime.goexit") + 1;
     let outer = p.entry("main.outer") + 120;
@@ -114,7 +113,7 @@ fn walks_to_the_first_function_and_reads_the_maps() {
     p.words(TOP - 136, &[HEAP + 1, HEAP + 2, HEAP + 3]);
     p.words(TOP - 96, &[HEAP + 4, HEAP + 5, HEAP + 6]);
     p.words(TOP - 56, &[HEAP + 7, HEAP + 8]);
-    let r = read(&p, Arch::Amd64, None);
+    let r = read(&p, None);
     assert_eq!(r.end, UnwindEnd::Complete);
     assert_eq!(r.names, ["main.inner", "main.outer", "runtime.goexit"]);
     let inner = r.frames[0];
@@ -140,7 +139,7 @@ fn stack_objects_live_only_while_something_points_to_them() {
     let mut outer = function("main.outer", 64, vec!["0000000", "0000000"]);
     // Three variables of two words, the second of which is a pointer.
     outer.objects = vec![(-48, 16, "01"), (-32, 16, "01"), (-16, 16, "01")];
-    let mut p = Program::new(1);
+    let mut p = Program::new(Arch::Amd64);
     p.add(goexit())
         .add(outer)
         .add(function("main.inner", 32, vec!["100", "000"]));
@@ -152,7 +151,7 @@ fn stack_objects_live_only_while_something_points_to_them() {
     // inner's local points into the last one, which points to the first; nothing points to the second.
     p.words(sp, &[varp - 8]);
     p.words(varp - 48, &[0, HEAP + 1, 0, HEAP + 2, 0, varp - 48]);
-    let r = read(&p, Arch::Amd64, None);
+    let r = read(&p, None);
     assert_eq!(r.end, UnwindEnd::Complete);
     assert_eq!(r.found(), [(1, StackRootKind::StackObject, false, 1)]);
 }
@@ -164,7 +163,7 @@ fn a_frame_that_faulted_lives_on_only_to_run_deferred_calls() {
         outer.deferreturn = deferreturn;
         let mut sigpanic = function("main.inner", 32, vec!["000", "000"]);
         (sigpanic.name, sigpanic.id) = ("runtime.sigpanic", 20);
-        let mut p = Program::new(1);
+        let mut p = Program::new(Arch::Amd64);
         p.add(goexit()).add(outer).add(sigpanic);
         p.words(TOP - 64, &[p.entry("runtime.goexit") + 1]);
         p.words(TOP - 104, &[p.entry("main.outer") + 120]);
@@ -172,12 +171,12 @@ fn a_frame_that_faulted_lives_on_only_to_run_deferred_calls() {
         p.goroutine(p.entry("runtime.sigpanic") + 50, TOP - 136, 0);
         p
     };
-    let dead = read(&program(0), Arch::Amd64, None);
+    let dead = read(&program(0), None);
     assert_eq!((dead.frames[1].continpc.0, dead.frames[1].trap), (0, true));
     assert_eq!(dead.found(), []);
     // The deferred calls return at +40, where row 0 holds.
     let p = program(40);
-    let alive = read(&p, Arch::Amd64, None);
+    let alive = read(&p, None);
     assert_eq!(alive.frames[1].continpc.0, p.entry("main.outer") + 41);
     assert_eq!(alive.found(), [(1, StackRootKind::Local, false, 1)]);
 }
@@ -186,7 +185,7 @@ fn a_frame_that_faulted_lives_on_only_to_run_deferred_calls() {
 fn preempted_code_and_its_saved_registers_are_scanned_conservatively() {
     let mut preempt = function("main.inner", 32, vec!["000", "000"]);
     (preempt.name, preempt.id) = ("runtime.asyncPreempt", 3);
-    let mut p = Program::new(1);
+    let mut p = Program::new(Arch::Amd64);
     p.add(goexit())
         .add(function("main.outer", 32, vec!["000", "000"]))
         .add(preempt);
@@ -195,7 +194,7 @@ fn preempted_code_and_its_saved_registers_are_scanned_conservatively() {
     p.words(TOP - 136, &[HEAP + 1]);
     p.words(TOP - 96, &[0, HEAP + 2]);
     p.goroutine(p.entry("runtime.asyncPreempt") + 50, TOP - 136, 0);
-    let r = read(&p, Arch::Amd64, None);
+    let r = read(&p, None);
     use StackRootKind::Local;
     assert_eq!(r.found(), [(0, Local, true, 1), (1, Local, true, 2)]);
     assert_eq!(
@@ -228,7 +227,7 @@ fn running_code_is_read_with_its_registers() {
         lr: Addr(0),
         regs: Some(regs),
     };
-    let r = read(&p, Arch::Amd64, Some(start));
+    let r = read(&p, Some(start));
     use StackRootKind::{Local, Register};
     let none = StackRoot::NO_FRAME;
     assert_eq!(
@@ -251,7 +250,7 @@ fn a_stack_that_cannot_be_walked_is_scanned_as_a_whole() {
     p.words(TOP - 104, &[0xdead_beef]);
     p.words(TOP - 96, &[HEAP + 1]);
     p.words(TOP - 8, &[HEAP + 2]);
-    let r = read(&p, Arch::Amd64, None);
+    let r = read(&p, None);
     assert_eq!(r.end, UnwindEnd::UnknownPc(Addr(0xdead_beef)));
     assert!(r.scan.conservative);
     use StackRootKind::Local;
@@ -268,12 +267,9 @@ fn a_switch_of_stacks_ends_the_walk_except_at_its_start() {
         inner.flags = inner_flags;
         two_frames(outer, inner)
     };
+    assert_eq!(read(&program(0, SP_WRITE), None).end, UnwindEnd::Complete);
     assert_eq!(
-        read(&program(0, SP_WRITE), Arch::Amd64, None).end,
-        UnwindEnd::Complete
-    );
-    assert_eq!(
-        read(&program(SP_WRITE, 0), Arch::Amd64, None).end,
+        read(&program(SP_WRITE, 0), None).end,
         UnwindEnd::StackSwitch
     );
 }
@@ -285,7 +281,7 @@ fn frames_without_maps_are_counted() {
         function("main.inner", 32, vec!["000", "000"]),
     );
     p.words(TOP - 96, &[HEAP + 1]);
-    let r = read(&p, Arch::Amd64, None);
+    let r = read(&p, None);
     assert_eq!(r.found(), [(1, StackRootKind::Local, true, 1)]);
     assert_eq!((r.scan.conservative_frames, r.scan.unmapped_frames), (1, 1));
 }
@@ -303,7 +299,7 @@ fn deferred_calls_and_the_context_are_roots_and_lists_may_loop() {
     // The first lies on the stack, the second on the heap, and it leads back.
     p.words(first, &[0, HEAP + 2, second]);
     p.words(second, &[1, HEAP + 3, first]);
-    let r = read(&p, Arch::Amd64, None);
+    let r = read(&p, None);
     let none = StackRoot::NO_FRAME;
     let mut found = r.found();
     found.dedup();
@@ -326,7 +322,7 @@ fn deferred_calls_and_the_context_are_roots_and_lists_may_loop() {
 
 #[test]
 fn on_machines_with_a_link_register_the_return_address_lies_below() {
-    let mut p = Program::new(4);
+    let mut p = Program::new(Arch::Arm64);
     let mut leaf = function("main.leaf", 0, vec![]);
     leaf.sp = vec![(0, 256)];
     p.add(goexit())
@@ -338,7 +334,7 @@ fn on_machines_with_a_link_register_the_return_address_lies_below() {
     p.words(sp + 48 - 8 - 32, &[HEAP + 1]);
     // A leaf has no frame: its return address is in the register.
     p.goroutine(p.entry("main.leaf") + 40, sp, p.entry("main.outer") + 120);
-    let r = read(&p, Arch::Arm64, None);
+    let r = read(&p, None);
     assert_eq!(r.names, ["main.leaf", "main.outer", "runtime.goexit"]);
     assert_eq!(r.end, UnwindEnd::Complete);
     assert_eq!((r.frames[0].sp, r.frames[0].fp), (Addr(sp), Addr(sp)));
@@ -349,16 +345,52 @@ fn on_machines_with_a_link_register_the_return_address_lies_below() {
     assert_eq!(r.found(), [(1, StackRootKind::Local, false, 1)]);
 }
 
+/// arm64's signal handler pushes the link register and fakes a call: what it interrupted is in the link register then.
+#[test]
+fn preempted_code_has_its_link_register_on_the_stack() {
+    let mut preempt = function("runtime.asyncPreempt", 32, vec!["00", "00"]);
+    preempt.id = 3;
+    let mut leaf = function("main.leaf", 0, vec![]);
+    leaf.sp = vec![(0, 256)];
+    let sp = TOP - 16 - 48;
+    for (interrupted, frames) in [("main.leaf", 4), ("main.outer", 3)] {
+        let mut p = Program::new(Arch::Arm64);
+        p.add(goexit())
+            .add(function("main.outer", 48, vec!["0000", "1000"]))
+            .add(leaf.clone())
+            .add(preempt.clone());
+        p.words(sp, &[p.entry("runtime.goexit") + 4]);
+        p.words(sp + 48 - 8 - 32, &[HEAP + 1]);
+        // Of use only to code without a frame; else any value.
+        let saved = match frames {
+            4 => p.entry("main.outer") + 120,
+            _ => p.entry("main.leaf") + 60,
+        };
+        p.words(sp - 16, &[saved]);
+        p.words(sp - 48, &[p.entry(interrupted) + 120, HEAP + 2]);
+        p.goroutine(p.entry("runtime.asyncPreempt") + 52, sp - 48, 0);
+        let r = read(&p, None);
+        assert_eq!(r.end, UnwindEnd::Complete);
+        assert_eq!(r.names.len(), frames, "{:?}", r.names);
+        assert_eq!((&*r.names[1], r.frames[1].trap), (interrupted, true));
+        assert_eq!((r.frames[1].sp, r.frames[2].trap), (Addr(sp), false));
+        use StackRootKind::Local;
+        // Its own registers, and the frame of what it interrupted, may hold anything.
+        let outer = (frames as u32 - 2, Local, frames == 3, 1);
+        assert_eq!(r.found(), [(0, Local, true, 2), outer]);
+    }
+}
+
 #[test]
 fn inlined_calls_are_restored() {
     let mut f = function("main.outer", 32, vec!["000", "000"]);
     f.inlined = vec![(-1, 60), (1, 80), (0, 90), (-1, 256)];
     f.inline_tree = vec![("main.mid", 30), ("main.low", 85)];
     f.lines = vec![(0, 10, 60), (1, 77, 80), (0, 33, 90), (0, 12, 256)];
-    let mut p = Program::new(1);
+    let mut p = Program::new(Arch::Amd64);
     p.add(f);
     let (space, module) = p.build();
-    let tab = Pclntab::new(&space, &Layouts, &[module], 1, 26).unwrap();
+    let tab = Pclntab::new(&space, &Layouts, &[module], 26).unwrap();
     let at = Addr(p.entry("main.outer") + 70);
     let f = tab.find(at).unwrap();
     let mut calls = Vec::new();

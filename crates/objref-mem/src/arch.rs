@@ -85,6 +85,7 @@ pub(crate) struct Row {
     instruction: u32,
     min_frame_size: u64,
     stack_align: u64,
+    empty_frame_size: u64,
     frame_pointers: bool,
     /// The lowest address that a heap arena can have.
     arena_base: u64,
@@ -128,6 +129,7 @@ static AMD64: Row = Row {
     instruction: 1,
     min_frame_size: 0,
     stack_align: 8,
+    empty_frame_size: 0,
     frame_pointers: true,
     arena_base: 0xffff_8000_0000_0000,
     // runtime/race_amd64.s: racecall; r12
@@ -176,6 +178,7 @@ static ARM64: Row = Row {
     instruction: 4,
     min_frame_size: 8,
     stack_align: 16,
+    empty_frame_size: 16,
     frame_pointers: true,
     arena_base: 0,
     // runtime/race_arm64.s: racecall; x19, x20
@@ -221,6 +224,7 @@ static I386: Row = Row {
     instruction: 1,
     min_frame_size: 0,
     stack_align: 4,
+    empty_frame_size: 0,
     frame_pointers: false,
     arena_base: 0,
     kept_in_c: None,
@@ -260,6 +264,7 @@ static S390X: Row = Row {
     instruction: 2,
     min_frame_size: 8,
     stack_align: 8,
+    empty_frame_size: 8,
     frame_pointers: false,
     arena_base: 0,
     kept_in_c: None,
@@ -333,10 +338,26 @@ impl Arch {
         self.row().min_frame_size
     }
 
-    /// What stack pointers are multiples of.
-    // internal/goarch: StackAlign
-    pub fn stack_align(self) -> u64 {
-        self.row().stack_align
+    /// What the kernel's and the runtime's injected calls push: the link register, where there is one.
+    // runtime/traceback.go: alignUp(sys.MinFrameSize, sys.StackAlign); internal/goarch: StackAlign
+    pub fn injected_frame_size(self) -> u64 {
+        self.min_frame_size()
+            .next_multiple_of(self.row().stack_align)
+    }
+
+    /// Bytes of a frame that has no local variables, at most.
+    // runtime/stkframe.go: (*stkframe).getStackMap: minsize
+    pub fn empty_frame_size(self) -> u64 {
+        self.row().empty_frame_size
+    }
+
+    /// What a call instruction itself pushes: the return address, or nothing.
+    pub fn pushed_by_call(self) -> u64 {
+        if self.has_link_register() {
+            0
+        } else {
+            self.pointer_size()
+        }
     }
 
     /// Whether functions with a frame save their caller's frame pointer in it.

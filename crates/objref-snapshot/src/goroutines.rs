@@ -7,7 +7,7 @@ use objref_go::{
     Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, StackReader,
     StackRoot, StackRootKind, Start, UnwindEnd, last_known_time,
 };
-use objref_mem::{Addr, Arch};
+use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
 use crate::infer::Inference;
@@ -49,18 +49,12 @@ pub(crate) fn add_stacks(
     each: bool,
 ) -> Result<(Goroutines, StackCounts, Traces), GoroutineError> {
     let process = infer.process;
-    let (space, source, arch, minor) = (
-        &process.space,
-        process.layouts(),
-        process.core.arch(),
-        process.version.minor,
-    );
+    let (space, source, minor) = (&process.space, process.layouts(), process.version.minor);
     let globals = |name: &str| process.global(name);
-    let quantum = if arch == Arch::Amd64 { 1 } else { 4 };
-    let pclntab = Pclntab::new(space, &source, &process.modules, quantum, minor)?;
+    let pclntab = Pclntab::new(space, &source, &process.modules, minor)?;
     let machines = Machines::read(space, &source, &globals, process.core.threads())?;
     let goroutines = Goroutines::read(space, &source, &globals, &pclntab, minor)?;
-    let mut reader = StackReader::new(&pclntab, &source, arch, minor)?;
+    let mut reader = StackReader::new(&pclntab, &source, minor)?;
     let mut walker = Walker {
         reader: &mut reader,
         stacks,

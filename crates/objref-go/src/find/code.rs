@@ -56,14 +56,9 @@ const MAX_CODE: u64 = 1 << 16;
 
 impl Code {
     /// The code of the functions that matter. Empty on architectures of which code is not understood.
-    pub(super) fn new(
-        space: &AddressSpace,
-        arch: Arch,
-        tab: &Pclntab<'_>,
-        module: &Module,
-    ) -> Code {
+    pub(super) fn new(space: &AddressSpace, tab: &Pclntab<'_>, module: &Module) -> Code {
         let mut code = Code::default();
-        let Some(references) = references_of(arch) else {
+        let Some(references) = references_of(space.arch()) else {
             return code;
         };
         // An instruction may be seen inside another one, or a number taken for a distance: only what is in the program's

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use objref_mem::{Addr, AddressSpace, Arch};
+use objref_mem::{Addr, AddressSpace};
 
 use crate::heap::arena_base;
 use crate::layout::{FieldAt, StructSource, layout};
@@ -84,7 +84,6 @@ layout! {
 pub(super) struct Data<'a> {
     space: &'a AddressSpace,
     source: &'a dyn StructSource,
-    arch: Arch,
     /// Ranges of variables, with their bytes.
     parts: Vec<(Addr, Cow<'a, [u8]>)>,
 }
@@ -101,7 +100,6 @@ const ARENA_SHIFT: u32 = 26;
 impl<'a> Data<'a> {
     pub(super) fn new(
         space: &'a AddressSpace,
-        arch: Arch,
         source: &'a dyn StructSource,
         module: &Module,
     ) -> Self {
@@ -122,7 +120,6 @@ impl<'a> Data<'a> {
         Data {
             space,
             source,
-            arch,
             parts,
         }
     }
@@ -175,7 +172,7 @@ impl<'a> Data<'a> {
         let heap = HeapShape::resolve(self.source).ok()?;
         let span = SpanShape::resolve(self.source).ok()?;
         let arena = ArenaShape::resolve(self.source).ok()?;
-        let base = arena_base(self.arch, self.source);
+        let base = arena_base(self.space, self.source);
         let confirms = |arenas: Addr, at: Addr| -> Option<bool> {
             let start = self.get(span.start, at).filter(|start| start % PAGE == 0)?;
             let index = start.wrapping_sub(base) >> ARENA_SHIFT;

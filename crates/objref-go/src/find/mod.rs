@@ -5,7 +5,7 @@ mod code;
 mod data;
 mod module;
 
-use objref_mem::{Addr, AddressSpace, Arch};
+use objref_mem::{Addr, AddressSpace};
 use rustc_hash::FxHashMap;
 
 use crate::layout::StructSource;
@@ -49,7 +49,6 @@ impl Found {
     /// addresses that the binary itself tells.
     pub(crate) fn search(
         space: &AddressSpace,
-        arch: Arch,
         source: &dyn StructSource,
         modules: &[Module],
         minor: u32,
@@ -59,8 +58,7 @@ impl Found {
         let Some(module) = modules.first() else {
             return found;
         };
-        let quantum = if arch == Arch::Amd64 { 1 } else { 4 };
-        let pclntab = Pclntab::new(space, source, modules, quantum, minor).ok();
+        let pclntab = Pclntab::new(space, source, modules, minor).ok();
         let names = WANTED
             .into_iter()
             .filter(|name| *name != "runtime.gcCleanups" || minor >= 25);
@@ -68,13 +66,8 @@ impl Found {
         for name in names {
             let address = known(name).or_else(|| {
                 let (data, code) = search.get_or_insert_with(|| {
-                    let code = pclntab
-                        .as_ref()
-                        .map(|tab| Code::new(space, arch, tab, module));
-                    (
-                        Data::new(space, arch, source, module),
-                        code.unwrap_or_default(),
-                    )
+                    let code = pclntab.as_ref().map(|tab| Code::new(space, tab, module));
+                    (Data::new(space, source, module), code.unwrap_or_default())
                 });
                 find(name, data, code)
             });

@@ -1,6 +1,6 @@
 //! Heap arenas: 64 MiB of address space each, with metadata kept outside.
 
-use objref_mem::{Addr, AddressSpace, Arch, Fault};
+use objref_mem::{Addr, AddressSpace, Fault};
 
 use super::bits::SPARSE;
 use crate::layout::{FieldAt, LayoutError, StructSource, layout};
@@ -48,7 +48,6 @@ impl Arenas {
     /// `field` is the address of `mheap.arenas`.
     pub(super) fn new(
         space: &AddressSpace,
-        arch: Arch,
         source: &dyn StructSource,
         field: Addr,
     ) -> Result<Arenas, ArenaError> {
@@ -65,7 +64,7 @@ impl Arenas {
             scheme,
             inline_marks: layout.inline_marks,
             table: space.ptr(field)?,
-            base_offset: arena_base(arch, source),
+            base_offset: arena_base(space, source),
         })
     }
 
@@ -153,11 +152,10 @@ impl Arenas {
 
 /// The lowest address that an arena can have: the one of index 0.
 // runtime/malloc.go: arenaBaseOffset
-pub(crate) fn arena_base(arch: Arch, source: &dyn StructSource) -> u64 {
+pub(crate) fn arena_base(space: &AddressSpace, source: &dyn StructSource) -> u64 {
     match source.constant("runtime.arenaBaseOffsetUintptr") {
         Some(offset) => offset as u64,
-        None if arch == Arch::Amd64 => 0xffff_8000_0000_0000,
-        None => 0,
+        None => space.arch().arena_base(),
     }
 }
 

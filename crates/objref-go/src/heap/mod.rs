@@ -12,7 +12,7 @@ mod pages;
 mod slots;
 mod span;
 
-use objref_mem::{Addr, AddressSpace, Arch};
+use objref_mem::{Addr, AddressSpace};
 use rayon::prelude::*;
 
 pub(crate) use arena::arena_base;
@@ -177,7 +177,6 @@ impl Heap {
     /// Reads the heap.
     pub fn read(
         space: &AddressSpace,
-        arch: Arch,
         source: &dyn StructSource,
         types: &RuntimeTypes,
         state: HeapState,
@@ -186,7 +185,7 @@ impl Heap {
         let layout = HeapLayout::resolve(source)?;
         let (raw, damaged) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
-        let arenas = Arenas::new(space, arch, source, layout.arenas.at(mheap))?;
+        let arenas = Arenas::new(space, source, layout.arenas.at(mheap))?;
         let mut totals = SpanTotals {
             damaged,
             ..SpanTotals::default()

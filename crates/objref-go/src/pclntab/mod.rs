@@ -89,13 +89,12 @@ struct ModuleTab<'a> {
 const FTAB_ENTRY: usize = 8;
 
 impl<'a> Pclntab<'a> {
-    /// Opens the tables of `modules`. `quantum` is the size of the smallest instruction (amd64 1, arm64 4); `minor`
-    /// the Go version's second number, which decides the one id that has no name.
+    /// Opens the tables of `modules`. `minor` is the Go version's second number, which decides the one id that has no
+    /// name.
     pub fn new(
         space: &'a AddressSpace,
         source: &dyn StructSource,
         modules: &[Module],
-        quantum: u32,
         minor: u32,
     ) -> Result<Self, LayoutError> {
         let layout = FuncLayout::resolve(source)?;
@@ -125,7 +124,7 @@ impl<'a> Pclntab<'a> {
             inline_size: find_size(source, "runtime.inlinedCall")
                 .unwrap_or(16)
                 .max(1),
-            quantum,
+            quantum: space.arch().instruction_size(),
             wrapper_id: func::wrapper_id(minor),
         })
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io::Write;
 
 use objref_go::{AddrRange, FieldAt, Mask, Module, RawSlice, StructSource};
-use objref_mem::{Addr, AddressSpace, Core, Input};
+use objref_mem::{Addr, AddressSpace, Arch, Core, Input};
 
 pub(crate) const TEXT: u64 = 0x10_0000;
 pub(crate) const RODATA: u64 = 0x20_0000;
@@ -48,7 +48,7 @@ pub(crate) const SP_WRITE: u8 = 2;
 #[derive(Default)]
 pub(crate) struct Program {
     functions: Vec<Function>,
-    quantum: u32,
+    arm64: bool,
     memory: RefCell<Vec<(u64, Vec<u8>)>>,
 }
 
@@ -83,9 +83,10 @@ fn stack_map(rows: &[&str]) -> Vec<u8> {
 }
 
 impl Program {
-    pub(crate) fn new(quantum: u32) -> Program {
+    /// Of amd64 or arm64.
+    pub(crate) fn new(arch: Arch) -> Program {
         Program {
-            quantum,
+            arm64: arch == Arch::Arm64,
             ..Program::default()
         }
     }
@@ -141,7 +142,7 @@ impl Program {
                 for (v, end) in entries {
                     let delta = v.wrapping_sub(value);
                     varint(&mut pctab, ((delta << 1) ^ (delta >> 31)) as u32);
-                    varint(&mut pctab, (end - pc) / self.quantum);
+                    varint(&mut pctab, (end - pc) / if self.arm64 { 4 } else { 1 });
                     (value, pc) = (v, end);
                 }
                 pctab.push(0);
@@ -256,6 +257,7 @@ impl Program {
         ];
         let mut file = vec![0u8; 64 + 56 * regions.len()];
         file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+        file[18] = if self.arm64 { 0xb7 } else { 0x3e };
         file[20] = 1;
         file[32] = 64;
         file[52..58].copy_from_slice(&[64, 0, 56, 0, regions.len() as u8, 0]);
