@@ -105,8 +105,8 @@ def objcopy(option):
 
 
 def tool(goarch):
-    """The objcopy for an architecture; binutils' own knows only one."""
-    return "llvm-objcopy" if goarch else "objcopy"
+    """The objcopy for an architecture, which is in binutils-aarch64-linux-gnu for arm64."""
+    return {"": "objcopy", "arm64": "aarch64-linux-gnu-objcopy"}[goarch]
 
 
 def without_sections(exe, copy, _goarch):

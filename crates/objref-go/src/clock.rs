@@ -3,7 +3,7 @@
 use objref_mem::{Addr, AddressSpace};
 
 use crate::goroutine::{Globals, Goroutines};
-use crate::layout::{StructSource, find_field};
+use crate::layout::{StructSource, find_field, pointer_at, slice_at};
 
 /// More processors than this are taken for damage.
 const MAX_PROCESSORS: u64 = 1 << 16;
@@ -32,10 +32,10 @@ pub fn last_known_time(
     );
     // runtime/proc.go: sysmontick
     if let Some(allp) = globals("runtime.allp")
-        && let (Ok(data), Ok(len)) = (space.ptr(allp), space.u64(allp.add(8)))
+        && let Ok((data, len)) = slice_at(space, allp)
     {
         for i in 0..len.min(MAX_PROCESSORS) {
-            let Ok(p) = space.ptr(data.add(i * 8)) else {
+            let Ok(p) = pointer_at(space, data, i) else {
                 break;
             };
             times.extend(read(p, "runtime.p", "sysmontick.schedwhen"));

@@ -2,20 +2,22 @@
 
 use objref_mem::{Addr, AddressSpace};
 
+use crate::layout::{pointer_at, slice_at};
 use crate::rtype::{Kind, RuntimeType, RuntimeTypes, TFLAG_NAMED, TFLAG_UNCOMMON};
 
 impl RuntimeTypes {
     /// Size of the part of a descriptor that its kind decides; what its methods need follows.
-    fn base_size(&self, kind: Kind) -> Option<u64> {
-        let own = match kind {
-            Kind::Pointer | Kind::Slice | Kind::Func => 8,
-            Kind::Chan => 16,
-            Kind::Array => 24,
-            Kind::Interface | Kind::Struct => 32,
+    fn base_size(&self, space: &AddressSpace, kind: Kind) -> Option<u64> {
+        let words = match kind {
+            // That of a function has two numbers of 16 bits.
+            Kind::Pointer | Kind::Slice | Kind::Func => 1,
+            Kind::Chan => 2,
+            Kind::Array => 3,
+            Kind::Interface | Kind::Struct => 4,
             Kind::Map => return self.map_size,
             _ => 0,
         };
-        Some(self.header + own)
+        Some(self.header + words * space.word_size())
     }
 
     /// Import path of the package that a named type is declared in.
@@ -25,7 +27,7 @@ impl RuntimeTypes {
             return None;
         }
         let offset = space
-            .u32(ty.addr.add(self.base_size(ty.kind)?))
+            .u32(ty.addr.add(self.base_size(space, ty.kind)?))
             .ok()
             .filter(|o| *o != 0)?;
         let base = self.module_base(ty.addr)?;
@@ -52,13 +54,29 @@ impl RuntimeTypes {
     /// What the entries of a map are stored in: a bucket up to 1.23, a group from 1.24.
     // internal/abi/map.go: {Type, Key, Elem, Bucket | Group}
     pub fn map_storage(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<Addr> {
-        (ty.kind == Kind::Map).then(|| space.ptr(ty.addr.add(self.header + 16)).ok())?
+        (ty.kind == Kind::Map).then(|| pointer_at(space, ty.addr.add(self.header), 2).ok())?
+    }
+
+    /// Number of methods of an interface.
+    // internal/abi/type.go: InterfaceType{Type, PkgPath, Methods}
+    pub fn method_count(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<u64> {
+        let methods = || Some(self.second_slice(space, ty)?.1);
+        (ty.kind == Kind::Interface).then(methods)?
+    }
+
+    /// The slice behind the package path of an interface or a struct: first element, length.
+    pub(crate) fn second_slice(
+        &self,
+        space: &AddressSpace,
+        ty: &RuntimeType,
+    ) -> Option<(Addr, u64)> {
+        slice_at(space, ty.addr.add(self.header + space.word_size())).ok()
     }
 
     /// Size of the whole descriptor, where the next one follows it.
     // internal/abi/type.go: (*Type).DescriptorSize, go1.27+
     pub(crate) fn descriptor_size(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<u64> {
-        let base = self.base_size(ty.kind)?;
+        let base = self.base_size(space, ty.kind)?;
         let (mut uncommon, mut methods) = (0, 0);
         if ty.tflag & TFLAG_UNCOMMON != 0 {
             uncommon = 16;
@@ -68,16 +86,14 @@ impl RuntimeTypes {
             // internal/abi/type.go: FuncType{Type, InCount, OutCount}; the upper bit of the second says variadic.
             Kind::Func => {
                 let count = |at| space.u16(ty.addr.add(self.header + at)).ok().map(u64::from);
-                (count(0)? + (count(2)? & 0x7fff)) * 8
+                (count(0)? + (count(2)? & 0x7fff)) * space.word_size()
             }
-            Kind::Interface => space
-                .u64(ty.addr.add(self.header + 16))
-                .ok()?
-                .checked_mul(8)?,
-            Kind::Struct => space
-                .u64(ty.addr.add(self.header + 16))
-                .ok()?
-                .checked_mul(24)?,
+            // Two offsets of 32 bits for each method.
+            Kind::Interface => self.method_count(space, ty)?.checked_mul(8)?,
+            Kind::Struct => self
+                .second_slice(space, ty)?
+                .1
+                .checked_mul(3 * space.word_size())?,
             _ => 0,
         };
         own.checked_add(base + uncommon + methods)

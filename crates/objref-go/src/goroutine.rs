@@ -4,7 +4,7 @@ use std::fmt;
 
 use objref_mem::{Addr, AddressSpace, Fault};
 
-use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout};
+use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout, pointer_at, slice_at};
 use crate::module::AddrRange;
 use crate::pclntab::{FuncKind, Pclntab};
 use crate::wait_reason::WaitReasons;
@@ -250,7 +250,7 @@ impl Goroutines {
         let layout = GLayout::resolve(source)?;
         let size = find_size(source, "runtime.g").unwrap_or(GLayout::MIN_SIZE);
         let allgs = globals("runtime.allgs").ok_or(GoroutineError::NoAllgs)?;
-        let (data, len) = (space.ptr(allgs)?, space.u64(allgs.add(8))?);
+        let (data, len) = slice_at(space, allgs)?;
         let reader = Reader {
             space,
             layout: &layout,
@@ -258,8 +258,7 @@ impl Goroutines {
         };
         let mut all = Goroutines::default();
         for i in 0..len.min(MAX_GOROUTINES) {
-            match space
-                .ptr(data.add(i * 8))
+            match pointer_at(space, data, i)
                 .ok()
                 .filter(|a| a.0 != 0)
                 .and_then(|addr| reader.read(addr))
@@ -268,7 +267,7 @@ impl Goroutines {
                 Some(g) if matches!(g.status, GStatus::Unknown(_)) => all.unreadable += 1,
                 Some(_) => all.dead += 1,
                 // The list itself ends here: nothing behind it can be right.
-                None if space.ptr(data.add(i * 8)).is_err() => {
+                None if pointer_at(space, data, i).is_err() => {
                     all.unreadable += (len.min(MAX_GOROUTINES) - i) as usize;
                     break;
                 }
@@ -335,7 +334,7 @@ impl Reader<'_> {
     fn read(&self, addr: Addr) -> Option<Goroutine> {
         let l = self.layout;
         let bytes = self.space.bytes(addr, self.size as usize).ok()?;
-        let int = |f: FieldAt| uint(&bytes, f);
+        let int = |f: FieldAt| f.of(&bytes, self.space.encoding());
         let at = |f: FieldAt| Some(Addr(int(f)?));
         let flag = |f: Option<FieldAt>| f.and_then(int).is_some_and(|v| v != 0);
         let status = int(l.status)? as u32;
@@ -378,13 +377,4 @@ impl Reader<'_> {
             !g.is_live() || (g.stack.start.0 != 0 && (1..=MAX_STACK).contains(&g.stack.len()));
         sane.then_some(g)
     }
-}
-
-/// The field as an unsigned integer.
-fn uint(bytes: &[u8], f: FieldAt) -> Option<u64> {
-    let mut word = [0u8; 8];
-    let width = (f.size as usize).min(8);
-    let at = f.offset as usize;
-    word[..width].copy_from_slice(bytes.get(at..at.checked_add(width)?)?);
-    Some(u64::from_le_bytes(word))
 }

@@ -2,12 +2,12 @@
 
 use objref_mem::{Addr, AddressSpace, Fault};
 
+use crate::layout::slice_at;
+
 /// More labels than this on one goroutine are taken for damage.
 const MAX_LABELS: u64 = 1 << 12;
 /// Longer keys and values are cut.
 const MAX_TEXT: u64 = 1 << 10;
-/// A string: pointer and length.
-const STRING: u64 = 16;
 /// Entries of a bucket of a map as it was before 1.24.
 // internal/abi/map_noswiss.go: MapBucketCount
 const BUCKET: u64 = 8;
@@ -34,20 +34,20 @@ pub fn read_labels(
 }
 
 fn string(space: &AddressSpace, at: Addr) -> Result<String, Fault> {
-    let len = space.u64(at.add(8))?.min(MAX_TEXT);
-    if len == 0 {
-        return Ok(String::new());
+    match slice_at(space, at)? {
+        (_, 0) => Ok(String::new()),
+        (data, len) => space.string(data, len.min(MAX_TEXT) as usize),
     }
-    space.string(space.ptr(at)?, len as usize)
 }
 
 /// A slice of pairs of strings.
 // runtime/pprof/label.go: LabelSet, go1.24+
 fn list(space: &AddressSpace, slice: Addr, found: &mut Vec<(String, String)>) -> Result<(), Fault> {
-    let (data, len) = (space.ptr(slice)?, space.u64(slice.add(8))?);
+    let (data, len) = slice_at(space, slice)?;
     for i in 0..len.min(MAX_LABELS) {
-        let at = data.add(i * 2 * STRING);
-        found.push((string(space, at)?, string(space, at.add(STRING))?));
+        let size = 2 * space.word_size();
+        let at = data.add(i * 2 * size);
+        found.push((string(space, at)?, string(space, at.add(size))?));
     }
     Ok(())
 }
@@ -59,9 +59,10 @@ fn map(space: &AddressSpace, hmap: Addr, found: &mut Vec<(String, String)>) -> R
         return Ok(());
     }
     // {count int; flags u8; B u8; noverflow u16; hash0 u32; buckets, oldbuckets; …}
-    let b = u32::from(space.u8(hmap.add(9))?).min(MAX_LABELS.ilog2());
-    tables(space, space.ptr(hmap.add(16))?, 1 << b, found)?;
-    let old = space.ptr(hmap.add(24))?;
+    let word = space.word_size();
+    let b = u32::from(space.u8(hmap.add(word + 1))?).min(MAX_LABELS.ilog2());
+    tables(space, space.ptr(hmap.add(word + 8))?, 1 << b, found)?;
+    let old = space.ptr(hmap.add(2 * word + 8))?;
     if old.0 != 0 {
         tables(space, old, (1 << b) / 2, found)?;
     }
@@ -75,25 +76,26 @@ fn tables(
     found: &mut Vec<(String, String)>,
 ) -> Result<(), Fault> {
     // {tophash [8]u8; keys, values [8]string; overflow *bmap}
-    const KEYS: u64 = BUCKET;
-    const VALUES: u64 = KEYS + BUCKET * STRING;
-    const OVERFLOW: u64 = VALUES + BUCKET * STRING;
+    let size = 2 * space.word_size();
+    let keys = BUCKET;
+    let values = keys + BUCKET * size;
+    let overflow = values + BUCKET * size;
     /// Smaller values of `tophash` mark slots that are empty or were moved.
     const MIN_TOP: u8 = 5;
     for i in 0..count.max(1) {
-        let mut at = buckets.add(i * (OVERFLOW + 8));
+        let mut at = buckets.add(i * (overflow + space.word_size()));
         for _ in 0..MAX_CHAIN {
             if at.0 == 0 || found.len() as u64 >= MAX_LABELS {
                 break;
             }
             for slot in 0..BUCKET {
                 if space.u8(at.add(slot))? >= MIN_TOP {
-                    let key = string(space, at.add(KEYS + slot * STRING))?;
-                    let value = string(space, at.add(VALUES + slot * STRING))?;
+                    let key = string(space, at.add(keys + slot * size))?;
+                    let value = string(space, at.add(values + slot * size))?;
                     found.push((key, value));
                 }
             }
-            at = space.ptr(at.add(OVERFLOW))?;
+            at = space.ptr(at.add(overflow))?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! A field is asked for by a *path with alternatives*, newest first, because fields get wrapped and renamed from
 //! release to release: `"state.s.value | state.s | state"`. The answer carries the field's width, and reads use it.
 
-use objref_mem::{Addr, AddressSpace, Fault};
+use objref_mem::{Addr, AddressSpace, Encoding, Fault};
 
 /// A field of a runtime struct: its offset from the start of the struct and its width, both in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl FieldAt {
     /// The field of the struct at `base` as an unsigned integer of the field's width (1, 2, 4 or 8 bytes).
     #[inline]
     pub fn read(self, space: &AddressSpace, base: Addr) -> Result<u64, Fault> {
-        read_uint(space, self.at(base), self.size)
+        space.uint(self.at(base), self.size)
     }
 
     /// The field of the struct at `base` as a pointer.
@@ -35,20 +35,28 @@ impl FieldAt {
 
     /// A Go slice header at the field: (data, len). The capacity is not read.
     pub fn slice(self, space: &AddressSpace, base: Addr) -> Result<(Addr, u64), Fault> {
-        let at = self.at(base);
-        Ok((space.ptr(at)?, space.u64(at.add(8))?))
+        slice_at(space, self.at(base))
+    }
+
+    /// The field in the bytes of a struct, as an unsigned integer; of a wider one the first 8 bytes. `None` if the
+    /// struct ends before.
+    #[inline]
+    pub(crate) fn of(self, record: &[u8], encoding: Encoding) -> Option<u64> {
+        let (from, size) = (self.offset as usize, self.size.min(8) as usize);
+        record
+            .get(from..from.checked_add(size)?)
+            .map(|field| encoding.uint(field))
     }
 }
 
-/// An unsigned integer of `size` bytes at `at`.
-#[inline]
-pub(crate) fn read_uint(space: &AddressSpace, at: Addr, size: u64) -> Result<u64, Fault> {
-    match size {
-        1 => space.u8(at).map(u64::from),
-        2 => space.u16(at).map(u64::from),
-        4 => space.u32(at).map(u64::from),
-        _ => space.u64(at),
-    }
+/// First element and length of the slice or string whose header is at `at`.
+pub(crate) fn slice_at(space: &AddressSpace, at: Addr) -> Result<(Addr, u64), Fault> {
+    Ok((space.ptr(at)?, space.word(at.add(space.word_size()))?))
+}
+
+/// Pointer number `i` of those that stand one behind the other from `first` on.
+pub(crate) fn pointer_at(space: &AddressSpace, first: Addr, i: u64) -> Result<Addr, Fault> {
+    space.ptr(first.add(i.wrapping_mul(space.word_size())))
 }
 
 /// Something that knows struct layouts: the binary's DWARF, or a built-in table.

@@ -3,7 +3,7 @@
 use objref_mem::{Addr, AddressSpace, Fault};
 
 use crate::heap::SIZE_CLASSES;
-use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout};
+use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout, pointer_at, slice_at};
 
 layout! {
     // runtime/mstats.go: mstats
@@ -146,7 +146,7 @@ impl MemStats {
         let get = |f: FieldAt| f.read(space, at);
         let counts = |f: FieldAt| -> Result<Vec<u64>, Fault> {
             (0..CLASSES)
-                .map(|i| space.u64(f.at(at).add(i * (f.size / CLASSES))))
+                .map(|i| space.word(f.at(at).add(i * (f.size / CLASSES))))
                 .collect()
         };
         let mut bytes = get(l.large_alloc)?.wrapping_sub(get(l.large_free)?);
@@ -177,9 +177,9 @@ impl MemStats {
         let field = |name, path| find_field(source, name, path).ok_or(LayoutError { name, path });
         let mcache = field("runtime.p", "mcache")?;
         let alloc = field("runtime.mcache", "alloc")?;
-        let (data, len) = (space.ptr(allp)?, space.u64(allp.add(8))?);
+        let (data, len) = slice_at(space, allp)?;
         for i in 0..len.min(MAX_PROCESSORS) {
-            let p = space.ptr(data.add(i * 8))?;
+            let p = pointer_at(space, data, i)?;
             if p.0 == 0 {
                 continue;
             }
@@ -187,8 +187,8 @@ impl MemStats {
             if cache.0 == 0 {
                 continue;
             }
-            for class in 0..alloc.size / 8 {
-                let at = space.ptr(alloc.at(cache).add(class * 8))?;
+            for class in 0..alloc.size / space.word_size() {
+                let at = pointer_at(space, alloc.at(cache), class)?;
                 let get = |f: FieldAt| f.read(space, at);
                 let ahead = (get(span.sweepgen)? as u32).wrapping_sub(sweepgen);
                 if !matches!(ahead, 1 | 3) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use objref_mem::{Addr, AddressSpace, Fault};
 
 use crate::gcprog;
-use crate::layout::{LayoutError, StructSource, layout};
+use crate::layout::{LayoutError, StructSource, layout, pointer_at};
 
 layout! {
     /// Offsets in moduledata.
@@ -216,7 +216,7 @@ fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Modul
         Ok(Mask {
             program: program.and_then(|f| ptr(f).ok()).filter(|at| at.0 != 0),
             bits: u64::from(space.u32(f.at(at))?),
-            data: space.ptr(f.at(at).add(8))?,
+            data: space.ptr(f.at(at).add(space.word_size()))?,
         })
     };
     let name = slice(l.modulename)?;
@@ -261,11 +261,11 @@ fn read_text_sections(space: &AddressSpace, map: RawSlice) -> Result<Vec<TextSec
     }
     (0..map.len)
         .map(|i| {
-            let at = map.data.add(i * 24);
+            let word = |n| pointer_at(space, map.data, 3 * i + n);
             Ok(TextSection {
-                vaddr: space.u64(at)?,
-                end: space.u64(at.add(8))?,
-                base: space.ptr(at.add(16))?,
+                vaddr: word(0)?.0,
+                end: word(1)?.0,
+                base: word(2)?,
             })
         })
         .collect()

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::buildinfo;
 use crate::find::{Found, first_module};
 use crate::heap::{GcPhase, Heap, HeapState, ReadError};
-use crate::layout::{FieldAt, LayoutError, find_field};
+use crate::layout::{FieldAt, LayoutError, find_field, slice_at};
 use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
 use crate::module::{Module, ModuleError, read_modules};
@@ -298,7 +298,7 @@ impl GoProcess {
 }
 
 fn read_version(space: &AddressSpace, variable: Addr) -> Option<GoVersion> {
-    let (data, len) = (space.ptr(variable).ok()?, space.u64(variable.add(8)).ok()?);
+    let (data, len) = slice_at(space, variable).ok()?;
     let text = space
         .string(data, usize::try_from(len).ok().filter(|n| *n < 256)?)
         .ok()?;

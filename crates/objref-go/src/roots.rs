@@ -1,10 +1,10 @@
 //! The collector's roots outside stacks: globals, special records, the queues of finalizers and cleanups, and the open
 //! blocks of the tiny allocator.
 
-use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
+use objref_mem::{Addr, AddressSpace, Encoding, Fault, FaultKind};
 
 use crate::heap::{Heap, Span, Tally};
-use crate::layout::{FieldAt, StructSource, find_field};
+use crate::layout::{FieldAt, StructSource, find_field, pointer_at, slice_at};
 use crate::module::{AddrRange, Mask, Module};
 use crate::specials::{Circle, MAX_SPECIALS, Special, SpecialKind, Specials};
 use crate::version::GoVersion;
@@ -57,24 +57,25 @@ fn block(
     mask: Mask,
     emit: &mut dyn FnMut(RootPointer),
 ) -> u64 {
-    let words = (range.len() / 8).min(mask.bits);
+    let size = space.word_size();
+    let words = (range.len() / size).min(mask.bits);
     let Ok(bits) = mask.read(space, words) else {
-        return words * 8;
+        return words * size;
     };
     let mut missing = 0;
     for (page, bits) in bits.chunks(PAGE_MASK).enumerate() {
         let first = (page * PAGE_MASK * 8) as u64;
-        let start = range.start.add(first * 8);
+        let start = range.start.add(first * size);
         let count = (words - first).min(PAGE_MASK as u64 * 8);
-        match space.bytes(start, (count * 8) as usize) {
-            Ok(data) => page_roots(start, bits, &data, emit),
+        match space.bytes(start, (count * size) as usize) {
+            Ok(data) => page_roots(space.encoding(), start, bits, &data, emit),
             // Part of it is there, or nothing.
             Err(_) => {
                 for i in (0..count).filter(|i| bits[(i / 8) as usize] >> (i % 8) & 1 != 0) {
-                    let slot = start.add(i * 8);
-                    match space.slice(slot, 8) {
-                        Ok(word) => page_roots(slot, &[1], word, emit),
-                        Err(_) => missing += 8,
+                    let slot = start.add(i * size);
+                    match space.slice(slot, size as usize) {
+                        Ok(word) => page_roots(space.encoding(), slot, &[1], word, emit),
+                        Err(_) => missing += size,
                     }
                 }
             }
@@ -83,19 +84,21 @@ fn block(
     missing
 }
 
-/// Bytes of mask for 4 KiB of data.
+/// Bytes of mask for a page of data.
 const PAGE_MASK: usize = 64;
 
-fn page_roots(start: Addr, bits: &[u8], data: &[u8], emit: &mut dyn FnMut(RootPointer)) {
-    for (i, word) in data.chunks_exact(8).enumerate() {
-        if bits[i / 8] >> (i % 8) & 1 == 0 {
-            continue;
-        }
-        let value = u64::from_le_bytes(word.try_into().unwrap_or_default());
-        if value != 0 {
+fn page_roots(
+    encoding: Encoding,
+    start: Addr,
+    bits: &[u8],
+    data: &[u8],
+    emit: &mut dyn FnMut(RootPointer),
+) {
+    for (i, value) in encoding.words(data).enumerate() {
+        if bits[i / 8] >> (i % 8) & 1 != 0 && value != 0 {
             emit(RootPointer {
                 kind: RootKind::Global,
-                slot: start.add(i as u64 * 8),
+                slot: start.add(i as u64 * encoding.word_size()),
                 value,
             });
         }
@@ -172,7 +175,7 @@ impl<'a> SpecialRoots<'a> {
                 self.words(RootKind::WeakHandle, field.at(special.at), 1, emit)
             }
             (SpecialKind::Cleanup, _, Some(field)) => {
-                let words = field.size / 8;
+                let words = field.size / self.space.word_size();
                 self.words(RootKind::Cleanup, field.at(special.at), words, emit)
             }
             _ => Ok(()),
@@ -204,8 +207,8 @@ impl<'a> SpecialRoots<'a> {
         emit: &mut dyn FnMut(RootPointer),
     ) -> Result<(), Fault> {
         for i in 0..count {
-            let slot = at.add(i * 8);
-            let value = self.space.u64(slot)?;
+            let slot = at.add(i * self.space.word_size());
+            let value = self.space.word(slot)?;
             if value != 0 {
                 emit(RootPointer { kind, slot, value });
             }
@@ -227,13 +230,13 @@ impl<'a> SpecialRoots<'a> {
             return Ok(());
         };
         // {fn, arg, nret, fint, ot}: all pointers but nret.
-        const ENTRY: u64 = 40;
+        let word = self.space.word_size();
         self.list(allfin, alllink, |block| {
-            let count = cnt.read(self.space, block)?.min(fin.size / ENTRY);
+            let count = cnt.read(self.space, block)?.min(fin.size / (5 * word));
             for i in 0..count {
-                let entry = fin.at(block).add(i * ENTRY);
+                let entry = fin.at(block).add(i * 5 * word);
                 self.words(RootKind::FinalizerQueue, entry, 2, emit)?;
-                self.words(RootKind::FinalizerQueue, entry.add(24), 2, emit)?;
+                self.words(RootKind::FinalizerQueue, entry.add(3 * word), 2, emit)?;
             }
             Ok(())
         })
@@ -257,13 +260,14 @@ impl<'a> SpecialRoots<'a> {
         ) else {
             return Ok(());
         };
-        let entry = self.source.size_of("runtime.cleanupFn").unwrap_or(8);
+        let entry = self.source.size_of("runtime.cleanupFn");
+        let entry = entry.unwrap_or(self.space.word_size());
         self.list(all.at(queue), alllink, |block| {
             let count = n.read(self.space, block)?.min(cleanups.size / entry);
             self.words(
                 RootKind::CleanupQueue,
                 cleanups.at(block),
-                count * entry / 8,
+                count * entry / self.space.word_size(),
                 emit,
             )
         })
@@ -299,9 +303,9 @@ impl<'a> SpecialRoots<'a> {
         let (Some(mcache), Some(tiny)) = (mcache, tiny) else {
             return Ok(());
         };
-        let (data, len) = (self.space.ptr(allp)?, self.space.u64(allp.add(8))?);
+        let (data, len) = slice_at(self.space, allp)?;
         for i in 0..len.min(1 << 16) {
-            let p = self.space.ptr(data.add(i * 8))?;
+            let p = pointer_at(self.space, data, i)?;
             if p.0 == 0 {
                 continue;
             }

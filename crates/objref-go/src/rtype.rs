@@ -2,7 +2,7 @@
 
 use objref_mem::{Addr, AddressSpace, Fault};
 
-use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout};
+use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout, pointer_at};
 use crate::module::Module;
 use crate::version::GoVersion;
 
@@ -148,7 +148,7 @@ pub struct RuntimeField {
 /// Which words of a type hold pointers: one bit a word, of `ptr_bytes` only.
 #[derive(Clone, Debug)]
 pub struct TypeMask {
-    /// Size of the type in bytes, at least 8.
+    /// Size of the type in bytes, at least that of a word.
     pub size: u64,
     /// 64 words of the type each.
     pub words: Vec<u64>,
@@ -222,8 +222,10 @@ impl RuntimeTypes {
             gcdata: Addr(get(self.layout.gcdata)?),
             str_off: get(self.layout.str)? as i32,
         };
-        (ty.ptr_bytes <= ty.size && ty.ptr_bytes <= MAX_PTR_BYTES && ty.ptr_bytes.is_multiple_of(8))
-            .then_some(ty)
+        let sound = ty.ptr_bytes <= ty.size
+            && ty.ptr_bytes <= MAX_PTR_BYTES
+            && ty.ptr_bytes.is_multiple_of(space.word_size());
+        sound.then_some(ty)
     }
 
     /// 1.22 and 1.23 stand in for types with GC programs by a descriptor that has nothing but size and mask; user
@@ -276,12 +278,12 @@ impl RuntimeTypes {
 
     /// Element type of an array, channel, pointer, slice or map (there, of the values).
     pub fn elem(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<Addr> {
-        let at = match ty.kind {
-            Kind::Array | Kind::Chan | Kind::Pointer | Kind::Slice => self.header,
-            Kind::Map => self.header + 8,
+        let n = match ty.kind {
+            Kind::Array | Kind::Chan | Kind::Pointer | Kind::Slice => 0,
+            Kind::Map => 1,
             _ => return None,
         };
-        space.ptr(ty.addr.add(at)).ok()
+        pointer_at(space, ty.addr.add(self.header), n).ok()
     }
 
     /// Key type of a map.
@@ -292,7 +294,8 @@ impl RuntimeTypes {
     /// Number of elements of an array.
     // internal/abi/type.go: ArrayType{Type, Elem, Slice, Len}
     pub fn array_len(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<u64> {
-        (ty.kind == Kind::Array).then(|| space.u64(ty.addr.add(self.header + 16)).ok())?
+        let word = |n| pointer_at(space, ty.addr.add(self.header), n);
+        (ty.kind == Kind::Array).then(|| Some(word(2).ok()?.0))?
     }
 
     /// Fields of a struct, at most `max`, and as long as their names are not absurd.
@@ -321,18 +324,11 @@ impl RuntimeTypes {
         max: u64,
     ) -> impl Iterator<Item = (Addr, Addr, u64)> + use<'s> {
         let is_struct = ty.kind == Kind::Struct && ty.str_off != 0;
-        let slice = ty.addr.add(self.header + 8);
-        let (data, len) = match (space.ptr(slice), space.u64(slice.add(8))) {
-            (Ok(data), Ok(len)) if is_struct => (data, len),
-            _ => (Addr(0), 0),
-        };
+        let fields = || self.second_slice(space, ty);
+        let (data, len) = is_struct.then(fields).flatten().unwrap_or_default();
         (0..len.min(max)).map_while(move |i| {
-            let at = data.add(i * 24);
-            Some((
-                space.ptr(at).ok()?,
-                space.ptr(at.add(8)).ok()?,
-                space.u64(at.add(16)).ok()?,
-            ))
+            let word = |n| pointer_at(space, data, 3 * i + n).ok();
+            Some((word(0)?, word(1)?, word(2)?.0))
         })
     }
 
@@ -349,7 +345,7 @@ impl RuntimeTypes {
         if ty.ptr_bytes == 0 || ty.ptr_bytes > room {
             return None;
         }
-        let len = ty.ptr_bytes.div_ceil(512);
+        let len = ty.ptr_bytes.div_ceil(64 * space.word_size());
         budget.words = budget.words.checked_sub(len)?;
         let mut words = vec![0; len as usize];
         let mut steps = budget.steps.min(MAX_MASK_STEPS);
@@ -358,7 +354,7 @@ impl RuntimeTypes {
         budget.steps -= before - steps;
         filled?;
         Some(TypeMask {
-            size: ty.size.max(8),
+            size: ty.size.max(space.word_size()),
             words,
         })
     }
@@ -377,15 +373,16 @@ impl RuntimeTypes {
         if ty.ptr_bytes == 0 {
             return Some(());
         }
-        *budget = budget.checked_sub(1 + ty.ptr_bytes / 512)?;
+        let word_size = space.word_size();
+        *budget = budget.checked_sub(1 + ty.ptr_bytes / (64 * word_size))?;
         let built_here = self.on_demand_masks && ty.tflag & TFLAG_GC_MASK_ON_DEMAND != 0;
         let program = !self.on_demand_masks && ty.raw_kind & KIND_GC_PROG != 0;
         if !built_here && !program {
-            let bits = ty.ptr_bytes / 8;
+            let bits = ty.ptr_bytes / word_size;
             let bytes = space.bytes(ty.gcdata, bits.div_ceil(8) as usize).ok()?;
             for bit in 0..bits {
                 if bytes[(bit / 8) as usize] >> (bit % 8) & 1 != 0 {
-                    let word = at / 8 + bit;
+                    let word = at / word_size + bit;
                     *words.get_mut((word / 64) as usize)? |= 1 << (word % 64);
                 }
             }
@@ -403,7 +400,7 @@ impl RuntimeTypes {
                 }
                 let mut start = at;
                 for _ in 0..len {
-                    if start >= words.len() as u64 * 512 {
+                    if start >= words.len() as u64 * 64 * word_size {
                         break;
                     }
                     self.fill_mask(space, &elem, start, words, depth + 1, budget)?;

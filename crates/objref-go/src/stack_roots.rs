@@ -256,15 +256,12 @@ impl<'p> StackReader<'p> {
         };
         self.scan
             .every_word(StackRootKind::Local, index, words, emit);
-        let args = self
-            .unwinder
-            .pclntab()
-            .func(frame.func)
-            .and_then(|f| f.args())
-            .unwrap_or(0);
+        let function = self.unwinder.pclntab().func(frame.func);
+        let args = u64::from(function.and_then(|f| f.args()).unwrap_or(0));
+        let word = self.space.word_size();
         let words = AddrRange {
             start: frame.argp,
-            end: self.scan.clip(frame.argp.add(u64::from(args) & !7)),
+            end: self.scan.clip(frame.argp.add(args / word * word)),
         };
         self.scan.every_word(StackRootKind::Arg, index, words, emit);
     }

@@ -54,15 +54,17 @@ impl<'p> Scan<'p> {
         self.result = StackScan::default();
     }
 
+    fn word_size(&self) -> u64 {
+        self.space.map_or(1, AddressSpace::word_size)
+    }
+
     fn word(&mut self, at: Addr) -> Option<Addr> {
-        let offset = at.0.wrapping_sub(self.low.0) as usize;
-        if let Some(bytes) = offset
-            .checked_add(8)
-            .and_then(|end| self.words.get(offset..end))
-        {
-            return bytes.try_into().ok().map(|b| Addr(u64::from_le_bytes(b)));
+        let space = self.space?;
+        let inside = at.0.wrapping_sub(self.low.0);
+        if let Some(word) = space.encoding().word(&self.words, inside) {
+            return Some(Addr(word));
         }
-        let word = self.space.and_then(|s| s.ptr(at).ok());
+        let word = space.ptr(at).ok();
         self.result.unreadable_words += u64::from(word.is_none());
         word
     }
@@ -109,6 +111,7 @@ impl<'p> Scan<'p> {
         words: AddrRange,
         emit: &mut dyn FnMut(StackRoot),
     ) {
+        let size = self.word_size();
         let mut at = words.start.0;
         while at < words.end.0 {
             let step = match self.word(Addr(at)) {
@@ -120,13 +123,13 @@ impl<'p> Scan<'p> {
                 None => {
                     let next = self.space.and_then(|s| s.data_from(Addr(at)));
                     let next = next.map_or(words.end.0, |a| a.0.min(words.end.0));
-                    let step = next.saturating_sub(at).div_ceil(8).max(1);
+                    let step = next.saturating_sub(at).div_ceil(size).max(1);
                     let skipped = &mut self.result.unreadable_words;
                     *skipped = skipped.saturating_add(step - 1);
                     step
                 }
             };
-            match step.checked_mul(8).and_then(|len| at.checked_add(len)) {
+            match step.checked_mul(size).and_then(|len| at.checked_add(len)) {
                 Some(next) => at = next,
                 None => break,
             }
@@ -140,8 +143,9 @@ impl<'p> Scan<'p> {
 
     /// Whether the maps cover no more than the frame and what the caller left for it.
     pub(crate) fn fits(&self, frame: &Frame, maps: &FrameMaps<'p>) -> bool {
-        let locals = frame.varp.0.saturating_sub(frame.sp.0) / 8;
-        let args = self.stack.end.0.saturating_sub(frame.argp.0) / 8;
+        let size = self.word_size();
+        let locals = frame.varp.0.saturating_sub(frame.sp.0) / size;
+        let args = self.stack.end.0.saturating_sub(frame.argp.0) / size;
         maps.locals.len <= locals && maps.args.reach() <= args
     }
 
@@ -152,13 +156,14 @@ impl<'p> Scan<'p> {
         maps: &FrameMaps<'p>,
         emit: &mut dyn FnMut(StackRoot),
     ) {
-        let locals = Addr(frame.varp.0.wrapping_sub(maps.locals.len * 8));
+        let size = self.word_size();
+        let locals = Addr(frame.varp.0.wrapping_sub(maps.locals.len * size));
         for (kind, base, bits) in [
             (StackRootKind::Local, locals, &maps.locals),
             (StackRootKind::Arg, frame.argp, &maps.args),
         ] {
             for i in bits.ones() {
-                let slot = base.add(i * 8);
+                let slot = base.add(i * size);
                 if let Some(value) = self.word(slot) {
                     self.pointer(kind, index, slot, value, false, emit);
                 }
@@ -178,7 +183,7 @@ impl<'p> Scan<'p> {
             let at = Addr(base.0.wrapping_add_signed(i64::from(object.offset)));
             // Below the stack pointer: not allocated yet. Out of order: damaged.
             let last = self.objects.last().map_or(0, |o| o.at.0);
-            let end = at.add(u64::from(object.size).max(object.mask.reach() * 8));
+            let end = at.add(u64::from(object.size).max(object.mask.reach() * size));
             if at >= frame.sp && at.0 >= last && end >= at && end <= self.stack.end {
                 self.objects.push(LiveObject {
                     at,
@@ -226,7 +231,7 @@ impl<'p> Scan<'p> {
                 continue;
             }
             for word in object.mask.ones() {
-                let slot = at.add(word * 8);
+                let slot = at.add(word * self.word_size());
                 if let Some(value) = self.word(slot) {
                     self.pointer(
                         StackRootKind::StackObject,

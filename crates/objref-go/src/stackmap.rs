@@ -130,7 +130,7 @@ impl<'p> StackMaps<'p> {
                 .unwrap_or(16)
                 .max(1),
             method_value: MethodValueLayout::resolve(source).ok(),
-            reg_args: reg_args_object(source),
+            reg_args: reg_args_object(source, tab.space().word_size()),
             maps: FxHashMap::default(),
             objects: FxHashMap::default(),
         })
@@ -170,7 +170,9 @@ impl<'p> StackMaps<'p> {
         };
         // Functions whose arguments differ from call to call, and which are not those of reflect, have none.
         let args = match f.args() {
-            Some(bytes) if bytes >= 8 => self.map(f, FUNCDATA_ARGS_POINTER_MAPS, index)?,
+            Some(bytes) if u64::from(bytes) >= self.space.word_size() => {
+                self.map(f, FUNCDATA_ARGS_POINTER_MAPS, index)?
+            }
             _ => Bits::default(),
         };
         Ok(FrameMaps {
@@ -209,12 +211,13 @@ impl<'p> StackMaps<'p> {
         }
         let mut objects = Vec::new();
         if let Some(at) = f.funcdata(FUNCDATA_STACK_OBJECTS) {
-            let count = self.space.u64(at).map_err(|_| NoMap)?;
+            let word = self.space.word_size();
+            let count = self.space.word(at).map_err(|_| NoMap)?;
             if count > MAX_STACK_OBJECTS {
                 return Err(NoMap);
             }
             for i in 0..count {
-                let record = at.add(8 + i * self.record_size);
+                let record = at.add(word + i * self.record_size);
                 objects.push(self.stack_object(f, record).ok_or(NoMap)?);
             }
         }
@@ -226,7 +229,7 @@ impl<'p> StackMaps<'p> {
     fn stack_object(&self, f: &Func<'p>, at: Addr) -> Option<StackObject<'p>> {
         let get = |field: crate::layout::FieldAt| self.space.i32(field.at(at)).ok();
         let ptr_bytes = get(self.record.ptr_bytes)?;
-        let words = u64::from(ptr_bytes.unsigned_abs()) / 8;
+        let words = u64::from(ptr_bytes.unsigned_abs()) / self.space.word_size();
         let gcdata = f
             .rodata()
             .add(self.record.gcdata.read(self.space, at).ok()?);
@@ -282,14 +285,16 @@ impl<'p> StackMaps<'p> {
         let vector = layout.stack.ptr(self.space, value).ok()?;
         let mut len = u64::from(self.space.u32(vector).ok()?);
         // The results are valid once reflect has copied them in.
-        let results_valid = self.space.u8(context.add(32)).ok()? != 0;
+        // runtime/stkframe.go: at minFrame + 4 words
+        let word = self.space.word_size();
+        let results_valid = self.space.u8(context.add(4 * word)).ok()? != 0;
         if !results_valid {
-            len = len.min(layout.arg_len.read(self.space, value).ok()? / 8);
+            len = len.min(layout.arg_len.read(self.space, value).ok()? / word);
         }
         let bytes = self
             .space
             .bytes(
-                self.space.ptr(vector.add(8)).ok()?,
+                self.space.ptr(vector.add(word)).ok()?,
                 len.div_ceil(8) as usize,
             )
             .ok()?;
@@ -308,15 +313,15 @@ fn map_index(f: &Func<'_>, continpc: Addr) -> u32 {
 
 /// The register arguments that reflect's stubs keep at the top of their locals.
 // runtime/stkframe.go: methodValueCallFrameObjs, stkobjinit
-fn reg_args_object<'p>(source: &dyn StructSource) -> Rc<[StackObject<'p>]> {
+fn reg_args_object<'p>(source: &dyn StructSource, word_size: u64) -> Rc<[StackObject<'p>]> {
     let layout = RegArgsLayout::resolve(source).ok();
     let size = find_size(source, "internal/abi.RegArgs").filter(|s| *s > 0 && *s < 1 << 16);
     let (Some(layout), Some(size)) = (layout, size) else {
         return Rc::new([]);
     };
     let (first, end) = (
-        layout.ptrs.offset / 8,
-        (layout.ptrs.offset + layout.ptrs.size).min(size) / 8,
+        layout.ptrs.offset / word_size,
+        (layout.ptrs.offset + layout.ptrs.size).min(size) / word_size,
     );
     let mut bytes = vec![0u8; end.div_ceil(8) as usize];
     for word in first..end {
@@ -324,7 +329,7 @@ fn reg_args_object<'p>(source: &dyn StructSource) -> Rc<[StackObject<'p>]> {
             *byte |= 1 << (word % 8);
         }
     }
-    let offset = -(size.next_multiple_of(8) as i32);
+    let offset = -(size.next_multiple_of(word_size) as i32);
     Rc::new([StackObject {
         offset,
         size: size as u32,

@@ -3,7 +3,7 @@
 use objref_mem::{Addr, AddressSpace, Fault};
 use rustc_hash::FxHashSet;
 
-use crate::layout::{FieldAt, StructSource, find_field, layout};
+use crate::layout::{FieldAt, StructSource, find_field, layout, pointer_at};
 use crate::module::Module;
 use crate::rtype::{Kind, RuntimeTypes};
 
@@ -129,7 +129,7 @@ impl Walk<'_> {
         };
         let len = field.read(self.space, module.addr)?;
         let end = module.types.start.add(len.min(module.types.len()));
-        let mut at = module.types.start.add(8);
+        let mut at = module.types.start.add(self.space.word_size());
         while at < end {
             let Some(size) = self
                 .types
@@ -161,7 +161,7 @@ impl Walk<'_> {
         };
         let (data, len) = links.slice(self.space, module.addr)?;
         for i in 0..len.min(MAX_TYPES) {
-            let itab = self.space.ptr(data.add(i * 8))?;
+            let itab = pointer_at(self.space, data, i)?;
             self.add(itab_type.ptr(self.space, itab)?);
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 use objref_mem::{Addr, AddressSpace};
 
+use crate::layout::slice_at;
+
 /// Texts by `g.waitreason`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitReasons {
@@ -18,12 +20,12 @@ impl WaitReasons {
     // runtime/runtime2.go: waitReasonStrings
     pub fn read(space: &AddressSpace, array: Option<Addr>, minor: u32) -> WaitReasons {
         let text = |i: u64| {
-            let at = array?.add(i * 16);
-            let len = space.u64(at.add(8)).ok().filter(|n| *n <= MAX_TEXT)?;
+            let at = array?.add(i * 2 * space.word_size());
+            let (data, len) = slice_at(space, at).ok().filter(|(_, n)| *n <= MAX_TEXT)?;
             if len == 0 {
                 return Some(String::new());
             }
-            let text = space.string(space.ptr(at).ok()?, len as usize).ok()?;
+            let text = space.string(data, len as usize).ok()?;
             text.chars()
                 .all(|c| c == ' ' || c.is_ascii_graphic())
                 .then_some(text)

@@ -92,10 +92,7 @@ pub(super) struct Data<'a> {
 const SAMPLE: u64 = 50;
 const MAX_LEN: u64 = 1 << 32;
 const MAX_CHAIN: usize = 1 << 20;
-const WORD: u64 = 8;
 const PAGE: u64 = 8192;
-const PAGES_PER_ARENA: u64 = 8192;
-const ARENA_SHIFT: u32 = 26;
 
 impl<'a> Data<'a> {
     pub(super) fn new(
@@ -126,41 +123,45 @@ impl<'a> Data<'a> {
 
     /// All words: address, value.
     fn words(&self) -> impl Iterator<Item = (Addr, u64)> {
-        self.parts.iter().flat_map(|(start, bytes)| {
-            bytes
-                .chunks_exact(WORD as usize)
-                .enumerate()
-                .map(|(i, word)| {
-                    let value = u64::from_le_bytes(word.try_into().unwrap_or_default());
-                    (start.add(i as u64 * WORD), value)
-                })
+        let (encoding, size) = (self.space.encoding(), self.space.word_size());
+        self.parts.iter().flat_map(move |(start, bytes)| {
+            let words = encoding.words(bytes).enumerate();
+            words.map(move |(i, value)| (start.add(i as u64 * size), value))
+        })
+    }
+
+    /// `N` words one behind the other, from every word on.
+    fn runs<const N: usize>(&self) -> impl Iterator<Item = (Addr, [u64; N])> {
+        let (encoding, size) = (self.space.encoding(), self.space.word_size() as usize);
+        self.parts.iter().flat_map(move |(start, bytes)| {
+            let runs = bytes.windows(N * size).step_by(size).enumerate();
+            runs.map(move |(i, run)| {
+                let word = |n| encoding.word(run, (n * size) as u64).unwrap_or(0);
+                (start.add((i * size) as u64), std::array::from_fn(word))
+            })
         })
     }
 
     /// All that may be slices: address, first element, length.
     fn slices(&self) -> impl Iterator<Item = (Addr, Addr, u64)> {
-        self.parts.iter().flat_map(|(start, bytes)| {
-            bytes
-                .windows(24)
-                .step_by(WORD as usize)
-                .enumerate()
-                .filter_map(|(i, w)| {
-                    let word = |at: usize| {
-                        u64::from_le_bytes(w[at..at + 8].try_into().unwrap_or_default())
-                    };
-                    let (data, len, cap) = (word(0), word(8), word(16));
-                    let fits =
-                        data != 0 && data % WORD == 0 && 0 < len && len <= cap && cap < MAX_LEN;
-                    fits.then(|| (start.add(i as u64 * WORD), Addr(data), len))
-                })
+        self.runs().filter_map(|(at, [data, len, cap])| {
+            let fits = self.aligned(data) && 0 < len && len <= cap && cap < MAX_LEN;
+            fits.then_some((at, Addr(data), len))
         })
     }
 
+    /// Whether this may be a pointer to words.
+    fn aligned(&self, address: u64) -> bool {
+        address != 0 && address.is_multiple_of(self.space.word_size())
+    }
+
     fn ptr(&self, at: Addr) -> Option<Addr> {
-        self.space
-            .ptr(at)
-            .ok()
-            .filter(|a| a.0 != 0 && a.0 % WORD == 0)
+        self.space.ptr(at).ok().filter(|a| self.aligned(a.0))
+    }
+
+    /// Element `i` of a list of pointers.
+    fn element(&self, data: Addr, i: u64) -> Option<Addr> {
+        self.ptr(data.add(i.checked_mul(self.space.word_size())?))
     }
 
     fn get(&self, field: FieldAt, base: Addr) -> Option<u64> {
@@ -175,18 +176,15 @@ impl<'a> Data<'a> {
         let base = arena_base(self.space, self.source);
         let confirms = |arenas: Addr, at: Addr| -> Option<bool> {
             let start = self.get(span.start, at).filter(|start| start % PAGE == 0)?;
-            let index = start.wrapping_sub(base) >> ARENA_SHIFT;
-            let arena_at = self.ptr(arenas.add(index.checked_mul(WORD)?))?;
-            let entry = arena
-                .spans
-                .at(arena_at)
-                .add(start / PAGE % PAGES_PER_ARENA * WORD);
-            Some(self.ptr(entry)? == at)
+            let shift = self.space.arch().arena_shift();
+            let arena_at = self.element(arenas, start.wrapping_sub(base) >> shift)?;
+            let page = start % (1 << shift) / PAGE;
+            Some(self.element(arena.spans.at(arena_at), page)? == at)
         };
         only(self.slices().filter_map(|(at, data, len)| {
             let mheap = Addr(at.0.checked_sub(heap.allspans.offset)?);
             let arenas = self.ptr(heap.arenas.at(mheap))?;
-            let sample = (0..len.min(SAMPLE)).filter_map(|i| self.ptr(data.add(i * WORD)));
+            let sample = (0..len.min(SAMPLE)).filter_map(|i| self.element(data, i));
             sample
                 .into_iter()
                 .any(|span| confirms(arenas, span) == Some(true))
@@ -210,7 +208,7 @@ impl<'a> Data<'a> {
                     .and_then(|g0| self.get(g.own, g0).map(|own| own == g0.0));
                 first == Some(true)
                     && (0..len.min(SAMPLE))
-                        .all(|i| self.ptr(data.add(i * WORD)).and_then(is_g) == Some(true))
+                        .all(|i| self.element(data, i).and_then(is_g) == Some(true))
             })
             .max_by_key(|&(at, _, len)| (len, std::cmp::Reverse(at)))
             .map(|(at, ..)| at)
@@ -224,16 +222,15 @@ impl<'a> Data<'a> {
         let is_p = |i: u64, at: Addr| {
             let status = self.get(p.status, at)?;
             let cache = self.ptr(p.mcache.at(at));
-            let cached = status == DEAD || cache.is_some_and(|c| self.space.u64(c).is_ok());
+            let cached = status == DEAD || cache.is_some_and(|c| self.space.word(c).is_ok());
             Some(self.get(p.id, at)? == i && status <= DEAD && cached)
         };
         let found: Vec<_> = self
             .slices()
             .filter(|&(_, data, len)| {
                 len <= 1 << 16
-                    && (0..len.min(SAMPLE)).all(|i| {
-                        self.ptr(data.add(i * WORD)).and_then(|p| is_p(i, p)) == Some(true)
-                    })
+                    && (0..len.min(SAMPLE))
+                        .all(|i| self.element(data, i).and_then(|p| is_p(i, p)) == Some(true))
             })
             .collect();
         if let Some((at, ..)) = found.iter().find(|(at, ..)| named.contains(at)) {
@@ -265,7 +262,7 @@ impl<'a> Data<'a> {
             len
         };
         let candidates = self.words().filter_map(|(at, value)| {
-            let may = value != 0 && value % WORD == 0 && (named.is_empty() || named.contains(&at));
+            let may = self.aligned(value) && (named.is_empty() || named.contains(&at));
             let len = if may { chain(Addr(value)) } else { 0 };
             (len > 0).then_some((len, std::cmp::Reverse(at)))
         });
@@ -276,13 +273,14 @@ impl<'a> Data<'a> {
     /// there is no block, any of them that is nil.
     pub(super) fn allfin(&self, named: &[Addr]) -> Option<Addr> {
         let block = FinBlockShape::resolve(self.source).ok()?;
-        const ENTRY: u64 = 40;
+        // {fn, arg, nret, fint, ot}
+        let entry = 5 * self.space.word_size();
         let chain = |head: Addr| {
             let mut at = Some(head);
             let mut len = 0;
             while let Some(this) = at {
                 let count = self.get(block.cnt, this);
-                if count.is_none_or(|n| n > block.fin.size / ENTRY) || len > MAX_CHAIN {
+                if count.is_none_or(|n| n > block.fin.size / entry) || len > MAX_CHAIN {
                     return 0;
                 }
                 len += 1;
@@ -290,18 +288,14 @@ impl<'a> Data<'a> {
             }
             len
         };
-        let aligned = named.iter().filter(|at| at.0 % WORD == 0);
+        let aligned = named.iter().filter(|at| self.aligned(at.0));
         let values: Vec<(Addr, Addr)> = aligned
             .filter_map(|&at| Some((at, self.space.ptr(at).ok()?)))
             .collect();
         let longest = values
             .iter()
             .filter_map(|&(at, head)| {
-                let len = if head.0 % WORD == 0 && head.0 != 0 {
-                    chain(head)
-                } else {
-                    0
-                };
+                let len = if self.aligned(head.0) { chain(head) } else { 0 };
                 (len > 0).then_some((len, std::cmp::Reverse(at)))
             })
             .max();
@@ -343,7 +337,7 @@ impl<'a> Data<'a> {
             self.get(shape.mnext, sched)?,
             self.get(shape.maxmcount, sched)?,
         );
-        (0 < next && next < MAX_LEN && 0 < most && most < MAX_LEN && sched.0.is_multiple_of(WORD))
+        (0 < next && next < MAX_LEN && 0 < most && most < MAX_LEN && self.aligned(sched.0))
             .then_some(sched)
     }
 
@@ -351,19 +345,10 @@ impl<'a> Data<'a> {
     // runtime/runtime2.go: waitReasonStrings
     pub(super) fn wait_reasons(&self) -> Option<Addr> {
         const SECOND: &[u8] = b"GC assist marking";
-        self.parts.iter().find_map(|(start, bytes)| {
-            bytes
-                .windows(32)
-                .step_by(WORD as usize)
-                .enumerate()
-                .find_map(|(i, w)| {
-                    let word = |at: usize| {
-                        u64::from_le_bytes(w[at..at + 8].try_into().unwrap_or_default())
-                    };
-                    let fits = word(8) == 0 && word(24) == SECOND.len() as u64;
-                    let text = fits.then(|| self.space.bytes(Addr(word(16)), SECOND.len()).ok())?;
-                    (text? == SECOND).then(|| start.add(i as u64 * WORD))
-                })
+        self.runs().find_map(|(at, [_, no_text, data, len])| {
+            let fits = no_text == 0 && len == SECOND.len() as u64;
+            let text = fits.then(|| self.space.bytes(Addr(data), SECOND.len()).ok())?;
+            (text? == SECOND).then_some(at)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The first module's data by its structure.
 
-use objref_mem::{Addr, AddressSpace, Image, LinkAddr, LoadBias};
+use objref_mem::{Addr, AddressSpace, Arch, Image, LinkAddr, LoadBias};
 
 use crate::layout::StructSource;
 use crate::module::{AddrRange, Mask, Module, read_modules};
@@ -10,7 +10,8 @@ const PCLNTAB_SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 /// Starts of a function table: a number for the format, two zeros.
 // internal/abi/symtab.go: PCLnTabMagic: go1.18, go1.20
 const PCLNTAB_MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
-const WORD: usize = 8;
+/// Bytes of the start that are the same for every program; tables start at multiples of it, at least.
+const HEADER: usize = 8;
 
 /// The address of `runtime.firstmoduledata`.
 pub(crate) fn first_module(
@@ -41,9 +42,9 @@ fn pclntabs(image: &Image) -> Vec<LinkAddr> {
         let Some(bytes) = image.link_bytes(segment.addr, segment.file_size) else {
             continue;
         };
-        for (i, word) in bytes.chunks_exact(WORD).enumerate() {
-            if is_pclntab(word) {
-                found.push(segment.addr.add((i * WORD) as u64));
+        for (i, start) in bytes.chunks_exact(HEADER).enumerate() {
+            if is_pclntab(image.arch(), start) {
+                found.push(segment.addr.add((i * HEADER) as u64));
             }
         }
     }
@@ -52,11 +53,11 @@ fn pclntabs(image: &Image) -> Vec<LinkAddr> {
 
 /// `magic u32, 0, 0, size of the smallest instruction, size of a pointer`.
 // runtime/symtab.go: pcHeader
-fn is_pclntab(word: &[u8]) -> bool {
-    match *word {
-        [a, b, c, d, 0, 0, 1 | 4, 8] => PCLNTAB_MAGICS.contains(&u32::from_le_bytes([a, b, c, d])),
-        _ => false,
-    }
+fn is_pclntab(arch: Arch, start: &[u8]) -> bool {
+    let magic = arch.encoding().u32(start, 0);
+    let sizes = [arch.instruction_size(), arch.pointer_size() as u32];
+    magic.is_some_and(|magic| PCLNTAB_MAGICS.contains(&magic))
+        && matches!(*start, [.., 0, 0, a, b] if [a, b].map(u32::from) == sizes)
 }
 
 /// Words of the writable data that point to `table`, as the first word of a module's data does.
@@ -72,11 +73,10 @@ fn references(
         let bytes = space
             .bytes(start, segment.file_size as usize)
             .unwrap_or_default();
-        let found: Vec<Addr> = bytes
-            .chunks_exact(WORD)
-            .enumerate()
-            .filter(|(_, word)| *word == table.0.to_le_bytes())
-            .map(|(i, _)| start.add((i * WORD) as u64))
+        let words = space.encoding().words(&bytes).enumerate();
+        let found: Vec<Addr> = words
+            .filter(|(_, word)| *word == table.0)
+            .map(|(i, _)| start.add(i as u64 * space.word_size()))
             .collect();
         found
     })
@@ -84,7 +84,7 @@ fn references(
 
 /// The pointer masks of a module have a bit for each whole word of its data, which nothing else has.
 fn is_module(space: &AddressSpace, source: &dyn StructSource, at: Addr) -> bool {
-    let fits = |mask: Mask, data: AddrRange| mask.bits == data.len() / WORD as u64;
+    let fits = |mask: Mask, data: AddrRange| mask.bits == data.len() / space.word_size();
     let covers = |m: &Module| fits(m.gcdatamask, m.data) && fits(m.gcbssmask, m.bss);
     read_modules(space, source, at).is_ok_and(|modules| modules.first().is_some_and(covers))
 }
@@ -95,10 +95,13 @@ mod tests {
 
     #[test]
     fn function_tables_are_known_by_their_first_word() {
-        assert!(is_pclntab(&[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]));
-        assert!(is_pclntab(&[0xf0, 0xff, 0xff, 0xff, 0, 0, 4, 8]));
-        assert!(!is_pclntab(&[0xf2, 0xff, 0xff, 0xff, 0, 0, 1, 8]));
-        assert!(!is_pclntab(&[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 4]));
-        assert!(!is_pclntab(&[]));
+        let is = |arch, start: [u8; 8]| is_pclntab(arch, &start);
+        assert!(is(Arch::Amd64, [0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]));
+        assert!(is(Arch::Arm64, [0xf0, 0xff, 0xff, 0xff, 0, 0, 4, 8]));
+        assert!(is(Arch::S390x, [0xff, 0xff, 0xff, 0xf1, 0, 0, 2, 8]));
+        assert!(!is(Arch::Amd64, [0xf2, 0xff, 0xff, 0xff, 0, 0, 1, 8]));
+        assert!(!is(Arch::Amd64, [0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 4]));
+        assert!(!is(Arch::Amd64, [0xf1, 0xff, 0xff, 0xff, 0, 0, 4, 8]));
+        assert!(!is_pclntab(Arch::Amd64, &[]));
     }
 }

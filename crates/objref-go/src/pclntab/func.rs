@@ -3,7 +3,7 @@
 use objref_mem::Addr;
 
 use super::pcvalue::pc_value;
-use super::{FTAB_ENTRY, FuncId, ModuleTab, Pclntab, c_str, u32_at};
+use super::{FTAB_ENTRY, FuncId, ModuleTab, Pclntab, c_str};
 
 /// `_func.args` of a function whose arguments differ from call to call.
 // internal/abi/symtab.go: ArgsSizeUnknown
@@ -144,11 +144,11 @@ impl<'p> Func<'p> {
         index: u32,
     ) -> Option<Self> {
         let at = index as usize * FTAB_ENTRY;
-        let entry = u32_at(&module.ftab, at)?;
-        let end = u32_at(&module.ftab, at + FTAB_ENTRY)?;
+        let entry = module.u32(&module.ftab, at)?;
+        let end = module.u32(&module.ftab, at + FTAB_ENTRY)?;
         let record = module
             .records
-            .get(u32_at(&module.ftab, at + 4)? as usize..)?;
+            .get(module.u32(&module.ftab, at + 4)? as usize..)?;
         if record.len() <= tab.layout.nfuncdata.offset as usize {
             return None;
         }
@@ -178,7 +178,7 @@ impl<'p> Func<'p> {
     }
 
     fn u32(&self, at: u64) -> u32 {
-        u32_at(self.record, at as usize).unwrap_or(0)
+        self.module.u32(self.record, at as usize).unwrap_or(0)
     }
 
     fn u8(&self, at: u64) -> u8 {
@@ -255,7 +255,7 @@ impl<'p> Func<'p> {
         }
         let pcdata = u64::from(self.u32(self.tab.layout.npcdata.offset));
         let at = usize::try_from(self.tables() + (pcdata + u64::from(index)) * 4).ok()?;
-        let offset = u32_at(self.record, at)?;
+        let offset = self.module.u32(self.record, at)?;
         (offset != NO_FUNCDATA).then(|| self.module.gofunc.add(u64::from(offset)))
     }
 
@@ -297,7 +297,7 @@ impl<'p> Func<'p> {
         let index = self
             .u32(self.tab.layout.cu.offset)
             .checked_add(u32::try_from(number).ok()?)?;
-        let offset = u32_at(&self.module.cutab, index as usize * 4)?;
+        let offset = self.module.u32(&self.module.cutab, index as usize * 4)?;
         (offset != u32::MAX).then(|| c_str(&self.module.filetab, offset as usize))
     }
 }

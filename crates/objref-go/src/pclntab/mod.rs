@@ -8,7 +8,7 @@ mod pcvalue;
 
 use std::borrow::Cow;
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, Encoding};
 
 pub(crate) use func::{
     FUNCDATA_ARGS_POINTER_MAPS, FUNCDATA_LOCALS_POINTER_MAPS, FUNCDATA_STACK_OBJECTS,
@@ -69,6 +69,7 @@ pub struct Pclntab<'a> {
 
 #[derive(Debug)]
 struct ModuleTab<'a> {
+    encoding: Encoding,
     pcs: AddrRange,
     text: Addr,
     sections: Vec<TextSection>,
@@ -190,6 +191,7 @@ impl<'a> ModuleTab<'a> {
         let entries = u32::try_from(module.ftab.len).ok()?;
         let cutab = module.cutab;
         Some(ModuleTab {
+            encoding: space.encoding(),
             pcs: module.pcs,
             text: module.text.start,
             sections: module.text_sections.clone(),
@@ -207,7 +209,12 @@ impl<'a> ModuleTab<'a> {
     }
 
     fn entry_offset(&self, index: u32) -> Option<u32> {
-        u32_at(&self.ftab, index as usize * FTAB_ENTRY)
+        self.u32(&self.ftab, index as usize * FTAB_ENTRY)
+    }
+
+    /// The number at `at` of one of the tables, if it reaches so far.
+    fn u32(&self, table: &[u8], at: usize) -> Option<u32> {
+        self.encoding.u32(table, at as u64)
     }
 
     /// Code addresses as the table counts them: gaps between text sections are left out.
@@ -235,12 +242,6 @@ impl<'a> ModuleTab<'a> {
             None => self.text.add(offset),
         }
     }
-}
-
-/// The little-endian u32 at `at`, if the table reaches so far.
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    let word = bytes.get(at..at.checked_add(4)?)?;
-    Some(u32::from_le_bytes(word.try_into().ok()?))
 }
 
 /// The NUL-terminated string at `at`; empty if out of range or not UTF-8.
