@@ -163,9 +163,12 @@ def measure(objref, core, exe, allocations):
     """Judge every object that `objref objects` lists."""
     tally = Tally()
     command = [objref, "objects", core, "--exe", exe, "--format", "tsv"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with (tempfile.TemporaryFile("w+") as errors,
+          subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process):
         header = process.stdout.readline().rstrip("\n").split("\t")
-        assert header == ["address", "size", "type", "certainty", "distance", "parent"], header
+        if header != ["address", "size", "type", "certainty", "distance", "parent"]:
+            errors.seek(0)
+            sys.exit(f"{' '.join(map(str, command))}: {header} {errors.read()}")
         for line in process.stdout:
             row = line.rstrip("\n").split("\t")
             slot, size = int(row[0], 16), int(row[1])

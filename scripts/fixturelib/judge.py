@@ -76,12 +76,11 @@ def _same(want, reported, count):
     if count == 1 and spelling(reported) == want:
         return True
     length, elem = ARRAY.fullmatch(reported).groups()
-    if length is None:
-        return False
+    if length is not None and spelling(elem) == want and int(length) >= count:
+        return True
     # An array that is one value may be reported as a run of its elements.
     inner = ARRAY.fullmatch(want)
-    of_elements = inner[1] is not None and spelling(elem) == inner[2] and int(length) >= int(inner[1]) * count
-    return spelling(elem) == want and int(length) >= count or of_elements
+    return inner[1] is not None and spelling(elem) == inner[2] and int(length or 1) >= int(inner[1]) * count
 
 
 def _converts(types, ty, reported, count):

@@ -1,7 +1,7 @@
 //! From the snapshot to its summary and its listing of objects.
 
 use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally, main_module};
-use objref_snapshot::{Certainty, Holder, Snapshot, by_status, short};
+use objref_snapshot::{Holder, Snapshot, by_status, short};
 
 use crate::frames::root_kind_name;
 use crate::{
@@ -255,9 +255,7 @@ pub fn each_object<E>(
             continue;
         }
         let name = snapshot.type_name(id.0);
-        let certainty = snapshot
-            .view(id.0)
-            .map_or(Certainty::Unknown, |v| v.certainty);
+        let certainty = snapshot.certainty(id.0);
         let held_by = roots
             .get(&id.0)
             .map(|holder| holder_name(snapshot, *holder));

@@ -10,32 +10,24 @@ use crate::view::Form;
 /// Types made for closures, by code address.
 #[derive(Default)]
 pub(crate) struct Closures {
-    by_code: FxHashMap<u64, Option<(TypeId, Form)>>,
+    by_code: FxHashMap<Addr, Option<(TypeId, Form)>>,
 }
 
 impl Closures {
-    /// Whether this is a type made here.
-    pub(crate) fn is_closure(ty: &Type) -> bool {
-        ty.kind == Kind::Struct && ty.name.starts_with("func ")
+    /// The type of closures that start with the address of this code; `None` if nobody has looked yet.
+    #[inline]
+    pub(crate) fn get(&self, code: Addr) -> Option<Option<(TypeId, Form)>> {
+        self.by_code.get(&code).copied()
     }
 
-    /// The type of the closure object at `value`.
-    // cmd/compile/internal/typecheck/func.go: ClosureType: struct { F uintptr; captured variables }
-    pub(crate) fn get(
-        &mut self,
-        process: &GoProcess,
-        model: &mut TypeModel<'_>,
-        value: u64,
-    ) -> Option<(TypeId, Form)> {
-        let code = process.space.ptr(Addr(value)).ok()?;
-        *self
-            .by_code
-            .entry(code.0)
-            .or_insert_with(|| closure_type(process, model, code))
+    pub(crate) fn add(&mut self, code: Addr, closure: Option<(TypeId, Form)>) {
+        self.by_code.insert(code, closure);
     }
 }
 
-fn closure_type(
+/// The type of closures that start with the address of this code.
+// cmd/compile/internal/typecheck/func.go: ClosureType: struct { F uintptr; captured variables }
+pub(crate) fn closure_type(
     process: &GoProcess,
     model: &mut TypeModel<'_>,
     code: Addr,

@@ -1,5 +1,6 @@
 //! Flattening a type into the slots of its [`Shape`].
 
+use crate::mask::has_pointers;
 use crate::shape::{Hold, Repeat, Shape, Slot};
 use crate::types::{Field, Kind, TypeId, TypeModel};
 
@@ -65,21 +66,35 @@ impl Builder<'_, '_> {
         if matches!(name, "time.Timer" | "time.Ticker") {
             return Hold::One(self.model.by_name("runtime.timeTimer").unwrap_or(elem));
         }
-        // The packages that have such tries: see Inference::trie_node.
-        let packages = [
-            "internal/sync.node[",
-            "internal/concurrent.node[",
-            "unique.node[",
-        ];
-        if packages.iter().any(|p| name.starts_with(p)) {
-            return Hold::Node(elem);
+        self.trie_node(name).unwrap_or(Hold::One(elem))
+    }
+
+    /// Nodes of a concurrent trie start with a flag that tells which of two structs they are. Where the binary does not
+    /// describe the struct for these types, the code that is shared by types of the same shape does.
+    // internal/sync/hashtriemap.go: node (1.24+), internal/concurrent/hashtriemap.go (1.23), unique/canonmap.go
+    fn trie_node(&self, name: &str) -> Option<Hold> {
+        let (package, arguments) = name.split_once(".node[")?;
+        if !["internal/sync", "internal/concurrent", "unique"].contains(&package) {
+            return None;
         }
-        Hold::One(elem)
+        let find = |generic: &str| {
+            let shapes = || format!("go.shape.{}", arguments.replace(',', ",go.shape."));
+            self.model
+                .by_name(&format!("{package}.{generic}[{arguments}"))
+                .or_else(|| {
+                    self.model
+                        .by_name(&format!("{package}.{generic}[{}", shapes()))
+                })
+        };
+        Some(Hold::Node {
+            entry: find("entry"),
+            indirect: find("indirect"),
+        })
     }
 
     fn array(&mut self, elem: TypeId, count: u64, offset: u64, path: &str, depth: u32) {
         let size = self.model.get(elem).size;
-        if size == 0 || count == 0 || !self.has_references(elem, depth + 1) {
+        if size == 0 || count == 0 || !has_pointers(self.model, elem, depth + 1) {
             return;
         }
         let path = format!("{path}[]");
@@ -95,24 +110,6 @@ impl Builder<'_, '_> {
                 elem,
                 path: path.into(),
             });
-        }
-    }
-
-    fn has_references(&self, ty: TypeId, depth: u32) -> bool {
-        let ty = self.model.get(ty);
-        match ty.kind {
-            Kind::Scalar => false,
-            Kind::Array(elem, n) => {
-                n > 0 && depth < MAX_DEPTH && self.has_references(elem, depth + 1)
-            }
-            Kind::Struct => {
-                depth < MAX_DEPTH
-                    && ty
-                        .fields
-                        .iter()
-                        .any(|f| self.has_references(f.ty, depth + 1))
-            }
-            _ => true,
         }
     }
 

@@ -99,7 +99,7 @@ pub(crate) fn add_stacks(
     for u in &unwound {
         let (g, own) = (&goroutines.list[u.index], &frames[u.frames.clone()]);
         roots.clear();
-        waits.look(process, &mut infer.model, g);
+        infer.ask(|model| waits.look(process, model, g));
         let scan = reader.roots(g, &u.start, own, u.end, &mut |root| roots.push(root));
         counts.partly_read += u64::from(scan.conservative);
         counts.conservative_frames += u64::from(scan.conservative_frames);

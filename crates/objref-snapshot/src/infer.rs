@@ -1,37 +1,56 @@
-//! Type inference: from what is certain, along references, to every object that can be reached.
+//! Type inference: what a reference says of the object it leads to.
+//!
+//! From what is certain, types are carried along references to every object that can be reached; [`crate::rounds`] has
+//! the order. Everything here only reads, so that many threads can do it at once. A type or function that is met for
+//! the first time is a [`Miss`]: it is looked up between two rounds, in the order of addresses.
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, Heap, ObjId, Object, fills_slot};
+use objref_go::{GoProcess, Heap, Object};
 use objref_mem::Addr;
+use rustc_hash::FxHashMap;
 
-use crate::closure::Closures;
-use crate::flatten::is_channel;
+use crate::closure::{Closures, closure_type};
+use crate::regions::Region;
 use crate::shape::{Found, Hold, Shape, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
-use crate::view::{Certainty, Fit, Form, View, Views};
+use crate::view::{Form, Source, Views};
 
 /// What a reference says of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct Said {
     pub(crate) ty: TypeId,
     pub(crate) form: Form,
-    pub(crate) certainty: Certainty,
+    pub(crate) source: Source,
+    /// How many bytes from the pointer on belong to the object, if the reference says.
+    pub(crate) extent: Option<u64>,
 }
 
-impl Target {
-    fn inferred(ty: TypeId, form: Form) -> Option<Target> {
-        Some(Target {
+impl Said {
+    pub(crate) fn new(ty: TypeId, form: Form, source: Source) -> Said {
+        Said {
             ty,
             form,
-            certainty: Certainty::Inferred,
-        })
+            source,
+            extent: None,
+        }
     }
 }
 
+/// Something that is met for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Miss {
+    /// A type descriptor.
+    Descriptor(Addr),
+    /// A table of methods, which names a type.
+    Itab(Addr),
+    /// The first instruction of a function.
+    Code(Addr),
+}
+
 /// A slot found for a word, and where the slot starts in memory.
-pub(crate) struct Place {
-    pub(crate) shape: Arc<Shape>,
+pub(crate) struct Place<'s> {
+    pub(crate) shape: &'s Shape,
     pub(crate) index: usize,
     pub(crate) at: Addr,
     /// The way to the array that the slot is an element of, if it is inside a long one.
@@ -40,7 +59,7 @@ pub(crate) struct Place {
     pub(crate) ty: TypeId,
 }
 
-impl Place {
+impl Place<'_> {
     pub(crate) fn slot(&self) -> &Slot {
         &self.shape.slots[self.index]
     }
@@ -74,12 +93,12 @@ pub(crate) struct Inference<'p> {
     pub(crate) model: TypeModel<'p>,
     pub(crate) shapes: Shapes,
     pub(crate) views: Views,
+    /// References into the middle of objects.
+    pub(crate) regions: Vec<Region>,
     closures: Closures,
+    itabs: FxHashMap<u64, Option<TypeId>>,
     byte: TypeId,
     itab_type: u64,
-    /// Objects whose view became better after they had been followed.
-    again: Vec<u32>,
-    followed: Vec<u64>,
 }
 
 impl<'p> Inference<'p> {
@@ -96,98 +115,58 @@ impl<'p> Inference<'p> {
         let itab_type = process
             .field("internal/abi.ITab | runtime.itab", "Type | _type")
             .map_or(8, |f| f.offset);
-        Inference {
+        let mut infer = Inference {
             process,
             heap,
             byte,
             model,
             shapes: Shapes::default(),
             views: Views::new(heap.len()),
+            regions: Vec::new(),
             closures: Closures::default(),
+            itabs: FxHashMap::default(),
             itab_type,
-            again: Vec::new(),
-            followed: vec![0; heap.len().div_ceil(64)],
-        }
+        };
+        infer.shapes.grow(infer.model.types.len());
+        infer
     }
 
-    /// Follows the references of every object of `order`, which names holders before what they hold.
-    pub(crate) fn run(&mut self, order: &[u32]) {
-        for &object in order {
-            self.state(object);
-            self.follow(object);
-        }
-        while let Some(object) = self.again.pop() {
-            self.follow(object);
-        }
+    /// Asks the types something that may add some.
+    pub(crate) fn ask<R>(&mut self, question: impl FnOnce(&mut TypeModel<'p>) -> R) -> R {
+        let answer = question(&mut self.model);
+        self.shapes.grow(self.model.types.len());
+        answer
     }
 
-    /// Notes what the runtime itself says of the object.
-    fn state(&mut self, object: u32) {
-        let (span, at) = self.heap.locate(ObjId(object));
-        let Some(descriptor) = self.heap.stored_type(&self.process.space, span, at) else {
-            return;
-        };
-        let Some(ty) = self.model.by_descriptor(descriptor) else {
-            return;
-        };
-        let size = self.model.get(ty).size;
-        if size == 0 {
-            return;
-        }
-        let room = span.elem_size - self.heap.data_offset(span);
-        let form = if room / size < 2 {
-            Form::One
-        } else {
-            Form::Many
-        };
-        self.views.set(
-            object,
-            View {
-                ty,
-                form,
-                certainty: Certainty::Exact,
-            },
-            Fit::Stated,
-        );
-    }
-
-    fn follow(&mut self, object: u32) {
-        self.followed[object as usize / 64] |= 1 << (object % 64);
-        let Some(view) = self.views.get(object) else {
-            return self.follow_untyped(object);
-        };
-        let heap = self.heap;
-        let (span, at) = heap.locate(ObjId(object));
-        if span.noscan || view.form == Form::Opaque {
-            return;
-        }
-        let start = heap.data_offset(span);
-        let size = self.model.get(view.ty).size.max(1);
-        let shape = self.shapes.get(&self.model, view.ty);
-        heap.pointers(&self.process.space, ObjId(object), |offset, value| {
-            let Some(target) = heap.resolve(value) else {
-                return;
-            };
-            if !self.views.improves(target.id.0, Fit::Whole) {
-                return;
+    /// Looks up what was met for the first time.
+    pub(crate) fn resolve(&mut self, miss: Miss) {
+        match miss {
+            Miss::Descriptor(at) => {
+                self.ask(|model| model.by_descriptor(at));
             }
-            let word = Addr(at + offset);
-            let mut offset = offset.wrapping_sub(start);
-            if view.form == Form::Many {
-                offset %= size;
+            Miss::Itab(at) => {
+                let descriptor = self.process.space.ptr(at.add(self.itab_type)).ok();
+                let ty = descriptor.and_then(|at| self.ask(|model| model.by_descriptor(at)));
+                self.itabs.insert(at.0, ty);
             }
-            match shape.at(offset) {
-                Some(Found::Slot(index)) => {
-                    let slot = &shape.slots[index];
-                    if offset == slot.pointer_offset() {
-                        let at = Addr(word.0 - (offset - slot.offset));
-                        self.reference_as(slot.hold, at, value, target);
-                    }
+            Miss::Code(at) => {
+                if self.closures.get(at).is_none() {
+                    let process = self.process;
+                    let closure = self.ask(|model| closure_type(process, model, at));
+                    self.closures.add(at, closure);
                 }
-                Some(Found::Within(..)) => self.reference(view.ty, offset, word, value, target),
-                None => {}
             }
-        });
+        }
+    }
+
+    /// As [`Inference::said`], and looks up at once what is met for the first time.
+    pub(crate) fn settle(&mut self, hold: Hold, at: Addr, value: u64) -> Option<Said> {
+        loop {
+            match self.said(hold, at, value) {
+                Ok(said) => return said,
+                Err(miss) => self.resolve(miss),
+            }
+        }
     }
 
     /// Takes the word at `word`, `offset` bytes into a value of `ty`, as evidence of what `target` is.
@@ -199,23 +178,34 @@ impl<'p> Inference<'p> {
         value: u64,
         target: Object<'p>,
     ) {
-        let Some(place) = self.place(ty, offset, word) else {
-            return;
-        };
-        self.reference_as(place.slot().hold, place.at, value, target);
+        if let Some(place) = self.place(ty, offset, word) {
+            let (hold, at) = (place.slot().hold, place.at);
+            self.reference_as(hold, at, value, target);
+        }
     }
 
     /// Takes a reference of this kind at `at` as evidence of what `target` is.
     pub(crate) fn reference_as(&mut self, hold: Hold, at: Addr, value: u64, target: Object<'p>) {
-        if let Some(said) = self.target(hold, at, value) {
-            self.propose(target, said, value);
+        if let Some(said) = self.settle(hold, at, value) {
+            self.note(target, said, value);
+        }
+    }
+
+    /// Takes a statement as evidence of what `target` is, which `value` points to.
+    pub(crate) fn note(&mut self, target: Object<'p>, said: Said, value: u64) {
+        match self.verdict(target, said, value) {
+            Some(Ok(code)) => {
+                self.views.offer(target.id.0, code, &self.model.types);
+            }
+            Some(Err(region)) => self.regions.push(region),
+            None => {}
         }
     }
 
     /// The slot of the pointer word at `word`, `offset` bytes into a value of `ty`; `None` for the word of an interface
     /// that holds its type, and where the type has no reference.
     #[inline]
-    pub(crate) fn place(&mut self, ty: TypeId, offset: u64, word: Addr) -> Option<Place> {
+    pub(crate) fn place(&self, ty: TypeId, offset: u64, word: Addr) -> Option<Place<'_>> {
         let (mut ty, mut offset, mut prefix) = (ty, offset, None);
         loop {
             let shape = self.shapes.get(&self.model, ty);
@@ -250,63 +240,96 @@ impl<'p> Inference<'p> {
     }
 
     /// What a reference of this kind at `at`, with this pointer, says of the object it leads to.
-    pub(crate) fn target(&mut self, hold: Hold, at: Addr, value: u64) -> Option<Target> {
+    #[inline]
+    pub(crate) fn said(&self, hold: Hold, at: Addr, value: u64) -> Result<Option<Said>, Miss> {
         let space = &self.process.space;
+        let inferred = |ty, form| Ok(Some(Said::new(ty, form, Source::Reference)));
         match hold {
-            Hold::One(ty) => Target::inferred(ty, Form::One),
-            Hold::Node(ty) => Target::inferred(self.trie_node(ty, value)?, Form::One),
-            Hold::Slice(ty) | Hold::Many(ty) => Target::inferred(ty, Form::Many),
-            Hold::String => Target::inferred(self.byte, Form::Text),
-            Hold::Directory { group, table } => match space.u64(at.add(8)).ok()? {
-                0 => Target::inferred(group, Form::One),
-                _ => Target::inferred(table, Form::Many),
+            Hold::One(ty) => inferred(ty, Form::One),
+            Hold::Many(ty) => inferred(ty, Form::Many),
+            Hold::Slice(ty) => {
+                let capacity = space.u64(at.add(16)).unwrap_or(0);
+                let extent = capacity.checked_mul(self.model.get(ty).size);
+                Ok(Some(Said {
+                    extent: Some(extent.unwrap_or(u64::MAX)),
+                    ..Said::new(ty, Form::Many, Source::Reference)
+                }))
+            }
+            Hold::String => Ok(Some(Said {
+                extent: Some(space.u64(at.add(8)).unwrap_or(0)),
+                ..Said::new(self.byte, Form::Text, Source::Reference)
+            })),
+            Hold::Node { entry, indirect } => {
+                let is_entry = space.u8(Addr(value)).is_ok_and(|b| b != 0);
+                let node = if is_entry { entry } else { indirect };
+                Ok(node.map(|ty| Said::new(ty, Form::One, Source::Reference)))
+            }
+            Hold::Directory { group, table } => match space.u64(at.add(8)) {
+                Ok(0) => inferred(group, Form::One),
+                Ok(_) => inferred(table, Form::Many),
+                Err(_) => Ok(None),
             },
             Hold::ChanBuffer(elemtype) => {
-                let descriptor = space.ptr(at.add(elemtype)).ok()?;
-                let ty = self.model.by_descriptor(descriptor)?;
-                Some(Target {
-                    ty,
-                    form: Form::Many,
-                    certainty: Certainty::Exact,
-                })
+                let Ok(descriptor) = space.ptr(at.add(elemtype)) else {
+                    return Ok(None);
+                };
+                let ty = self.known_descriptor(descriptor)?;
+                Ok(ty.map(|ty| Said::new(ty, Form::Many, Source::Record)))
             }
             Hold::Func => {
-                let (ty, form) = self.closures.get(self.process, &mut self.model, value)?;
-                Target::inferred(ty, form)
+                let Ok(code) = space.ptr(Addr(value)) else {
+                    return Ok(None);
+                };
+                let known = self.closures.get(code).ok_or(Miss::Code(code))?;
+                Ok(known.map(|(ty, form)| Said::new(ty, form, Source::Code)))
             }
             Hold::Interface | Hold::EmptyInterface => {
-                let ty = self.dynamic_type(hold, at)?;
+                let Some(ty) = self.dynamic_type(hold, at)? else {
+                    return Ok(None);
+                };
+                let source = Source::Interface;
                 if !self.is_direct(ty) {
-                    return Some(Target {
-                        ty,
-                        form: Form::One,
-                        certainty: Certainty::Exact,
-                    });
+                    return Ok(Some(Said::new(ty, Form::One, source)));
                 }
                 let shape = self.shapes.get(&self.model, ty);
-                let said = self.target(shape.slots.first()?.hold, at.add(8), value)?;
-                Some(Target {
-                    certainty: Certainty::Exact,
-                    ..said
-                })
+                let Some(slot) = shape.slots.first() else {
+                    return Ok(None);
+                };
+                // An interface in an interface has no pointer of its own there: damage.
+                if matches!(slot.hold, Hold::Interface | Hold::EmptyInterface) {
+                    return Ok(None);
+                }
+                let said = self.said(slot.hold, at.add(8), value)?;
+                Ok(said.map(|said| Said { source, ..said }))
             }
-            Hold::Unknown => None,
+            Hold::Unknown => Ok(None),
         }
     }
 
+    /// The type that the runtime itself keeps for the object.
+    pub(crate) fn stored(&self, descriptor: Addr) -> Result<Option<TypeId>, Miss> {
+        self.known_descriptor(descriptor)
+    }
+
+    fn known_descriptor(&self, at: Addr) -> Result<Option<TypeId>, Miss> {
+        let known = self.model.by_descriptor.get(&at.0);
+        known.copied().ok_or(Miss::Descriptor(at))
+    }
+
     /// The type of the value in the interface at `at`.
-    pub(crate) fn dynamic_type(&mut self, hold: Hold, at: Addr) -> Option<TypeId> {
-        let space = &self.process.space;
-        let mut descriptor = space.ptr(at).ok().filter(|a| a.0 != 0)?;
-        if hold == Hold::Interface {
-            descriptor = space.ptr(descriptor.add(self.itab_type)).ok()?;
+    pub(crate) fn dynamic_type(&self, hold: Hold, at: Addr) -> Result<Option<TypeId>, Miss> {
+        match self.process.space.ptr(at) {
+            Ok(word) if word.0 != 0 => match hold {
+                Hold::Interface => self.itabs.get(&word.0).copied().ok_or(Miss::Itab(word)),
+                _ => self.known_descriptor(word),
+            },
+            _ => Ok(None),
         }
-        self.model.by_descriptor(descriptor)
     }
 
     /// Whether an interface holds a value of the type itself rather than a pointer to it.
     // cmd/compile/internal/types/type.go: IsDirectIface
-    pub(crate) fn is_direct(&mut self, ty: TypeId) -> bool {
+    pub(crate) fn is_direct(&self, ty: TypeId) -> bool {
         let this = self.model.get(ty);
         match this.kind {
             Kind::Pointer(_)
@@ -320,116 +343,4 @@ impl<'p> Inference<'p> {
             _ => false,
         }
     }
-
-    /// Nodes of a concurrent trie start with a flag that tells which of two structs they are. Where the binary does not
-    /// describe the struct for these types, the code that is shared by types of the same shape does.
-    // internal/sync/hashtriemap.go: node (1.24+), internal/concurrent/hashtriemap.go (1.23), unique/canonmap.go
-    fn trie_node(&self, node: TypeId, value: u64) -> Option<TypeId> {
-        let (package, arguments) = self.model.get(node).name.split_once(".node[")?;
-        let is_entry = self.process.space.u8(Addr(value)).is_ok_and(|b| b != 0);
-        let generic = format!("{package}.{}", if is_entry { "entry" } else { "indirect" });
-        self.model
-            .by_name(&format!("{generic}[{arguments}"))
-            .or_else(|| {
-                let shapes = format!("go.shape.{}", arguments.replace(',', ",go.shape."));
-                self.model.by_name(&format!("{generic}[{shapes}"))
-            })
-    }
-
-    /// Keeps the proposed view if it explains the object better than what is known.
-    pub(crate) fn propose(&mut self, target: Object<'p>, said: Target, value: u64) {
-        let object = target.id.0;
-        if !self.views.improves(object, Fit::Whole) {
-            return;
-        }
-        let Some(fit) = self.fit(target, said, value) else {
-            return;
-        };
-        if !self.views.improves(object, fit) {
-            return;
-        }
-        // A part of a slot says little about the whole, whoever says it.
-        let certainty = if fit == Fit::Whole {
-            said.certainty
-        } else {
-            Certainty::Inferred
-        };
-        self.views.set(
-            object,
-            View {
-                ty: said.ty,
-                form: said.form,
-                certainty,
-            },
-            fit,
-        );
-        if self.followed[object as usize / 64] >> (object % 64) & 1 != 0 {
-            self.again.push(object);
-        }
-    }
-
-    /// How well a view explains an object that is pointed to at `value`; `None` where it contradicts the heap.
-    fn fit(&mut self, target: Object<'p>, said: Target, value: u64) -> Option<Fit> {
-        let (heap, Object { span, at, .. }) = (self.heap, target);
-        let header = heap.data_offset(span);
-        let (start, room) = (at + header, span.elem_size - header);
-        let size = self.model.get(said.ty).size;
-        if said.form == Form::Opaque {
-            return (value == start).then_some(Fit::Whole);
-        }
-        if size == 0 || size > room {
-            return None;
-        }
-        // The binary may not know all that a closure captured: its words do not have to explain the whole slot.
-        if Closures::is_closure(self.model.get(said.ty)) {
-            return (value == start).then_some(Fit::Whole);
-        }
-        let (has_references, mask) = self.shapes.outline(&self.model, said.ty);
-        if has_references == span.noscan {
-            // A channel of elements without pointers is one object with its buffer, and never scanned.
-            // runtime/chan.go: makechan
-            let channel =
-                span.noscan && value == start && is_channel(&self.model.get(said.ty).name);
-            return channel.then_some(Fit::Whole);
-        }
-        let from_start = value.checked_sub(start)?;
-        let fit = match said.form {
-            // Tiny objects share a block: the first to be seen names it.
-            Form::One if from_start != 0 && span.is_tiny() && size < span.elem_size => Fit::Run,
-            Form::One if from_start != 0 => return None,
-            Form::One if fills_slot(size + header, span.elem_size, span.noscan) => Fit::Whole,
-            Form::One => Fit::Part,
-            _ if from_start % size != 0 => return None,
-            _ if from_start == 0 => Fit::Whole,
-            _ => Fit::Run,
-        };
-        let (Some(found), Some(mask)) = (heap.pointer_mask(&self.process.space, span, at), mask)
-        else {
-            return Some(fit);
-        };
-        let expected = match said.form {
-            Form::One => mask,
-            _ => tile(mask, size / 8, room / 8),
-        };
-        if found & !expected != 0 {
-            return None;
-        }
-        // Fewer pointers than the type has: memory that the collector does not manage is pointed to, or the view is wrong.
-        Some(if said.form == Form::One && found != expected {
-            Fit::Part
-        } else {
-            fit
-        })
-    }
-}
-
-/// `mask` of `words` bits, repeated over `room` bits (at most 64).
-fn tile(mask: u64, words: u64, room: u64) -> u64 {
-    let mut tiled = 0;
-    let mut at = 0;
-    while words > 0 && at < room.min(64) {
-        tiled |= mask << at;
-        at += words;
-    }
-    tiled
 }

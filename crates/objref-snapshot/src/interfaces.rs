@@ -4,25 +4,31 @@
 use objref_go::{Kind as RuntimeKind, ObjId, Object};
 use objref_mem::Addr;
 
-use crate::infer::{Inference, Target};
+use crate::infer::{Inference, Miss, Said};
 use crate::shape::Hold;
-use crate::view::Certainty;
+use crate::view::Source;
 
 impl<'p> Inference<'p> {
-    /// Looks for interface values in an object of unknown type.
-    pub(crate) fn follow_untyped(&mut self, object: u32) {
+    /// Looks for interface values in an object of unknown type; `emit` takes what each says of its target.
+    pub(crate) fn follow_untyped(
+        &self,
+        object: u32,
+        emit: &mut dyn FnMut(Result<Said, Miss>, u64, Object<'p>),
+    ) {
         if self.process.stripped.is_none() {
             return;
         }
         let heap = self.heap;
         let (span, at) = heap.locate(ObjId(object));
         let first = heap.data_offset(span) + 8;
-        heap.pointers(&self.process.space, ObjId(object), |offset, value| {
+        heap.pointers_at(&self.process.space, span, at, |offset, value| {
             if offset < first {
                 return;
             }
-            if let Some(target) = heap.resolve(value) {
-                self.untyped_reference(Addr(at + offset), value, target);
+            if let Some(target) = heap.resolve(value)
+                && let Some(said) = self.neighbour(Addr(at + offset), value)
+            {
+                emit(said, value, target);
             }
         });
     }
@@ -33,22 +39,29 @@ impl<'p> Inference<'p> {
         if self.process.stripped.is_none() {
             return;
         }
-        let Some(at) = word.0.checked_sub(8).map(Addr) else {
-            return;
-        };
-        let Some(hold) = self.interface_at(at) else {
-            return;
-        };
+        while let Some(said) = self.neighbour(word, value) {
+            match said {
+                Ok(said) => return self.note(target, said, value),
+                Err(miss) => self.resolve(miss),
+            }
+        }
+    }
+
+    /// What the pointer at `word` says of its target if it is the second word of an interface.
+    fn neighbour(&self, word: Addr, value: u64) -> Option<Result<Said, Miss>> {
+        let at = word.0.checked_sub(8).map(Addr)?;
+        let hold = self.interface_at(at)?;
         // The word before may itself be the second of a `reflect.Type`.
         let before =
             at.0.checked_sub(8)
                 .and_then(|at| self.interface_at(Addr(at)));
         if before == Some(Hold::Interface) && hold == Hold::EmptyInterface {
-            return;
+            return None;
         }
-        if let Some(said) = self.target(hold, at, value) {
-            let certainty = Certainty::Inferred;
-            self.propose(target, Target { certainty, ..said }, value);
+        let source = Source::Neighbour;
+        match self.said(hold, at, value) {
+            Ok(said) => Some(Ok(Said { source, ..said? })),
+            Err(miss) => Some(Err(miss)),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Where a type holds references: its fields flattened into slots that name the way to each pointer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::flatten::flatten;
+use crate::mask::pointer_mask;
 use crate::types::{TypeId, TypeModel};
 
 /// One reference held by a type.
@@ -23,8 +24,13 @@ pub(crate) struct Slot {
 pub(crate) enum Hold {
     /// One value of the type.
     One(TypeId),
-    /// A node of a concurrent trie, which is one of two structs that start alike.
-    Node(TypeId),
+    /// A node of a concurrent trie, which is one of two structs that start alike: a flag tells which.
+    Node {
+        /// Where the flag is set.
+        entry: Option<TypeId>,
+        /// Where it is not.
+        indirect: Option<TypeId>,
+    },
     /// A run of values whose length the words after the pointer tell.
     Slice(TypeId),
     /// As many values as the object has room for: map buckets and groups.
@@ -57,8 +63,8 @@ pub(crate) struct Shape {
     pub(crate) slots: Vec<Slot>,
     /// Arrays too long to unroll: (offset, element size, count, element type, path).
     pub(crate) repeats: Vec<Repeat>,
-    /// Bit a word: may hold a pointer. Of types up to 512 bytes.
-    pub(crate) mask: Option<u64>,
+    /// Bit a word: may hold a pointer. Of the first 64 words.
+    pub(crate) mask: u64,
     /// For each word of a small type the slot it belongs to, or `u16::MAX`.
     by_word: Vec<u16>,
 }
@@ -84,6 +90,25 @@ pub(crate) enum Found<'a> {
 const TABLE_WORDS: u64 = 4096;
 
 impl Shape {
+    fn new(model: &TypeModel<'_>, ty: TypeId) -> Shape {
+        let mut shape = flatten(model, ty);
+        shape.slots.sort_by_key(|s| s.offset);
+        shape.slots.dedup_by_key(|s| s.offset);
+        shape.mask = pointer_mask(model, ty, 1)[0];
+        let words = model.get(ty).size / 8;
+        if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
+            shape.by_word = vec![u16::MAX; words as usize];
+            for (i, slot) in shape.slots.iter().enumerate() {
+                for word in slot.offset / 8..(slot.offset + slot.width()) / 8 {
+                    if let Some(entry) = shape.by_word.get_mut(word as usize) {
+                        *entry = i as u16;
+                    }
+                }
+            }
+        }
+        shape
+    }
+
     /// The slot that the pointer word at `offset` belongs to.
     #[inline]
     pub(crate) fn at(&self, offset: u64) -> Option<Found<'_>> {
@@ -135,57 +160,23 @@ impl Slot {
     }
 }
 
-/// Shapes by type, made when first asked for.
+/// Shapes by type, made when first asked for, by whatever thread that is.
 #[derive(Default)]
 pub(crate) struct Shapes {
-    by_type: Vec<Option<Arc<Shape>>>,
+    by_type: Vec<OnceLock<Box<Shape>>>,
 }
 
 impl Shapes {
-    /// Whether `ty` holds references, and its mask.
-    pub(crate) fn outline(&mut self, model: &TypeModel<'_>, ty: TypeId) -> (bool, Option<u64>) {
-        match self.by_type.get(ty.0 as usize) {
-            Some(Some(shape)) => (shape.has_references(), shape.mask),
-            _ => {
-                let shape = self.get(model, ty);
-                (shape.has_references(), shape.mask)
-            }
+    /// Makes room for types that were added.
+    pub(crate) fn grow(&mut self, types: usize) {
+        if self.by_type.len() < types {
+            self.by_type.resize_with(types, OnceLock::new);
         }
     }
 
-    /// The references of `ty`.
-    pub(crate) fn get(&mut self, model: &TypeModel<'_>, ty: TypeId) -> Arc<Shape> {
-        if let Some(Some(shape)) = self.by_type.get(ty.0 as usize) {
-            return Arc::clone(shape);
-        }
-        let mut shape = flatten(model, ty);
-        shape.slots.sort_by_key(|s| s.offset);
-        shape.slots.dedup_by_key(|s| s.offset);
-        let words = model.get(ty).size / 8;
-        shape.mask = (words <= 64 && shape.repeats.is_empty()).then(|| {
-            let pointers = shape
-                .slots
-                .iter()
-                .flat_map(|s| s.offset / 8..(s.offset + s.width()) / 8);
-            pointers
-                .filter(|word| *word < 64)
-                .fold(0, |mask, word| mask | 1 << word)
-        });
-        if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
-            shape.by_word = vec![u16::MAX; words as usize];
-            for (i, slot) in shape.slots.iter().enumerate() {
-                for word in slot.offset / 8..(slot.offset + slot.width()) / 8 {
-                    if let Some(entry) = shape.by_word.get_mut(word as usize) {
-                        *entry = i as u16;
-                    }
-                }
-            }
-        }
-        let shape = Arc::new(shape);
-        if self.by_type.len() <= ty.0 as usize {
-            self.by_type.resize(model.types.len(), None);
-        }
-        self.by_type[ty.0 as usize] = Some(Arc::clone(&shape));
-        shape
+    /// The references of `ty`, which [`Shapes::grow`] has made room for.
+    #[inline]
+    pub(crate) fn get(&self, model: &TypeModel<'_>, ty: TypeId) -> &Shape {
+        self.by_type[ty.0 as usize].get_or_init(|| Box::new(Shape::new(model, ty)))
     }
 }

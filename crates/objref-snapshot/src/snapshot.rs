@@ -15,7 +15,7 @@ use crate::step::{Describer, StepId, Steps};
 use crate::stripped;
 use crate::traces::Traces;
 use crate::types::Types;
-use crate::view::{Form, View, Views};
+use crate::view::{Certainty, FinalViews, Form, View};
 
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,7 +92,7 @@ pub struct Snapshot {
     pub steps: Steps,
     /// What has to be said with every number.
     pub diagnostics: Vec<Diagnostic>,
-    views: Views,
+    views: FinalViews,
     /// Per object: how the parent in `tree` refers to it.
     step_of: Vec<StepId>,
 }
@@ -143,11 +143,11 @@ impl Snapshot {
         );
 
         progress.phase("types");
-        infer.run(&tree.order);
+        infer.run(&tree);
 
         progress.phase("names");
         let mut describer = Describer {
-            infer: &mut infer,
+            infer: &infer,
             steps: Steps::default(),
         };
         let roots = table.describe(&mut describer);
@@ -155,6 +155,7 @@ impl Snapshot {
         let steps = describer.steps;
         let Inference { model, views, .. } = infer;
         let types = model.types;
+        let views = FinalViews::new(views);
 
         Ok(Snapshot {
             tree,
@@ -179,6 +180,11 @@ impl Snapshot {
     /// What an object is seen as; `None` if unknown.
     pub fn view(&self, object: u32) -> Option<View> {
         self.views.get(object)
+    }
+
+    /// How sure it is what an object is.
+    pub fn certainty(&self, object: u32) -> Certainty {
+        self.views.distinct()[self.views.index(object) as usize].certainty
     }
 
     /// The object's type in Go syntax; `None` if unknown.

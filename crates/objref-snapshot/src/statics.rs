@@ -50,11 +50,12 @@ impl Statics {
             variables: Vec::new(),
         };
         let mut work = Vec::new();
+        let found = infer.ask(|model| model.found_variables());
         let described = process.debug.globals().iter().map(|v| {
             let start = process.bias.to_addr(v.addr);
             (v.name.to_string(), start, TypeId(v.ty.0))
         });
-        for (name, Addr(start), ty) in described.chain(infer.model.found_variables()) {
+        for (name, Addr(start), ty) in described.chain(found) {
             let size = infer.model.get(ty).size;
             if size == 0 || !segments.iter().any(|s| s.contains(Addr(start))) {
                 continue;
@@ -111,17 +112,16 @@ impl Statics {
             let Some(place) = infer.place(region.ty, offset, pointer.slot) else {
                 continue;
             };
-            let hold = place.slot().hold;
-            let Some(said) = infer.target(hold, place.at, pointer.value) else {
+            let (hold, at) = (place.slot().hold, place.at);
+            let path = place.path(&region.prefix, region.end - region.start > region.size);
+            let Some(said) = infer.settle(hold, at, pointer.value) else {
                 continue;
             };
             let size = infer.model.get(said.ty).size;
             let count = match (said.form, hold) {
                 (Form::Text | Form::Opaque, _) => continue,
                 (Form::One, _) => 1,
-                (Form::Many, Hold::Slice(_)) => {
-                    infer.process.space.u64(place.at.add(16)).unwrap_or(0)
-                }
+                (Form::Many, Hold::Slice(_)) => infer.process.space.u64(at.add(16)).unwrap_or(0),
                 (Form::Many, _) => 1,
             };
             let Some(end) = size
@@ -130,7 +130,6 @@ impl Statics {
             else {
                 continue;
             };
-            let path = place.path(&region.prefix, region.end - region.start > region.size);
             let new = Region {
                 start: pointer.value,
                 end,

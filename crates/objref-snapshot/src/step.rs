@@ -5,7 +5,7 @@ use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
 use crate::flatten::MapPart;
-use crate::infer::{Inference, Place};
+use crate::infer::{Inference, Place, Said};
 use crate::names::{reference_name, short, type_name};
 use crate::shape::Hold;
 use crate::types::{Kind, TypeId};
@@ -73,7 +73,7 @@ impl Steps {
 
 /// Finds the words for references.
 pub(crate) struct Describer<'a, 'p> {
-    pub(crate) infer: &'a mut Inference<'p>,
+    pub(crate) infer: &'a Inference<'p>,
     pub(crate) steps: Steps,
 }
 
@@ -99,7 +99,13 @@ impl Describer<'_, '_> {
     }
 
     /// The step through a slot of a typed object.
-    fn through_place(&mut self, place: &Place, many: bool, value: u64, target: ObjId) -> StepId {
+    fn through_place(
+        &mut self,
+        place: &Place<'_>,
+        many: bool,
+        value: u64,
+        target: ObjId,
+    ) -> StepId {
         let key = place
             .prefix
             .is_none()
@@ -129,7 +135,7 @@ impl Describer<'_, '_> {
     /// variable's name.
     pub(crate) fn through_variable(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         before: &str,
         many: bool,
         value: u64,
@@ -143,11 +149,11 @@ impl Describer<'_, '_> {
         self.steps.intern(text)
     }
 
-    fn key(&mut self, place: &Place, value: u64, many: bool, target: ObjId) -> Key {
+    fn key(&mut self, place: &Place<'_>, value: u64, many: bool, target: ObjId) -> Key {
         let (hold, at) = (place.slot().hold, place.at);
         let (dynamic, target_form) = match hold {
             Hold::Interface | Hold::EmptyInterface | Hold::Func => {
-                match self.infer.target(hold, at, value) {
+                match self.said(hold, at, value) {
                     Some(said) => (u64::from(said.ty.0), said.form),
                     None => (u64::MAX, Form::One),
                 }
@@ -172,8 +178,13 @@ impl Describer<'_, '_> {
         }
     }
 
+    /// What a reference says of its target. After inference nothing is met for the first time but by damaged words.
+    fn said(&self, hold: Hold, at: Addr, value: u64) -> Option<Said> {
+        self.infer.said(hold, at, value).ok().flatten()
+    }
+
     /// Whether both ends are parts of the same map or channel.
-    fn is_inside(&self, place: &Place) -> bool {
+    fn is_inside(&self, place: &Place<'_>) -> bool {
         let model = &self.infer.model;
         let holder = model.get(place.ty);
         if matches!(place.slot().hold, Hold::ChanBuffer(_)) {
@@ -199,17 +210,17 @@ impl Describer<'_, '_> {
     }
 
     /// The reference's type as a Go programmer would write it.
-    fn reference(&mut self, place: &Place, value: u64, target: ObjId) -> String {
+    fn reference(&mut self, place: &Place<'_>, value: u64, target: ObjId) -> String {
         let (hold, at, declared) = (place.slot().hold, place.at, place.slot().ty);
         match hold {
             Hold::Interface | Hold::EmptyInterface => {
                 let interface = self.type_name(declared);
-                match self.infer.dynamic_type(hold, at) {
+                match self.infer.dynamic_type(hold, at).ok().flatten() {
                     Some(ty) => format!("{interface}({})", self.type_name(ty)),
                     None => interface,
                 }
             }
-            Hold::Func => match self.infer.target(hold, at, value) {
+            Hold::Func => match self.said(hold, at, value) {
                 Some(said) => short(&self.infer.model.get(said.ty).name),
                 None => self.type_name(declared),
             },

@@ -4,6 +4,8 @@ use objref_dwarf::{DebugInfo, Kind as DwarfKind, TypeIdx, TypeTable};
 use objref_go::{GoProcess, RuntimeType};
 use rustc_hash::FxHashMap;
 
+use crate::flatten::{MapPart, is_channel};
+
 /// A type of the snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TypeId(pub u32);
@@ -76,50 +78,105 @@ pub(crate) const UNKNOWN: TypeId = TypeId(TypeTable::UNKNOWN.0);
 
 /// All types of the snapshot, by id.
 #[derive(Debug, Default)]
-pub struct Types(Vec<Type>);
+pub struct Types {
+    all: Vec<Type>,
+    traits: Vec<Traits>,
+}
+
+/// What a type's name tells, so that nobody has to look at names again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    /// A struct made for the closures of a function.
+    pub(crate) closure: bool,
+    /// A channel's struct.
+    pub(crate) channel: bool,
+    /// A struct for the inside of a map.
+    pub(crate) map_part: Option<MapPart>,
+    /// Stands for all types of the same shape, in code that instances of a generic function share.
+    pub(crate) generic: bool,
+}
+
+impl Traits {
+    fn of(ty: &Type) -> Traits {
+        Traits {
+            closure: ty.kind == Kind::Struct && ty.name.starts_with("func "),
+            channel: is_channel(&ty.name),
+            map_part: MapPart::of(&ty.name),
+            generic: ty.name.contains("go.shape."),
+        }
+    }
+}
+
+/// More types than this are not kept: ids share a word with what else is known of an object.
+pub(crate) const MAX_TYPES: usize = 1 << 24;
 
 impl Types {
+    fn new(all: Vec<Type>) -> Types {
+        let traits = all.iter().map(Traits::of).collect();
+        Types { all, traits }
+    }
+
     /// The type with this id.
     #[inline]
     pub fn get(&self, id: TypeId) -> &Type {
-        &self.0[id.0 as usize]
+        &self.all[id.0 as usize]
+    }
+
+    #[inline]
+    pub(crate) fn traits(&self, id: TypeId) -> Traits {
+        self.traits[id.0 as usize]
     }
 
     /// Number of types; ids are `0..len`.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether there is no type at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
+    }
+
+    /// All types with their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TypeId, &Type)> {
+        let ids = (0..self.all.len() as u32).map(TypeId);
+        ids.zip(&self.all)
     }
 
     fn push(&mut self, ty: Type) -> TypeId {
-        self.0.push(ty);
-        TypeId(self.0.len() as u32 - 1)
+        if self.all.len() >= MAX_TYPES {
+            return UNKNOWN;
+        }
+        self.traits.push(Traits::of(&ty));
+        self.all.push(ty);
+        TypeId(self.all.len() as u32 - 1)
+    }
+
+    /// Changes a type, once more is known of it.
+    fn change(&mut self, id: TypeId, change: impl FnOnce(&mut Type)) {
+        if let Some(ty) = self.all.get_mut(id.0 as usize) {
+            change(ty);
+            self.traits[id.0 as usize] = Traits::of(ty);
+        }
     }
 
     /// Says what a type is, once that is known.
     pub(crate) fn replace(&mut self, id: TypeId, kind: Kind, fields: Vec<Field>) {
-        if let Some(ty) = self.0.get_mut(id.0 as usize) {
-            (ty.kind, ty.fields) = (kind, fields);
-        }
+        self.change(id, |ty| (ty.kind, ty.fields) = (kind, fields));
     }
 
     /// Gives a type a name that says more.
     pub(crate) fn rename(&mut self, id: TypeId, name: String) {
-        if let Some(ty) = self.0.get_mut(id.0 as usize) {
-            ty.name = name;
-        }
+        self.change(id, |ty| ty.name = name);
     }
 
     /// Gives a field a type that says more.
     pub(crate) fn retype(&mut self, id: TypeId, field: usize, ty: TypeId) {
-        let fields = self.0.get_mut(id.0 as usize).map(|ty| &mut ty.fields);
-        if let Some(field) = fields.and_then(|f| f.get_mut(field)) {
-            field.ty = ty;
-        }
+        self.change(id, |this| {
+            if let Some(field) = this.fields.get_mut(field) {
+                field.ty = ty;
+            }
+        });
     }
 }
 
@@ -138,16 +195,13 @@ impl<'p> TypeModel<'p> {
     pub(crate) fn new(process: &'p GoProcess) -> Self {
         let mut model = TypeModel {
             process,
-            types: Types(convert(&process.debug)),
+            types: Types::new(convert(&process.debug)),
             by_name: FxHashMap::default(),
             by_descriptor: FxHashMap::default(),
             pending: Vec::new(),
         };
-        for (i, ty) in model.types.0.iter().enumerate() {
-            model
-                .by_name
-                .entry(ty.name.clone())
-                .or_insert(TypeId(i as u32));
+        for (id, ty) in model.types.iter() {
+            model.by_name.entry(ty.name.clone()).or_insert(id);
         }
         model.add_index();
         model

@@ -1,8 +1,10 @@
-//! What an object is seen as, and how sure that is.
+//! What an object is seen as, how that is known, and how sure it is.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rustc_hash::FxHashMap;
 
-use crate::types::TypeId;
+use crate::types::{TypeId, Types};
 
 /// How a type fills an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,12 +19,12 @@ pub enum Form {
     Opaque,
 }
 
-/// How a view came about.
+/// How sure a type is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Certainty {
     /// Nothing is known.
     Unknown,
-    /// The only type of the program, or one of few, with pointers at these places in a slot of this size.
+    /// The object is laid out like the type, and nothing else is known.
     Shape,
     /// Followed from the type of a reference.
     Inferred,
@@ -50,7 +52,41 @@ impl Certainty {
     }
 }
 
-/// A type, how it fills the object, and how sure that is.
+/// What told the type of an object; of two that tell of the same layout, the later says more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Source {
+    /// Nothing.
+    Nothing,
+    /// Its layout, or a reference from an object of which no more than the layout is known.
+    Layout,
+    /// A reference of a known type.
+    Reference,
+    /// The code that it starts with.
+    Code,
+    /// A type that lies beside the reference, in memory of unknown type.
+    Neighbour,
+    /// A record of the runtime: a channel's, a finalizer's.
+    Record,
+    /// An interface.
+    Interface,
+    /// The allocator, which keeps the type with the object.
+    Allocator,
+}
+
+impl Source {
+    const ALL: [Source; 8] = [
+        Source::Nothing,
+        Source::Layout,
+        Source::Reference,
+        Source::Code,
+        Source::Neighbour,
+        Source::Record,
+        Source::Interface,
+        Source::Allocator,
+    ];
+}
+
+/// A type, how it fills the object, and how that is known.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct View {
     /// The type; of an array's element where the form is `Many`.
@@ -59,79 +95,208 @@ pub struct View {
     pub form: Form,
     /// How sure it is.
     pub certainty: Certainty,
+    /// What told it.
+    pub source: Source,
 }
 
 /// How well a view explains an object; a better one replaces it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Fit {
-    /// A value that leaves room for another field or element.
-    Part = 1,
-    /// A run seen from its middle.
+    /// Nothing is known.
+    Nothing,
+    /// Nothing speaks against it.
+    Possible,
+    /// A run of values that may not fill the slot.
     Run,
+    /// The slot, but not all of the type's pointers are pointers there.
+    Partial,
     /// The whole slot and all of its pointers.
     Whole,
     /// The runtime's own word for the whole slot.
     Stated,
 }
 
-const FIT_SHIFT: u32 = 28;
-const VIEW_MASK: u32 = (1 << FIT_SHIFT) - 1;
-
-/// The view of every object: a column of ids into a table of distinct views.
-#[derive(Debug)]
-pub(crate) struct Views {
-    /// Per object: fit in the upper four bits, index into `table` below; 0 is unknown.
-    column: Vec<u32>,
-    table: Vec<View>,
-    ids: FxHashMap<View, u32>,
+impl Fit {
+    const ALL: [Fit; 6] = [
+        Fit::Nothing,
+        Fit::Possible,
+        Fit::Run,
+        Fit::Partial,
+        Fit::Whole,
+        Fit::Stated,
+    ];
 }
+
+/// A view in one word; 0 is unknown. From above: fit (3 bits), source (3), form (2), type (24).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Code(u32);
+
+impl Code {
+    const TYPE_BITS: u32 = 24;
+
+    pub(crate) fn new(fit: Fit, source: Source, form: Form, ty: TypeId) -> Code {
+        Code((fit as u32) << 29 | (source as u32) << 26 | (form as u32) << 24 | ty.0)
+    }
+
+    pub(crate) fn fit(self) -> Fit {
+        Fit::ALL[(self.0 >> 29) as usize % Fit::ALL.len()]
+    }
+
+    pub(crate) fn source(self) -> Source {
+        Source::ALL[(self.0 >> 26 & 7) as usize]
+    }
+
+    pub(crate) fn form(self) -> Form {
+        match self.0 >> 24 & 3 {
+            0 => Form::One,
+            1 => Form::Many,
+            2 => Form::Text,
+            _ => Form::Opaque,
+        }
+    }
+
+    pub(crate) fn ty(self) -> TypeId {
+        TypeId(self.0 & ((1 << Code::TYPE_BITS) - 1))
+    }
+
+    /// Whether it says the same as `other` of the object's layout.
+    pub(crate) fn says_the_same(self, other: Code) -> bool {
+        (self.0 ^ other.0) << 6 == 0
+    }
+
+    pub(crate) fn certainty(self) -> Certainty {
+        match self.source() {
+            Source::Nothing => Certainty::Unknown,
+            Source::Layout => Certainty::Shape,
+            Source::Reference | Source::Code | Source::Neighbour => Certainty::Inferred,
+            // A part of a slot says little about the whole, whoever says it.
+            _ if self.fit() < Fit::Whole => Certainty::Inferred,
+            Source::Record | Source::Interface | Source::Allocator => Certainty::Exact,
+        }
+    }
+
+    fn is_known(self) -> bool {
+        self.0 != 0
+    }
+
+    fn view(self) -> View {
+        View {
+            ty: self.ty(),
+            form: self.form(),
+            certainty: self.certainty(),
+            source: self.source(),
+        }
+    }
+
+    /// Whether `self` explains an object better than `other`. A total order, so that the outcome does not depend on the
+    /// order in which views are offered.
+    fn beats(self, other: Code, types: &Types) -> bool {
+        if self.fit() != other.fit() {
+            return self.fit() > other.fit();
+        }
+        let key = |code: Code| {
+            (
+                // The shape of a type parameter has no name.
+                !types.traits(code.ty()).generic,
+                // Any object looks like a run of bytes, and a struct like a run of its first field.
+                code.form() == Form::One,
+                // A pointer to a struct may be one to its first field; never the other way round.
+                types.get(code.ty()).size,
+                code.source(),
+                std::cmp::Reverse(code.ty()),
+                code.form() as u8,
+            )
+        };
+        self != other && key(self) > key(other)
+    }
+}
+
+/// The view of every object, a column that all threads may write to.
+#[derive(Debug)]
+pub(crate) struct Views(Vec<AtomicU32>);
 
 impl Views {
     /// All unknown.
     pub(crate) fn new(objects: usize) -> Self {
-        let nothing = View {
-            ty: TypeId(0),
-            form: Form::One,
-            certainty: Certainty::Unknown,
-        };
-        Views {
-            column: vec![0; objects],
-            table: vec![nothing],
-            ids: FxHashMap::default(),
-        }
+        let mut column = Vec::new();
+        column.resize_with(objects, AtomicU32::default);
+        Views(column)
     }
 
     /// What the object is seen as.
     #[inline]
     pub(crate) fn get(&self, object: u32) -> Option<View> {
-        let id = self.index(object);
-        (id != 0).then(|| self.table[id as usize])
+        let code = self.code(object);
+        code.is_known().then(|| code.view())
     }
 
-    /// Index of what the object is seen as in [`Views::distinct`].
+    #[inline]
+    pub(crate) fn code(&self, object: u32) -> Code {
+        Code(self.0[object as usize].load(Relaxed))
+    }
+
+    /// Whether a view that says this could be news of the object.
+    #[inline]
+    pub(crate) fn open_to(&self, object: u32, code: Code, types: &Types) -> bool {
+        let known = self.code(object);
+        !known.says_the_same(code) && known.fit() < Fit::Stated && code.beats(known, types)
+            || known.says_the_same(code) && code.0 > known.0
+    }
+
+    /// Replaces the object's view if this one is better. Whether it is.
+    pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
+        let cell = &self.0[object as usize];
+        let mut known = cell.load(Relaxed);
+        while code.beats(Code(known), types) {
+            match cell.compare_exchange_weak(known, code.0, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => known = now,
+            }
+        }
+        false
+    }
+}
+
+/// The views as they are in the end: a column of indices into the distinct ones.
+#[derive(Debug)]
+pub(crate) struct FinalViews {
+    column: Vec<u32>,
+    distinct: Vec<View>,
+}
+
+impl FinalViews {
+    pub(crate) fn new(views: Views) -> Self {
+        let mut distinct = vec![Code(0).view()];
+        let mut known = FxHashMap::from_iter([(0, 0)]);
+        let column = views.0.into_iter().map(|cell| {
+            let code = cell.into_inner();
+            *known.entry(code).or_insert_with(|| {
+                distinct.push(Code(code).view());
+                distinct.len() as u32 - 1
+            })
+        });
+        FinalViews {
+            column: column.collect(),
+            distinct,
+        }
+    }
+
+    /// What the object is seen as; `None` if unknown.
+    pub(crate) fn get(&self, object: u32) -> Option<View> {
+        match self.index(object) {
+            0 => None,
+            index => Some(self.distinct[index as usize]),
+        }
+    }
+
+    /// Index of what the object is seen as in [`FinalViews::distinct`].
     #[inline]
     pub(crate) fn index(&self, object: u32) -> u32 {
-        self.column[object as usize] & VIEW_MASK
+        self.column[object as usize]
     }
 
     /// All distinct views; the first is that of objects nothing is known of.
     pub(crate) fn distinct(&self) -> &[View] {
-        &self.table
-    }
-
-    /// Whether a view that fits like this would be news.
-    #[inline]
-    pub(crate) fn improves(&self, object: u32, fit: Fit) -> bool {
-        self.column[object as usize] >> FIT_SHIFT < fit as u32
-    }
-
-    /// Replaces the object's view.
-    pub(crate) fn set(&mut self, object: u32, view: View, fit: Fit) {
-        let next = self.table.len() as u32;
-        let id = *self.ids.entry(view).or_insert(next);
-        if id == next {
-            self.table.push(view);
-        }
-        self.column[object as usize] = (fit as u32) << FIT_SHIFT | (id & VIEW_MASK);
+        &self.distinct
     }
 }

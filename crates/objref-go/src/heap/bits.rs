@@ -51,8 +51,9 @@ impl SlotReader<'_> {
 }
 
 impl Heap {
+    /// As [`Heap::pointers`], for the object in the slot at `at` of `span`.
     #[inline]
-    pub(super) fn pointers_at(
+    pub fn pointers_at(
         &self,
         space: &AddressSpace,
         span: &Span,
@@ -98,6 +99,48 @@ impl Heap {
                 Some(all)
             }
             PointerBits::Header | PointerBits::Large => None,
+        }
+    }
+
+    /// Calls `visit(offset, mask)` with the pointer bits of the first `size` bytes of the slot at `at`, at most 64 words
+    /// at a time: `offset` is that of the first word, in bytes from the slot's start. Words without a bit may be left
+    /// out.
+    pub fn pointer_bits(
+        &self,
+        space: &AddressSpace,
+        span: &Span,
+        at: u64,
+        size: u64,
+        mut visit: impl FnMut(u64, u64),
+    ) {
+        let size = size.min(span.elem_size) & !7;
+        if size == 0 {
+            return;
+        }
+        let (ty, mut start) = match span.bits {
+            PointerBits::NoScan => return,
+            PointerBits::InSpan { offset } => {
+                if let Some(mask) = in_span_mask(space, span, offset, at) {
+                    visit(0, mask & low_bits((size / 8).min(64)));
+                }
+                return;
+            }
+            PointerBits::Arena => return self.arenas.pointer_words(space, at, size, visit),
+            PointerBits::Header => (space.u64(Addr(at)).unwrap_or(0), 8),
+            PointerBits::Large => (span.large_type.0, 0),
+        };
+        let Some(mask) = self.masks.get(ty) else {
+            return;
+        };
+        while start < size {
+            for (i, word) in mask.words.iter().enumerate() {
+                let from = start + i as u64 * 512;
+                if from >= size {
+                    break;
+                }
+                visit(from, word & low_bits(((size - from) / 8).min(64)));
+            }
+            start = start.saturating_add(mask.size);
         }
     }
 

@@ -13,17 +13,20 @@ pub const SIZE_CLASSES: [u64; 68] = [
 // runtime/malloc.go: maxTinySize
 const TINY: u64 = 16;
 
-/// Whether an allocation of `size` bytes, its header included, would have got a slot of exactly `slot` bytes.
-pub fn fills_slot(size: u64, slot: u64, noscan: bool) -> bool {
+/// Whether an allocation of `size` bytes, its header included, would have got a slot of exactly `slot` bytes, which is
+/// the slot of this size class.
+pub(super) fn fills_slot(size: u64, slot: u64, class: u8, noscan: bool) -> bool {
     if size == 0 || size > slot {
         return false;
     }
     if noscan && slot == TINY {
         return true;
     }
-    match SIZE_CLASSES.binary_search(&slot) {
-        Ok(class) => size > SIZE_CLASSES[class - 1],
-        Err(_) => size > slot - slot.min(super::PAGE),
+    match usize::from(class) {
+        0 => size > slot - slot.min(super::PAGE),
+        class => SIZE_CLASSES
+            .get(class - 1)
+            .is_some_and(|smaller| size > *smaller),
     }
 }
 
@@ -33,17 +36,21 @@ mod tests {
 
     #[test]
     fn a_slot_is_filled_by_sizes_of_its_own_class_only() {
-        assert!(fills_slot(8, 8, false));
-        assert!(fills_slot(17, 24, false));
-        assert!(fills_slot(24, 24, true));
-        assert!(!fills_slot(16, 24, true));
-        assert!(!fills_slot(25, 24, true));
+        let fills = |size, slot, noscan| {
+            let class = SIZE_CLASSES.binary_search(&slot).unwrap_or(0) as u8;
+            fills_slot(size, slot, class, noscan)
+        };
+        assert!(fills(8, 8, false));
+        assert!(fills(17, 24, false));
+        assert!(fills(24, 24, true));
+        assert!(!fills(16, 24, true));
+        assert!(!fills(25, 24, true));
         // Tiny objects share a block.
-        assert!(fills_slot(1, 16, true));
-        assert!(!fills_slot(8, 16, false));
+        assert!(fills(1, 16, true));
+        assert!(!fills(8, 16, false));
         // Large objects take whole pages.
-        assert!(fills_slot(32769, 40960, false));
-        assert!(!fills_slot(32768, 40960, true));
-        assert!(!fills_slot(0, 8, true));
+        assert!(fills(32769, 40960, false));
+        assert!(!fills(32768, 40960, true));
+        assert!(!fills(0, 8, true));
     }
 }

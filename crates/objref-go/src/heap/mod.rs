@@ -16,7 +16,8 @@ use objref_mem::{Addr, AddressSpace};
 use rayon::prelude::*;
 
 pub(crate) use arena::arena_base;
-pub use classes::{SIZE_CLASSES, fills_slot};
+pub use classes::SIZE_CLASSES;
+use classes::fills_slot;
 pub use evidence::{Evidence, Miscount, Miss};
 pub use span::{ReadError, SpanState};
 
@@ -443,6 +444,12 @@ impl Span {
     // runtime/malloc.go: tinySpanClass
     pub fn is_tiny(&self) -> bool {
         self.noscan && self.elem_size == 16
+    }
+
+    /// Whether an allocation of `size` bytes, its header included, would have got a slot of this span's size.
+    #[inline]
+    pub fn is_filled_by(&self, size: u64) -> bool {
+        fills_slot(size, self.elem_size, self.size_class, self.noscan)
     }
 
     fn word_count(&self) -> usize {

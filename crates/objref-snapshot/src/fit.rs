@@ -1,0 +1,202 @@
+//! How well what a reference says explains the object it leads to: its slot, and the words that are pointers there.
+
+use objref_go::Object;
+
+use crate::flatten::MapPart;
+use crate::infer::{Inference, Said};
+use crate::mask::pointer_mask;
+use crate::regions::Region;
+use crate::types::TypeId;
+use crate::view::{Code, Fit, Form, Source};
+
+/// Pointer bits of objects are compared up to this size.
+const MAX_COMPARED: u64 = 1 << 20;
+
+/// How the pointers of a type compare with those of an object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Pointers {
+    /// The object has pointers where the type has none.
+    Contradict,
+    /// The type has pointers where the object has none: memory that the collector does not manage is pointed to, or the
+    /// type is wrong.
+    Fewer,
+    Same,
+}
+
+impl<'p> Inference<'p> {
+    /// What to make of a statement about the object that is pointed to at `value`: a view, a value in the middle of the
+    /// object, or nothing where the heap contradicts.
+    pub(crate) fn verdict(
+        &self,
+        target: Object<'p>,
+        said: Said,
+        value: u64,
+    ) -> Option<Result<Code, Region>> {
+        let types = &self.model.types;
+        let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
+        if !self.views.open_to(target.id.0, best, types) {
+            return None;
+        }
+        let (span, traits) = (target.span, types.traits(said.ty));
+        let header = self.heap.data_offset(span);
+        let start = target.at + header;
+        let from_start = value.checked_sub(start)?;
+        let room = (span.elem_size - header).checked_sub(from_start)?;
+        let size = types.get(said.ty).size;
+        let code = |fit| Some(Ok(Code::new(fit, said.source, said.form, said.ty)));
+        let region = || {
+            let in_word = from_start % 8 == 0 && !span.noscan;
+            in_word.then(|| Err(Region::new(target.id, from_start, said)))
+        };
+        // The binary may not know all that a closure captured: its words do not have to explain the whole slot.
+        if said.form == Form::Opaque || traits.closure {
+            return if from_start == 0 && size <= room {
+                code(Fit::Whole)
+            } else {
+                None
+            };
+        }
+        if size == 0 || size > room {
+            return None;
+        }
+        let has_references = self.shapes.get(&self.model, said.ty).has_references();
+        if has_references && span.noscan {
+            return (from_start == 0 && self.is_allocated_noscan(said.ty))
+                .then(|| code(Fit::Whole))?;
+        }
+        if !has_references && !span.noscan {
+            return region();
+        }
+        let fit = match said.form {
+            // Tiny objects share a block: the first to be seen names it.
+            Form::One if from_start != 0 && span.is_tiny() => return code(Fit::Run),
+            Form::One if from_start != 0 || !span.is_filled_by(size + header) => return region(),
+            Form::One => Fit::Whole,
+            _ if from_start % size != 0 => return region(),
+            _ => match said.extent {
+                None if from_start == 0 => Fit::Whole,
+                Some(extent) if span.is_filled_by((from_start + header).saturating_add(extent)) => {
+                    Fit::Whole
+                }
+                _ => Fit::Run,
+            },
+        };
+        match self.compare(target, said.ty, said.form) {
+            Pointers::Same => code(fit),
+            Pointers::Fewer if said.form == Form::One => code(Fit::Partial),
+            Pointers::Fewer => code(Fit::Run),
+            Pointers::Contradict if said.form == Form::One => None,
+            Pointers::Contradict => region(),
+        }
+    }
+
+    /// Whether values of a type that has references are allocated as if it had none.
+    fn is_allocated_noscan(&self, ty: TypeId) -> bool {
+        let traits = self.model.types.traits(ty);
+        // runtime/chan.go: makechan: a channel of elements without pointers is one object with its buffer.
+        if traits.channel {
+            return true;
+        }
+        // runtime/map.go: bmap: where keys and values have no pointers, other things keep overflow buckets alive.
+        let slots = &self.shapes.get(&self.model, ty).slots;
+        traits.map_part == Some(MapPart::Bucket)
+            && slots.iter().all(|slot| &*slot.path == "overflow")
+    }
+
+    /// Compares the pointers of `ty`, repeated where the form says so, with those of the object.
+    fn compare(&self, target: Object<'p>, ty: TypeId, form: Form) -> Pointers {
+        let Object { span, at, .. } = target;
+        if span.noscan {
+            return Pointers::Same;
+        }
+        let (heap, space) = (self.heap, &self.process.space);
+        let size = self.model.get(ty).size;
+        let header = heap.data_offset(span);
+        let room = span.elem_size - header;
+        let many = form != Form::One;
+        if let Some(found) = heap.pointer_mask(space, span, at) {
+            let mask = self.shapes.get(&self.model, ty).mask;
+            let expected = if many {
+                tile(mask, size / 8, room / 8)
+            } else {
+                mask
+            };
+            if found & !expected != 0 {
+                return Pointers::Contradict;
+            }
+            // The runtime knows how many elements there are; the slot may have room for more.
+            let used = if many {
+                let last = (64 - u64::from(found.leading_zeros())).max(1);
+                low_bits((last.div_ceil((size / 8).max(1)) * (size / 8)).min(64))
+            } else {
+                u64::MAX
+            };
+            return if found == expected & used {
+                Pointers::Same
+            } else {
+                Pointers::Fewer
+            };
+        }
+        let compared = room.min(MAX_COMPARED);
+        let words = pointer_mask(&self.model, ty, size.min(compared).div_ceil(512) as usize);
+        let bit = |word: u64| {
+            words.get((word / 64) as usize).copied().unwrap_or(0) >> (word % 64) & 1 != 0
+        };
+        let mut result = Pointers::Same;
+        let (mut pointers, mut last) = (0u64, 0);
+        heap.pointer_bits(space, span, at, compared + header, |offset, mask| {
+            let mut rest = mask;
+            while rest != 0 {
+                let index = u64::from(rest.trailing_zeros());
+                rest &= rest - 1;
+                let mut word = (offset - header) / 8 + index;
+                (pointers, last) = (pointers + 1, word);
+                if many {
+                    word %= (size / 8).max(1);
+                }
+                if !bit(word) {
+                    result = Pointers::Contradict;
+                }
+            }
+        });
+        if result == Pointers::Same && size <= compared {
+            let each: u64 = words.iter().map(|w| u64::from(w.count_ones())).sum();
+            // The runtime knows how many elements there are; the slot may have room for more.
+            let count = if many {
+                last / (size / 8).max(1) + 1
+            } else {
+                1
+            };
+            if pointers < each.saturating_mul(count) {
+                result = Pointers::Fewer;
+            }
+        }
+        result
+    }
+
+    /// What the runtime says itself of the object, if it keeps its type.
+    pub(crate) fn statement(&self, ty: TypeId, room: u64) -> Option<Code> {
+        let size = self.model.get(ty).size;
+        let form = match room.checked_div(size)? {
+            0 | 1 => Form::One,
+            _ => Form::Many,
+        };
+        Some(Code::new(Fit::Stated, Source::Allocator, form, ty))
+    }
+}
+
+/// The lowest `n` bits, 1 to 64.
+fn low_bits(n: u64) -> u64 {
+    u64::MAX >> (64 - n)
+}
+
+/// `mask` of `words` bits, repeated over `room` bits (at most 64).
+fn tile(mask: u64, words: u64, room: u64) -> u64 {
+    let mut tiled = 0;
+    let mut at = 0;
+    while words > 0 && at < room.min(64) {
+        tiled |= mask << at;
+        at += words;
+    }
+    tiled
+}

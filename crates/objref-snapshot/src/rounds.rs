@@ -1,0 +1,189 @@
+//! The order of inference: level by level of the breadth-first tree, each level by all threads.
+//!
+//! What is found must not depend on the number of threads. Of the objects of the level that is being followed, and of
+//! those before, nobody changes the view while others read it: what is said of them is kept until the level is done.
+//! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
+//! followed again.
+
+use objref_go::ObjId;
+use objref_graph::BfsTree;
+use objref_mem::Addr;
+use rayon::prelude::*;
+
+use crate::infer::{Inference, Miss};
+use crate::regions::Region;
+use crate::shape::{Found, Hold};
+use crate::view::{Code, Form};
+
+/// A level narrower than this is followed by one thread.
+const PARALLEL: usize = 2048;
+/// Objects per piece of work.
+const PIECE: usize = 512;
+/// References into the middle of objects beyond this are forgotten.
+const MAX_REGIONS: usize = 1 << 24;
+
+/// What one thread found in its piece of a level.
+#[derive(Default)]
+struct Findings {
+    /// Views of objects that are being followed, or have been.
+    late: Vec<(u32, Code)>,
+    misses: Vec<Miss>,
+    /// Objects to follow again once the misses are looked up.
+    again: Vec<u32>,
+    regions: Vec<Region>,
+}
+
+/// A bit an object: whether it is being followed, or has been.
+struct Followed(Vec<u64>);
+
+impl Followed {
+    fn add(&mut self, objects: &[u32]) {
+        for object in objects {
+            self.0[*object as usize / 64] |= 1 << (object % 64);
+        }
+    }
+
+    fn has(&self, object: u32) -> bool {
+        self.0[object as usize / 64] >> (object % 64) & 1 != 0
+    }
+}
+
+impl<'p> Inference<'p> {
+    /// Follows the references of every object of the tree.
+    pub(crate) fn run(&mut self, tree: &BfsTree) {
+        let mut followed = Followed(vec![0; self.heap.len().div_ceil(64)]);
+        // Each time that an object is followed again its view is a better one; this only stops damage.
+        let mut left = tree.order.len() * 8 + (1 << 20);
+        for level in 0..tree.depth() {
+            let level = tree.level(level);
+            followed.add(level);
+            let mut again = self.round(level, &followed);
+            while !again.is_empty() && left > again.len() {
+                left -= again.len();
+                again = self.round(&again, &followed);
+            }
+        }
+    }
+
+    /// Follows `objects`. Returns those whose view became better after they had been followed.
+    fn round(&mut self, objects: &[u32], followed: &Followed) -> Vec<u32> {
+        let this = &*self;
+        let piece = |objects: &[u32]| {
+            let mut found = Findings::default();
+            for object in objects {
+                let before = found.misses.len();
+                this.follow(*object, followed, &mut found);
+                if found.misses.len() > before {
+                    found.again.push(*object);
+                }
+            }
+            found
+        };
+        let found: Vec<Findings> = match objects.len() {
+            ..PARALLEL => vec![piece(objects)],
+            _ => objects.par_chunks(PIECE).map(piece).collect(),
+        };
+        let (mut again, mut misses) = (Vec::new(), Vec::new());
+        for mut piece in found {
+            for (object, code) in piece.late {
+                if self.views.offer(object, code, &self.model.types) {
+                    again.push(object);
+                }
+            }
+            again.append(&mut piece.again);
+            misses.append(&mut piece.misses);
+            let room = MAX_REGIONS.saturating_sub(self.regions.len());
+            piece.regions.truncate(room);
+            self.regions.append(&mut piece.regions);
+        }
+        misses.sort_unstable();
+        misses.dedup();
+        for miss in misses {
+            self.resolve(miss);
+        }
+        again.sort_unstable();
+        again.dedup();
+        again
+    }
+
+    fn follow(&self, object: u32, followed: &Followed, found: &mut Findings) {
+        let (heap, space) = (self.heap, &self.process.space);
+        let (span, at) = heap.locate(ObjId(object));
+        let start = heap.data_offset(span);
+        if let Some(descriptor) = heap.stored_type(space, span, at) {
+            match self.stored(descriptor) {
+                Ok(ty) => {
+                    let stated = ty.and_then(|ty| self.statement(ty, span.elem_size - start));
+                    if let Some(code) = stated {
+                        self.views.offer(object, code, &self.model.types);
+                    }
+                }
+                Err(miss) => return found.misses.push(miss),
+            }
+        }
+        if span.noscan {
+            return;
+        }
+        let Some(view) = self.views.get(object) else {
+            return self.follow_untyped(object, &mut |said, value, target| match said {
+                Ok(said) => self.propose(target, said, value, followed, found),
+                Err(miss) => found.misses.push(miss),
+            });
+        };
+        if view.form == Form::Opaque {
+            return;
+        }
+        let size = self.model.get(view.ty).size.max(1);
+        let shape = self.shapes.get(&self.model, view.ty);
+        heap.pointers_at(space, span, at, |offset, value| {
+            let Some(target) = heap.resolve(value) else {
+                return;
+            };
+            let word = Addr(at + offset);
+            let mut offset = offset.wrapping_sub(start);
+            if view.form == Form::Many {
+                offset %= size;
+            }
+            let (hold, at) = match shape.at(offset) {
+                Some(Found::Slot(index)) => {
+                    let slot = &shape.slots[index];
+                    if offset != slot.pointer_offset() {
+                        return;
+                    }
+                    (slot.hold, Addr(word.0 - (offset - slot.offset)))
+                }
+                Some(Found::Within(..)) => match self.place(view.ty, offset, word) {
+                    Some(place) => (place.slot().hold, place.at),
+                    None => return,
+                },
+                None => return,
+            };
+            if hold == Hold::Unknown {
+                return;
+            }
+            match self.said(hold, at, value) {
+                Ok(Some(said)) => self.propose(target, said, value, followed, found),
+                Ok(None) => {}
+                Err(miss) => found.misses.push(miss),
+            }
+        });
+    }
+
+    fn propose(
+        &self,
+        target: objref_go::Object<'p>,
+        said: crate::infer::Said,
+        value: u64,
+        followed: &Followed,
+        found: &mut Findings,
+    ) {
+        match self.verdict(target, said, value) {
+            Some(Ok(code)) if followed.has(target.id.0) => found.late.push((target.id.0, code)),
+            Some(Ok(code)) => {
+                self.views.offer(target.id.0, code, &self.model.types);
+            }
+            Some(Err(region)) => found.regions.push(region),
+            None => {}
+        }
+    }
+}
