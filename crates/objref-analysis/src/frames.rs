@@ -110,6 +110,7 @@ fn root_kind_frame(kind: RootKind) -> &'static str {
         RootKind::CleanupQueue => "(cleanups due to run)",
         RootKind::WeakHandle => "(weak pointer handles)",
         RootKind::TinyBlock => "(open tiny allocator blocks)",
+        RootKind::SystemStack => "(system stacks of running threads)",
     }
 }
 
@@ -124,5 +125,6 @@ pub(crate) fn root_kind_name(kind: Option<RootKind>) -> &'static str {
         Some(RootKind::CleanupQueue) => "cleanup queue",
         Some(RootKind::WeakHandle) => "weak handle",
         Some(RootKind::TinyBlock) => "tiny block",
+        Some(RootKind::SystemStack) => "system stack",
     }
 }

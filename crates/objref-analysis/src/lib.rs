@@ -47,6 +47,6 @@ pub use type_report::{Certain, TYPES_SCHEMA_VERSION, TypeGroup, TypeReport, Type
 pub use types::{TypeOptions, types};
 pub use units::{duration, iec, thousands};
 pub use verification::{
-    Check, ConservativeFrames, Example, VERIFY_SCHEMA_VERSION, Verdict, Verification,
+    Check, ConservativeFrames, Example, Scanned, VERIFY_SCHEMA_VERSION, Verdict, Verification,
 };
 pub use verify::verify;

@@ -134,6 +134,8 @@ fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
             bytes: totals.allocated.bytes.saturating_sub(live.bytes),
             objects: totals.allocated.objects.saturating_sub(live.objects),
         },
+        awaiting_sweep: amount(totals.condemned),
+        being_allocated: amount(totals.unmade),
         free: amount(totals.free),
         allocated: amount(totals.allocated),
         typed: Typed::new(typed, live),
@@ -161,13 +163,16 @@ fn goroutines(snapshot: &Snapshot) -> Goroutines {
         total: snapshot.goroutines.list.len() as u64,
         by_status,
         unreadable: snapshot.goroutines.unreadable as u64 + snapshot.stack_counts.partly_read,
+        conservative_frames: snapshot.stack_counts.conservative_frames,
+        system_stacks: snapshot.stack_counts.system_stacks,
     }
 }
 
 /// Kinds in the order in which they are searched.
-const KINDS: [Option<GoRootKind>; 8] = [
+const KINDS: [Option<GoRootKind>; 9] = [
     Some(GoRootKind::Global),
     None,
+    Some(GoRootKind::SystemStack),
     Some(GoRootKind::Finalizer),
     Some(GoRootKind::FinalizerQueue),
     Some(GoRootKind::Cleanup),

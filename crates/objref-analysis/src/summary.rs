@@ -132,6 +132,10 @@ pub struct Heap {
     pub live: Amount,
     /// Allocated, but not reachable.
     pub garbage: Amount,
+    /// The part of `garbage` that the last cycle found dead and that is not yet swept.
+    pub awaiting_sweep: Amount,
+    /// The part of `garbage` that is none: slots that threads had taken but not yet made objects of.
+    pub being_allocated: Amount,
     /// Free slots in spans that are in use.
     pub free: Amount,
     /// Allocated: live and garbage.
@@ -198,6 +202,10 @@ pub struct Goroutines {
     pub by_status: Vec<StatusCount>,
     /// Those whose stack could not be read to its end.
     pub unreadable: u64,
+    /// Frames of code that was stopped between two instructions: each of their words may be a pointer.
+    pub conservative_frames: u64,
+    /// System stacks that threads were on while they held a processor: scanned in the same way.
+    pub system_stacks: u64,
 }
 
 /// How many goroutines are in a status.

@@ -71,13 +71,28 @@ pub struct Example {
     pub path: Vec<String>,
 }
 
-/// Frames of one function at one line that were scanned conservatively.
+/// What is scanned conservatively.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scanned {
+    /// A frame.
+    #[default]
+    Frame,
+    /// A whole stack, which could not be unwound.
+    Stack,
+    /// The system stack that a thread was on.
+    SystemStack,
+}
+
+/// What was scanned conservatively: frames of one function at one line, or stacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConservativeFrames {
-    /// The function and its line; without names if whole stacks could not be unwound.
+    /// What it is.
+    pub what: Scanned,
+    /// The function and its line, of a frame.
     pub at: crate::Frame,
     /// How many there are.
     pub count: u64,
-    /// The number of the first goroutine with one.
+    /// The number of the first goroutine with one; 0 if there is none.
     pub goroutine: u64,
 }

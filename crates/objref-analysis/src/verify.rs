@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use objref_go::{GcPhase, MemStats, Miss, ObjId, Tally};
-use objref_snapshot::{CallId, Findings, Holder, INSIDE, Snapshot, short};
+use objref_snapshot::{CallId, ConservativePlace, Findings, Holder, INSIDE, Snapshot, short};
 use rustc_hash::FxHashMap;
 
 use crate::frames::root_kind_name;
 use crate::{
-    Check, ConservativeFrames, Example, Frame, Tool, VERIFY_SCHEMA_VERSION, Verdict, Verification,
-    thousands,
+    Check, ConservativeFrames, Example, Frame, Scanned, Tool, VERIFY_SCHEMA_VERSION, Verdict,
+    Verification, thousands,
 };
 
 /// Examples per check.
@@ -276,15 +276,16 @@ fn conservative(found: &Findings, snapshot: &Snapshot) -> Check {
 /// The most frequent first, then by goroutine.
 fn conservative_frames(snapshot: &Snapshot) -> Vec<ConservativeFrames> {
     let traces = &snapshot.traces;
-    let mut by_call: FxHashMap<Option<CallId>, (u64, u64)> = FxHashMap::default();
+    let mut by_call: FxHashMap<ConservativePlace, (u64, u64)> = FxHashMap::default();
     for frame in &traces.conservative {
-        let goroutine = snapshot.goroutines.list[frame.goroutine as usize].id;
-        let (count, first) = by_call.entry(frame.call).or_insert((0, goroutine));
+        let goroutine = snapshot.goroutines.list.get(frame.goroutine as usize);
+        let goroutine = goroutine.map_or(0, |g| g.id);
+        let (count, first) = by_call.entry(frame.place).or_insert((0, goroutine));
         *count += 1;
         *first = goroutine.min(*first);
     }
     let mut all: Vec<_> = by_call.into_iter().collect();
-    all.sort_by_key(|(call, (count, first))| (std::cmp::Reverse(*count), *first, *call));
+    all.sort_by_key(|(place, (count, first))| (std::cmp::Reverse(*count), *first, *place));
     let frame = |call: CallId| {
         let (file, line) = traces.file_line(call);
         Frame {
@@ -296,10 +297,18 @@ fn conservative_frames(snapshot: &Snapshot) -> Vec<ConservativeFrames> {
         }
     };
     all.into_iter()
-        .map(|(call, (count, goroutine))| ConservativeFrames {
-            at: call.map(frame).unwrap_or_default(),
-            count,
-            goroutine,
+        .map(|(place, (count, goroutine))| {
+            let (what, at) = match place {
+                ConservativePlace::Frame(call) => (Scanned::Frame, frame(call)),
+                ConservativePlace::Stack => (Scanned::Stack, Frame::default()),
+                ConservativePlace::SystemStack => (Scanned::SystemStack, Frame::default()),
+            };
+            ConservativeFrames {
+                what,
+                at,
+                count,
+                goroutine,
+            }
         })
         .collect()
 }

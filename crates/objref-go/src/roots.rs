@@ -26,6 +26,8 @@ pub enum RootKind {
     WeakHandle,
     /// The block that the next tiny objects go into, one a processor.
     TinyBlock,
+    /// The system stack of a thread that holds a processor, but runs no goroutine.
+    SystemStack,
 }
 
 /// A pointer that the collector starts from.

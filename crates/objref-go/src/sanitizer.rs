@@ -15,12 +15,17 @@ const MAX_SEARCH: u64 = 1 << 16;
 impl Unwinder<'_> {
     /// The innermost frame of `g`.
     pub fn start(&mut self, machines: &Machines, g: &Goroutine) -> Start {
-        let start = Start::of(self.pclntab().space(), machines, g);
+        let mut start = Start::of(self.pclntab().space(), machines, g);
+        if start.kind.is_asynchronous() && self.is_gogo(start.pc) {
+            // On its way to where it was parked, and already on its stack.
+            (start.pc, start.lr) = (g.sched.pc, g.sched.lr);
+            return start;
+        }
         let doubtful = matches!(start.kind, StartKind::Parked | StartKind::Stale);
         if g.status != GStatus::Running || !doubtful {
             return start;
         }
-        let machine = machines.at(g.m).filter(|m| m.current == g.addr);
+        let machine = machines.running(g);
         let regs = machine.and_then(|m| system_registers(self.pclntab().space(), m));
         // Go code on the system stack got there through the scheduler, and so did C that was called from there.
         let in_go = regs.as_ref().is_some_and(|r| self.kind_at(r.pc).is_some());
@@ -33,6 +38,13 @@ impl Unwinder<'_> {
             kind: StartKind::Stale,
             ..start
         })
+    }
+
+    /// Whether `pc` is in the code that sets a goroutine going. Its second half is local to its file and has no package.
+    // runtime/asm_amd64.s, asm_arm64.s: gogo
+    fn is_gogo(&self, pc: Addr) -> bool {
+        let name = self.pclntab().find(pc).map_or("", |f| f.name());
+        matches!(name, "gogo" | "runtime.gogo")
     }
 
     /// The call keeps the goroutine's stack pointer in a register that C preserves: there, or where C saved it, just

@@ -6,9 +6,11 @@ use crate::goroutine::{GStatus, Goroutine};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, find_size, layout};
 use crate::module::AddrRange;
 use crate::pclntab::{FuncKind, Pclntab};
+use crate::sigframe::RegisterFile;
 use crate::stack_scan::Scan;
 use crate::stackmap::StackMaps;
 use crate::start::{Start, StartKind};
+use crate::system_stack::SystemStack;
 use crate::unwind::{Frame, UnwindEnd, Unwinder};
 
 layout! {
@@ -45,6 +47,23 @@ pub enum StackRootKind {
     Context,
     /// A register of a goroutine stopped between two instructions; for vector registers, where they were saved.
     Register,
+    /// A word or register of the system stack that the goroutine's thread was on.
+    SystemStack,
+}
+
+/// How the stack of a goroutine was walked.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked<'a> {
+    /// Where the walk began.
+    pub start: &'a Start,
+    /// The frames that [`Unwinder::unwind`] found.
+    pub frames: &'a [Frame],
+    /// How it ended.
+    pub end: UnwindEnd,
+    /// The system stack that the goroutine's thread was on.
+    pub system: Option<&'a SystemStack>,
+    /// Whether the stack was being moved.
+    pub moving: bool,
 }
 
 /// A pointer that keeps something alive.
@@ -77,6 +96,8 @@ pub struct StackScan {
     /// Of these, frames where the collector itself would have had a map; its absence is a fault of the dump or of
     /// this program.
     pub unmapped_frames: u32,
+    /// System stacks that were scanned conservatively.
+    pub system_stacks: u32,
     /// Words that are not in the dump.
     pub unreadable_words: u64,
 }
@@ -133,24 +154,21 @@ impl<'p> StackReader<'p> {
         &self.conservative
     }
 
-    /// Calls `emit` for each pointer that the stack of `g` holds, other than those into the stack itself. `frames` are
-    /// its frames as [`Unwinder::unwind`] found them from `start`, and `end` how that ended.
+    /// Calls `emit` for each pointer that the stack of `g` holds, other than those into the stack itself.
     // runtime/mgcmark.go: scanstack
     pub fn roots(
         &mut self,
         g: &Goroutine,
-        start: &Start,
-        frames: &[Frame],
-        end: UnwindEnd,
+        walked: &Walked<'_>,
         emit: &mut dyn FnMut(StackRoot),
     ) -> StackScan {
+        let start = walked.start;
         let low = if g.stack.contains(start.sp) {
             start.sp
         } else {
             g.stack.start
         };
-        let settled =
-            end.is_complete() && start.kind != StartKind::Stale && g.status != GStatus::CopyStack;
+        let settled = walked.end.is_complete() && start.kind != StartKind::Stale;
         self.conservative.clear();
         self.scan.begin(self.space, g.stack, low);
         if g.sched.ctxt.0 != 0 {
@@ -165,17 +183,11 @@ impl<'p> StackReader<'p> {
             );
         }
         if let Some(regs) = &start.regs {
-            for (i, &word) in regs.general.iter().enumerate() {
-                let kind = StackRootKind::Register;
-                self.scan.pointer(
-                    kind,
-                    StackRoot::NO_FRAME,
-                    Addr(i as u64),
-                    Addr(word),
-                    true,
-                    emit,
-                );
-            }
+            self.registers(StackRootKind::Register, regs, emit);
+        }
+        if let Some(system) = walked.system {
+            self.scan.result.system_stacks = 1;
+            self.system_stack(system, emit);
         }
         if g.async_safe_point
             && g.x_regs.0 != 0
@@ -189,8 +201,8 @@ impl<'p> StackReader<'p> {
                 .every_word(StackRootKind::Register, StackRoot::NO_FRAME, words, emit);
         }
         if settled {
-            let running = g.status == GStatus::Running;
-            self.scan_frames(running, start, frames, emit);
+            let running = g.status == GStatus::Running || start.kind.is_asynchronous();
+            self.scan_frames(running, walked, emit);
         } else {
             self.scan.result.conservative = true;
             let words = AddrRange {
@@ -209,18 +221,50 @@ impl<'p> StackReader<'p> {
         self.scan.result
     }
 
-    // runtime/mgcmark.go: scanframeworker
-    fn scan_frames(
+    fn registers(
         &mut self,
-        running: bool,
-        start: &Start,
-        frames: &[Frame],
+        kind: StackRootKind,
+        regs: &RegisterFile,
         emit: &mut dyn FnMut(StackRoot),
     ) {
+        for (i, &word) in regs.general.iter().enumerate() {
+            let (slot, word) = (Addr(i as u64), Addr(word));
+            let frame = StackRoot::NO_FRAME;
+            self.scan.pointer(kind, frame, slot, word, true, emit);
+        }
+    }
+
+    fn system_stack(&mut self, system: &SystemStack, emit: &mut dyn FnMut(StackRoot)) {
+        let kind = StackRootKind::SystemStack;
+        self.registers(kind, &system.regs, emit);
+        self.scan
+            .every_word(kind, StackRoot::NO_FRAME, system.words, emit);
+    }
+
+    /// Calls `emit` for what a system stack holds whose thread runs no goroutine.
+    pub fn system_roots(
+        &mut self,
+        system: &SystemStack,
+        emit: &mut dyn FnMut(StackRoot),
+    ) -> StackScan {
+        self.scan
+            .begin(self.space, system.words, system.words.start);
+        self.scan.result.system_stacks = 1;
+        self.system_stack(system, emit);
+        self.scan.result
+    }
+
+    // runtime/mgcmark.go: scanframeworker
+    fn scan_frames(&mut self, running: bool, walked: &Walked<'_>, emit: &mut dyn FnMut(StackRoot)) {
         // The frame of code that was stopped between two instructions, and every frame whose registers another one
         // saved, is scanned conservatively.
-        let mut conservative = start.kind.is_asynchronous();
-        for (i, frame) in frames.iter().enumerate() {
+        let mut conservative = walked.start.kind.is_asynchronous();
+        for (i, frame) in walked.frames.iter().enumerate() {
+            if walked.moving {
+                // Pointers from one frame to another may still be those of the old place.
+                self.conservative_frame(i as u32, frame, emit);
+                continue;
+            }
             let injected = matches!(frame.kind, FuncKind::AsyncPreempt | FuncKind::DebugCall);
             if conservative || injected {
                 self.conservative_frame(i as u32, frame, emit);

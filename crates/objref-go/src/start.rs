@@ -69,12 +69,17 @@ impl Start {
                 regs: None,
             };
         }
-        if g.status != GStatus::Running {
-            return parked(StartKind::Parked);
-        }
-        let machine = machines.at(g.m).filter(|m| m.current == g.addr);
+        // A goroutine that stops the world or ends a cycle waits by its status, but its thread goes on.
+        // runtime/proc.go: casGToWaiting; mgc.go: gcMarkTermination
+        let running = g.status == GStatus::Running;
+        let otherwise = if running {
+            StartKind::Stale
+        } else {
+            StartKind::Parked
+        };
+        let machine = machines.running(g);
         let Some((machine, regs)) = machine.and_then(|m| Some((m, m.regs.as_ref()?))) else {
-            return parked(StartKind::Stale);
+            return parked(otherwise);
         };
         let regs = RegisterFile::from(regs);
         if g.stack.contains(regs.sp) {
@@ -85,6 +90,9 @@ impl Start {
             && g.stack.contains(saved.sp)
         {
             return asynchronous(StartKind::Interrupted, saved);
+        }
+        if !running {
+            return parked(otherwise);
         }
         // The thread runs on its system stack for the goroutine, which called systemstack, mcall or morestack; or it
         // is in the kernel's shared page, which borrows that stack without telling the scheduler.

@@ -3,7 +3,7 @@
 use objref_mem::{Addr, AddressSpace, Registers, Thread};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::goroutine::{Globals, GoroutineError};
+use crate::goroutine::{Globals, Goroutine, GoroutineError};
 use crate::layout::{LayoutError, StructSource, layout};
 use crate::module::AddrRange;
 
@@ -30,6 +30,7 @@ layout! {
     struct StackLayout = "runtime.g" {
         lo: "stack.lo",
         hi: "stack.hi",
+        sp: "sched.sp",
     }
 }
 
@@ -46,6 +47,8 @@ pub struct Machine {
     pub g0: Addr,
     /// Its system stack. Of threads that C created, the runtime only guesses the bounds.
     pub g0_stack: AddrRange,
+    /// Where its system stack is entered: what lies above has been left for good.
+    pub g0_entry: Addr,
     /// Address of the `runtime.g` of its signal stack.
     pub gsignal: Addr,
     /// Its signal stack.
@@ -117,6 +120,14 @@ impl Machines {
         Ok(machines)
     }
 
+    /// The thread that runs `g`, on its stack or on the thread's own.
+    pub fn running(&self, g: &Goroutine) -> Option<&Machine> {
+        if g.m.0 == 0 {
+            return None;
+        }
+        self.at(g.m).filter(|m| m.current == g.addr)
+    }
+
     /// The thread whose `runtime.m` is at `addr`.
     pub fn at(&self, addr: Addr) -> Option<&Machine> {
         self.list.iter().find(|m| m.addr == addr)
@@ -146,6 +157,7 @@ fn read_machine(
         tid: l.procid.read(space, at).ok()?,
         g0,
         g0_stack: stack(g0),
+        g0_entry: stacks.sp.ptr(space, g0).unwrap_or_default(),
         gsignal,
         signal_stack: stack(gsignal),
         current: ptr(l.curg)?,

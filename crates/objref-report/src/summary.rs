@@ -125,17 +125,23 @@ fn heap(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
         objects: heap.live.objects.saturating_sub(typed.objects),
     };
     let allocated = heap.allocated.bytes;
-    page.table(
-        &["", "", "bytes", "objects", ""],
-        &[
-            row("live", heap.live, allocated, "allocated"),
-            row("  of known type", typed, heap.live.bytes, "live"),
-            row("  of unknown type", untyped, heap.live.bytes, "live"),
-            row("garbage", heap.garbage, allocated, "allocated"),
-            row("allocated", heap.allocated, 0, ""),
-            row("free slots", heap.free, 0, ""),
-        ],
-    )?;
+    let mut rows = vec![
+        row("live", heap.live, allocated, "allocated"),
+        row("  of known type", typed, heap.live.bytes, "live"),
+        row("  of unknown type", untyped, heap.live.bytes, "live"),
+        row("garbage", heap.garbage, allocated, "allocated"),
+    ];
+    for (name, amount) in [
+        ("  awaiting its sweep", heap.awaiting_sweep),
+        ("  being allocated", heap.being_allocated),
+    ] {
+        if amount.objects > 0 {
+            rows.push(row(name, amount, heap.garbage.bytes, "garbage"));
+        }
+    }
+    rows.push(row("allocated", heap.allocated, 0, ""));
+    rows.push(row("free slots", heap.free, 0, ""));
+    page.table(&["", "", "bytes", "objects", ""], &rows)?;
     match &summary.reconciliation {
         Some(found) => {
             let text = format!(
@@ -194,6 +200,17 @@ fn goroutines(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
         .map(|s| vec![s.status.clone(), thousands(s.count)])
         .collect();
     page.table(&["", ""], &rows)?;
+    let conservative = facts([
+        (goroutines.conservative_frames > 0)
+            .then(|| count(goroutines.conservative_frames, "frame", "frames")),
+        (goroutines.system_stacks > 0)
+            .then(|| count(goroutines.system_stacks, "system stack", "system stacks")),
+    ]);
+    if !conservative.is_empty() {
+        let text =
+            format!("scanned conservatively, as stopped between two instructions: {conservative}");
+        page.paragraph(Style::Plain, &text, 2)?;
+    }
     if goroutines.unreadable > 0 {
         let stacks = count(goroutines.unreadable, "stack", "stacks");
         page.line(

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use objref_analysis::{Check, Example, Verdict, Verification, short, thousands};
+use objref_analysis::{Check, Example, Scanned, Verdict, Verification, short, thousands};
 
 use crate::text::{Page, Style, TextOptions, count};
 
@@ -53,20 +53,21 @@ pub fn verify_text(
         write_check(&mut page, check)?;
     }
     if !verification.conservative_frames.is_empty() {
-        page.heading("Frames scanned conservatively")?;
+        page.heading("Scanned conservatively")?;
         for frames in &verification.conservative_frames {
-            let at = match frames.at.function.as_str() {
-                "" => "whole stack".to_owned(),
-                function => {
+            let at = match frames.what {
+                Scanned::Stack => "whole stack".to_owned(),
+                Scanned::SystemStack => "system stack of a running thread".to_owned(),
+                Scanned::Frame => {
                     let file = frames.at.file.rsplit('/').next().unwrap_or_default();
-                    format!("{} {file}:{}", short(function), frames.at.line)
+                    format!("{} {file}:{}", short(&frames.at.function), frames.at.line)
                 }
             };
-            let text = format!(
-                "{} × {at}, first in goroutine {}",
-                thousands(frames.count),
-                frames.goroutine
-            );
+            let first = match frames.goroutine {
+                0 => String::new(),
+                goroutine => format!(", first in goroutine {goroutine}"),
+            };
+            let text = format!("{} × {at}{first}", thousands(frames.count));
             page.paragraph(Style::Plain, &text, 2)?;
         }
     }

@@ -52,6 +52,14 @@ fn example() -> Summary {
         heap: Heap {
             live,
             garbage,
+            awaiting_sweep: Amount {
+                bytes: 400_000,
+                objects: 5_000,
+            },
+            being_allocated: Amount {
+                bytes: 48,
+                objects: 1,
+            },
             free: Amount {
                 bytes: 3_000_000,
                 objects: 51_200,
@@ -96,6 +104,8 @@ fn example() -> Summary {
                 },
             ],
             unreadable: 0,
+            conservative_frames: 0,
+            system_stacks: 0,
         },
         roots: vec![
             RootKind {
@@ -145,6 +155,8 @@ fn broken() -> Summary {
     summary.binary.dwarf = false;
     summary.reconciliation = None;
     summary.goroutines.unreadable = 1;
+    summary.goroutines.conservative_frames = 3;
+    summary.goroutines.system_stacks = 1;
     summary.runtime = RuntimeCounters::default();
     summary.heap = Heap::default();
     summary.diagnostics = vec![

@@ -63,6 +63,7 @@ fn example(wrong: bool) -> Verification {
             ),
         ],
         conservative_frames: vec![ConservativeFrames {
+            what: Scanned::Frame,
             at: Frame {
                 function: "example.org/app/server.(*Server).loop".into(),
                 file: "/src/app/server.go".into(),

@@ -4,17 +4,20 @@ use std::rc::Rc;
 
 use objref_dwarf::{Local, Place as DwarfPlace};
 use objref_go::{
-    Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, StackReader,
-    StackRoot, StackRootKind, Start, UnwindEnd, last_known_time,
+    Frame, GStatus, Goroutine, GoroutineError, Goroutines, Machines, Pclntab, RootKind,
+    StackReader, StackRoot, StackRootKind, StackScan, Start, SystemStack, UnwindEnd, Walked,
+    last_known_time,
 };
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
 use crate::infer::Inference;
-use crate::roots::{Candidate, Holder, Place, RootTable, Typed};
+use crate::roots::{Candidate, Holder, NO_GOROUTINE, Place, RootTable, Typed};
 use crate::shape::Hold;
 use crate::stacks::{StackNode, StackTree};
-use crate::traces::{ConservativeFrame, GoroutineTrace, Trace, TraceBuilder, Traces};
+use crate::traces::{
+    ConservativeFrame, ConservativePlace, GoroutineTrace, Trace, TraceBuilder, Traces,
+};
 use crate::types::TypeId;
 use crate::waits::Waits;
 
@@ -27,6 +30,8 @@ pub struct StackCounts {
     pub partly_read: u64,
     /// Frames that were scanned conservatively, as the collector does where it stopped between two instructions.
     pub conservative_frames: u64,
+    /// System stacks that were scanned conservatively: of threads that were on them with a processor.
+    pub system_stacks: u64,
     /// Stack words that are not in the dump.
     pub missing_words: u64,
 }
@@ -64,6 +69,8 @@ pub(crate) fn add_stacks(
         trace_of: Vec::new(),
     };
 
+    let systems = walker.reader.unwinder().system_stacks(&machines);
+    let copying = systems.iter().any(|s| s.copying);
     let mut unwound = Vec::with_capacity(goroutines.list.len());
     for (index, g) in goroutines.list.iter().enumerate() {
         let start = walker.reader.unwinder().start(&machines, g);
@@ -100,17 +107,31 @@ pub(crate) fn add_stacks(
         let (g, own) = (&goroutines.list[u.index], &frames[u.frames.clone()]);
         roots.clear();
         infer.ask(|model| waits.look(process, model, g));
-        let scan = reader.roots(g, &u.start, own, u.end, &mut |root| roots.push(root));
-        counts.partly_read += u64::from(scan.conservative);
-        counts.conservative_frames += u64::from(scan.conservative_frames);
-        counts.missing_words += scan.unreadable_words;
-        let call = |frame: u32| Some(traces.call(trace_of[u.frames.start + frame as usize]?));
-        let frames = reader.conservative_frames().iter().map(|f| call(*f));
-        let whole = scan.conservative.then_some(None);
+        let system = systems.iter().find(|s| s.current == g.addr);
+        let walked = Walked {
+            start: &u.start,
+            frames: own,
+            end: u.end,
+            system: system.filter(|s| !s.marking),
+            moving: g.status == GStatus::CopyStack
+                || copying && (g.scanning || system.is_some_and(|s| s.copying)),
+        };
+        let scan = reader.roots(g, &walked, &mut |root| roots.push(root));
+        counts.add(&scan);
+        let place = |frame: u32| {
+            let trace = trace_of[u.frames.start + frame as usize];
+            trace.map_or(ConservativePlace::Stack, |trace| {
+                ConservativePlace::Frame(traces.call(trace))
+            })
+        };
+        let frames = reader.conservative_frames().iter().map(|f| place(*f));
+        let whole = scan.conservative.then_some(ConservativePlace::Stack);
+        let below = walked.system.map(|_| ConservativePlace::SystemStack);
         let goroutine = u.index as u32;
         let found: Vec<_> = frames
             .chain(whole)
-            .map(|call| ConservativeFrame { goroutine, call })
+            .chain(below)
+            .map(|place| ConservativeFrame { goroutine, place })
             .collect();
         traces.conservative.extend(found);
         // Outer functions first: what they hold is passed to the inner ones as arguments.
@@ -139,7 +160,28 @@ pub(crate) fn add_stacks(
             );
         }
     }
+    let idle =
+        |s: &&SystemStack| !s.marking && !goroutines.list.iter().any(|g| g.addr == s.current);
+    for system in systems.iter().filter(idle) {
+        let scan = reader.system_roots(system, &mut |root| {
+            table.add_word(infer.heap, RootKind::SystemStack, &root);
+        });
+        counts.add(&scan);
+        traces.conservative.push(ConservativeFrame {
+            goroutine: NO_GOROUTINE,
+            place: ConservativePlace::SystemStack,
+        });
+    }
     Ok((goroutines, counts, traces))
+}
+
+impl StackCounts {
+    fn add(&mut self, scan: &StackScan) {
+        self.partly_read += u64::from(scan.conservative);
+        self.conservative_frames += u64::from(scan.conservative_frames);
+        self.system_stacks += u64::from(scan.system_stacks);
+        self.missing_words += scan.unreadable_words;
+    }
 }
 
 struct Walker<'w, 'p> {

@@ -37,6 +37,6 @@ pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};
 pub use snapshot::{Diagnostic, LoadOptions, NoProgress, Progress, Snapshot, SnapshotError};
 pub use stacks::{StackNode, StackTree};
 pub use step::{INSIDE, StepId, Steps};
-pub use traces::{CallId, ConservativeFrame, GoroutineTrace, Trace, Traces};
+pub use traces::{CallId, ConservativeFrame, ConservativePlace, GoroutineTrace, Trace, Traces};
 pub use types::{Kind, Type, TypeId, Types};
 pub use view::{Certainty, Form, Source, View};

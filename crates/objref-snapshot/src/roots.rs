@@ -1,6 +1,6 @@
 //! The roots of the graph, in the order that decides ties: variables by address, then goroutines by stack, then the rest.
 
-use objref_go::{Heap, ObjId, RootKind, RootPointer, SpecialRoots, global_roots};
+use objref_go::{Heap, ObjId, RootKind, RootPointer, SpecialRoots, StackRoot, global_roots};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
@@ -220,6 +220,26 @@ impl RootTable {
                 place: Place::OFF_STACK,
             },
         );
+    }
+
+    /// Keeps a word that may be a pointer, of something in the runtime.
+    pub(crate) fn add_word(&mut self, heap: &Heap, kind: RootKind, root: &StackRoot) {
+        if let Some(target) = heap.find(root.value.0) {
+            self.add(
+                Some(kind),
+                Candidate {
+                    target,
+                    holder: Holder::Runtime(kind),
+                    word: root.slot,
+                    value: root.value.0,
+                    typed: None,
+                    place: Place {
+                        goroutine: NO_GOROUTINE,
+                        conservative: true,
+                    },
+                },
+            );
+        }
     }
 
     /// Index of a path.

@@ -35,13 +35,24 @@ pub struct GoroutineTrace {
     pub labels: u32,
 }
 
-/// A frame that was scanned conservatively.
+/// What was scanned conservatively.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ConservativePlace {
+    /// A frame, by its innermost call.
+    Frame(CallId),
+    /// A whole stack, which could not be unwound.
+    Stack,
+    /// The system stack that a thread was on.
+    SystemStack,
+}
+
+/// Something that was scanned conservatively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConservativeFrame {
-    /// Index of the goroutine.
+    /// Index of the goroutine; [`NO_GOROUTINE`](crate::NO_GOROUTINE) if the thread runs none.
     pub goroutine: u32,
-    /// The frame's innermost call; `None` if it is the whole stack, which could not be unwound.
-    pub call: Option<CallId>,
+    /// What it is.
+    pub place: ConservativePlace,
 }
 
 /// All distinct tracebacks as a tree, callers before callees.
@@ -53,7 +64,7 @@ pub struct Traces {
     pub labels: Vec<Vec<(String, String)>>,
     /// The latest moment known on the runtime's clock, in nanoseconds: the dump was taken then or later.
     pub clock: Option<i64>,
-    /// Frames that were scanned conservatively.
+    /// What was scanned conservatively.
     pub conservative: Vec<ConservativeFrame>,
     parents: Vec<Option<Trace>>,
     calls: Vec<CallId>,

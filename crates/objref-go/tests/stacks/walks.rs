@@ -1,106 +1,13 @@
-//! Stacks written word by word: how they are walked, and which pointers are found on them.
-
-mod synth;
+//! How stacks are walked, and which pointers are found on them.
 
 use objref_go::{
-    Frame, Goroutines, LogicalFrame, Pclntab, RegisterFile, StackReader, StackRoot, StackRootKind,
-    StackScan, Start, StartKind, UnwindEnd,
+    AddrRange, LogicalFrame, Pclntab, RegisterFile, StackRoot, StackRootKind, StackScan, Start,
+    StartKind, SystemStack, UnwindEnd,
 };
 use objref_mem::{Addr, Arch};
-use synth::{Function, GS, HEAP, Layouts, Program, SP_WRITE, STACK, STACK_SIZE, TOP_FRAME};
 
-const TOP: u64 = STACK + STACK_SIZE;
-
-/// runtime.goexit, which every goroutine starts from.
-fn goexit() -> Function {
-    Function {
-        name: "runtime.goexit",
-        size: 16,
-        sp: vec![(0, 16)],
-        id: 8,
-        flags: TOP_FRAME,
-        ..Function::default()
-    }
-}
-
-/// A function with `locals` words of locals, its saved frame pointer included in `frame`.
-fn function(name: &'static str, frame: i32, locals: Vec<&'static str>) -> Function {
-    Function {
-        name,
-        size: 256,
-        sp: vec![(0, 8), (frame, 248), (0, 256)],
-        maps: vec![(-1, 8), (0, 100), (1, 256)],
-        locals,
-        ..Function::default()
-    }
-}
-
-struct Read {
-    frames: Vec<Frame>,
-    end: UnwindEnd,
-    roots: Vec<StackRoot>,
-    scan: StackScan,
-    names: Vec<String>,
-}
-
-impl Read {
-    /// (frame, kind, conservative, value − HEAP) of the roots, sorted.
-    fn found(&self) -> Vec<(u32, StackRootKind, bool, u64)> {
-        let mut found: Vec<_> = self
-            .roots
-            .iter()
-            .filter(|r| r.value.0 >= HEAP)
-            .map(|r| (r.frame, r.kind, r.conservative, r.value.0 - HEAP))
-            .collect();
-        found.sort();
-        found
-    }
-}
-
-/// Reads the program's goroutine from where the scheduler parked it, or from `start`.
-fn read(program: &Program, start: Option<Start>) -> Read {
-    let (space, module) = program.build();
-    let tab = Pclntab::new(&space, &Layouts, &[module], 26).unwrap();
-    let globals = |name: &str| (name == "runtime.allgs").then_some(Addr(GS));
-    let goroutines = Goroutines::read(&space, &Layouts, &globals, &tab, 26).unwrap();
-    let g = &goroutines.list[0];
-    assert_eq!(g.id, 7);
-    let start = start.unwrap_or(Start {
-        kind: StartKind::Parked,
-        pc: g.sched.pc,
-        sp: g.sched.sp,
-        lr: g.sched.lr,
-        regs: None,
-    });
-    let mut reader = StackReader::new(&tab, &Layouts, 26).unwrap();
-    let (mut frames, mut roots) = (Vec::new(), Vec::new());
-    let end = reader.unwinder().unwind(&start, g.stack, &mut frames);
-    let scan = reader.roots(g, &start, &frames, end, &mut |root| roots.push(root));
-    let names = frames
-        .iter()
-        .map(|f| tab.func(f.func).unwrap().name().to_owned())
-        .collect();
-    Read {
-        frames,
-        end,
-        roots,
-        scan,
-        names,
-    }
-}
-
-/// Two frames below goexit. `main.inner` waits in a call at +50, `main.outer` called it at +120.
-fn two_frames(outer: Function, inner: Function) -> Program {
-    let mut p = Program::new(Arch::Amd64);
-    p.add(goexit()).add(outer).add(inner);
-    let goexit = p.entry("runtime.goexit") + 1;
-    let outer = p.entry("main.outer") + 120;
-    // Return address, then 32 bytes of frame with the frame pointer on top, and so on.
-    p.words(TOP - 64, &[goexit]);
-    p.words(TOP - 104, &[outer]);
-    p.goroutine(p.entry("main.inner") + 50, TOP - 136, 0);
-    p
-}
+use crate::synth::{self, GS, HEAP, Layouts, Program, SP_WRITE};
+use crate::{TOP, function, goexit, read, read_amid, two_frames};
 
 #[test]
 fn walks_to_the_first_function_and_reads_the_maps() {
@@ -239,6 +146,67 @@ fn running_code_is_read_with_its_registers() {
         ]
     );
     assert!(r.frames[0].trap && !r.frames[1].trap);
+}
+
+#[test]
+fn the_system_stack_of_the_thread_may_hold_what_the_goroutine_is_about() {
+    let mut outer = function("main.outer", 64, vec!["0000000", "0000000"]);
+    outer.objects = vec![(-48, 16, "01")];
+    let mut p = Program::new(Arch::Amd64);
+    p.add(goexit())
+        .add(outer)
+        .add(function("main.inner", 32, vec!["000", "000"]));
+    p.words(TOP - 64, &[p.entry("runtime.goexit") + 1]);
+    let varp = TOP - 72;
+    p.words(TOP - 64 - 72, &[p.entry("main.outer") + 120]);
+    p.words(varp - 48, &[0, HEAP + 1]);
+    p.goroutine(p.entry("main.inner") + 50, TOP - 64 - 72 - 32, 0);
+    // Another thread's stack, of which one word points to a variable of main.outer, and a register.
+    let stack = GS + 0x8000;
+    p.words(stack, &[HEAP + 2, varp - 48, HEAP + 3]);
+    let system = SystemStack {
+        current: Addr(GS + 0x100),
+        regs: RegisterFile {
+            pc: Addr(0),
+            sp: Addr(stack),
+            lr: Addr(0),
+            general: vec![HEAP + 4],
+        },
+        words: AddrRange {
+            start: Addr(stack),
+            end: Addr(stack + 16),
+        },
+        marking: false,
+        copying: false,
+    };
+    let none = StackRoot::NO_FRAME;
+    let r = read_amid(&p, None, Some(&system), false);
+    let expected = [
+        (0x1, StackRootKind::StackObject, true, 1),
+        (none, StackRootKind::SystemStack, true, 2),
+        (none, StackRootKind::SystemStack, true, 4),
+    ];
+    assert_eq!(r.found(), expected);
+    assert_eq!((r.scan.system_stacks, r.scan.conservative), (1, false));
+    assert_eq!(read(&p, None).found(), []);
+}
+
+#[test]
+fn a_stack_that_is_being_moved_is_scanned_frame_by_frame() {
+    let p = two_frames(
+        function("main.outer", 32, vec!["000", "000"]),
+        function("main.inner", 32, vec!["000", "000"]),
+    );
+    p.words(TOP - 136, &[HEAP + 1]);
+    p.words(TOP - 96, &[HEAP + 2]);
+    let r = read_amid(&p, None, None, true);
+    use StackRootKind::Local;
+    assert_eq!(r.found(), [(0, Local, true, 1), (1, Local, true, 2)]);
+    let expected = StackScan {
+        conservative_frames: 3,
+        ..StackScan::default()
+    };
+    assert_eq!(r.scan, expected);
 }
 
 #[test]
