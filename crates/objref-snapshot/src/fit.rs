@@ -6,7 +6,7 @@ use crate::flatten::MapPart;
 use crate::infer::{Inference, Said};
 use crate::mask::pointer_mask;
 use crate::regions::Region;
-use crate::types::TypeId;
+use crate::types::{Kind, TypeId};
 use crate::view::{Code, Fit, Form, Source};
 
 /// Pointer bits of objects are compared up to this size.
@@ -40,10 +40,16 @@ impl<'p> Inference<'p> {
         let (span, traits) = (target.span, types.traits(said.ty));
         let header = self.heap.data_offset(span);
         let start = target.at + header;
-        let from_start = value.checked_sub(start)?;
+        let from_start = value.checked_sub(said.before)?.checked_sub(start)?;
         let room = (span.elem_size - header).checked_sub(from_start)?;
         let size = types.get(said.ty).size;
-        let code = |fit| Some(Ok(Code::new(fit, said.source, said.form, said.ty)));
+        let code = |fit: Fit| {
+            let fit = match said.source {
+                Source::Layout => Fit::Possible,
+                _ => fit,
+            };
+            Some(Ok(Code::new(fit, said.source, said.form, said.ty)))
+        };
         let region = || {
             let in_word = from_start % 8 == 0 && !span.noscan;
             in_word.then(|| Err(Region::new(target.id, from_start, said)))
@@ -70,7 +76,14 @@ impl<'p> Inference<'p> {
         let fit = match said.form {
             // Tiny objects share a block: the first to be seen names it.
             Form::One if from_start != 0 && span.is_tiny() => return code(Fit::Run),
-            Form::One if from_start != 0 || !span.is_filled_by(size + header) => return region(),
+            Form::One if from_start != 0 || !span.is_filled_by(size + header) => {
+                let many = Code::new(Fit::Possible, Source::Layout, Form::Many, said.ty);
+                return match self.is_array(target, said.ty, from_start) {
+                    true if self.views.open_to(target.id.0, many, types) => Some(Ok(many)),
+                    true => None,
+                    false => region(),
+                };
+            }
             Form::One => Fit::Whole,
             _ if from_start % size != 0 => return region(),
             _ => match said.extent {
@@ -88,6 +101,17 @@ impl<'p> Inference<'p> {
             Pointers::Contradict if said.form == Form::One => None,
             Pointers::Contradict => region(),
         }
+    }
+
+    /// Whether an object that has a value of `ty` in it may be an array of them.
+    fn is_array(&self, target: Object<'p>, ty: TypeId, from_start: u64) -> bool {
+        let this = self.model.get(ty);
+        let aligned = from_start.is_multiple_of(this.size.max(1));
+        let alike = match target.span.noscan {
+            true => this.kind == Kind::Scalar,
+            false => self.compare(target, ty, Form::Many) == Pointers::Same,
+        };
+        aligned && alike
     }
 
     /// Whether values of a type that has references are allocated as if it had none.

@@ -66,6 +66,9 @@ impl Builder<'_, '_> {
         if matches!(name, "time.Timer" | "time.Ticker") {
             return Hold::One(self.model.by_name("runtime.timeTimer").unwrap_or(elem));
         }
+        if name == "runtime.timer" {
+            return Hold::Timer(elem);
+        }
         self.trie_node(name).unwrap_or(Hold::One(elem))
     }
 
@@ -133,6 +136,10 @@ impl Builder<'_, '_> {
                 (Some(MapPart::Header), "dirPtr") => self.directory(field.ty, at),
                 (None, "buf") if is_channel(&this.name) => self.channel_buffer(ty, field, at),
                 (None, "c") if this.name == "runtime.sudog" => self.waited_for(field, at),
+                // runtime/pprof/runtime.go: SetGoroutineLabels
+                (None, "labels") if this.name == "runtime.g" => {
+                    self.known_pointer(field, at, "runtime/pprof.labelMap")
+                }
                 (None, "local" | "victim") if this.name == "sync.Pool" => {
                     self.pool(field.ty, at, &field.name)
                 }
@@ -250,6 +257,18 @@ impl Builder<'_, '_> {
         });
     }
 
+    /// An `unsafe.Pointer` that always leads to the same type.
+    fn known_pointer(&mut self, field: &Field, offset: u64, name: &str) {
+        let hold = self.model.by_name(name).map_or(Hold::Unknown, Hold::One);
+        let pointer = self.model.by_name(&format!("*{name}"));
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty: pointer.unwrap_or(field.ty),
+            path: field.name.as_str().into(),
+        });
+    }
+
     /// `local unsafe.Pointer`, an array of `poolLocal`.
     // sync/pool.go: Pool
     fn pool(&mut self, ty: TypeId, offset: u64, path: &str) {
@@ -286,6 +305,11 @@ impl Builder<'_, '_> {
         let elem = fields.iter().find_map(|f| match model.get(f.ty).kind {
             Kind::Array(elem, 0) => Some(elem),
             _ => None,
+        });
+        // The runtime's own pointer names its element by its name only.
+        let elem = elem.or_else(|| {
+            let (_, argument) = model.get(ty).name.split_once(".Pointer[")?;
+            model.by_name(&format!("*{}", argument.strip_suffix(']')?))
         });
         let (hold, ty) = match elem {
             Some(pointer) => match model.get(pointer).kind {

@@ -24,6 +24,8 @@ pub(crate) struct Said {
     pub(crate) source: Source,
     /// How many bytes from the pointer on belong to the object, if the reference says.
     pub(crate) extent: Option<u64>,
+    /// How many bytes before the pointer the type starts.
+    pub(crate) before: u64,
 }
 
 impl Said {
@@ -33,6 +35,7 @@ impl Said {
             form,
             source,
             extent: None,
+            before: 0,
         }
     }
 }
@@ -99,6 +102,35 @@ pub(crate) struct Inference<'p> {
     itabs: FxHashMap<u64, Option<TypeId>>,
     byte: TypeId,
     itab_type: u64,
+    timers: Vec<TimerHome>,
+}
+
+/// A struct that has a timer in it, which the runtime points to.
+struct TimerHome {
+    ty: TypeId,
+    offset: u64,
+    /// Whether it is for timers that fire more than once.
+    repeats: bool,
+}
+
+/// The structs around timers, those for repeated ones first.
+// time/sleep.go: Timer; time/tick.go: Ticker (up to 1.22); runtime/time.go: timeTimer (1.23+)
+fn timer_homes(model: &TypeModel<'_>) -> Vec<TimerHome> {
+    const HOMES: [(&str, &str, bool); 3] = [
+        ("time.Ticker", "r", true),
+        ("time.Timer", "r", false),
+        ("runtime.timeTimer", "timer", false),
+    ];
+    let homes = HOMES.iter().filter_map(|(name, field, repeats)| {
+        let ty = model.by_name(name)?;
+        let field = model.get(ty).fields.iter().find(|f| f.name == *field)?;
+        Some(TimerHome {
+            ty,
+            offset: field.offset,
+            repeats: *repeats,
+        })
+    });
+    homes.collect()
 }
 
 impl<'p> Inference<'p> {
@@ -119,6 +151,7 @@ impl<'p> Inference<'p> {
             process,
             heap,
             byte,
+            timers: timer_homes(&model),
             model,
             shapes: Shapes::default(),
             views: Views::new(heap.len()),
@@ -264,6 +297,19 @@ impl<'p> Inference<'p> {
                 let node = if is_entry { entry } else { indirect };
                 Ok(node.map(|ty| Said::new(ty, Form::One, Source::Reference)))
             }
+            Hold::Timer(timer) => {
+                let start = self.heap.resolve(value).map(|o| o.at);
+                let before = start.map_or(0, |at| value - at);
+                let container = self.timers.iter().find(|t| {
+                    t.offset == before && (!t.repeats || self.timer_repeats(Addr(value)))
+                });
+                let ty = container.filter(|_| before > 0).map_or(timer, |t| t.ty);
+                let before = if ty == timer { 0 } else { before };
+                Ok(Some(Said {
+                    before,
+                    ..Said::new(ty, Form::One, Source::Reference)
+                }))
+            }
             Hold::Directory { group, table } => match space.u64(at.add(8)) {
                 Ok(0) => inferred(group, Form::One),
                 Ok(_) => inferred(table, Form::Many),
@@ -304,6 +350,13 @@ impl<'p> Inference<'p> {
             }
             Hold::Unknown => Ok(None),
         }
+    }
+
+    /// Whether a timer fires more than once.
+    // runtime/time.go: timer.period
+    fn timer_repeats(&self, timer: Addr) -> bool {
+        let period = self.process.field("runtime.timer", "period");
+        period.is_some_and(|f| f.read(&self.process.space, timer).is_ok_and(|p| p != 0))
     }
 
     /// The type that the runtime itself keeps for the object.

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::infer::{Inference, Miss};
 use crate::regions::Region;
 use crate::shape::{Found, Hold};
-use crate::view::{Code, Form};
+use crate::view::{Code, Form, Source};
 
 /// A level narrower than this is followed by one thread.
 const PARALLEL: usize = 2048;
@@ -162,7 +162,12 @@ impl<'p> Inference<'p> {
                 return;
             }
             match self.said(hold, at, value) {
-                Ok(Some(said)) => self.propose(target, said, value, followed, found),
+                Ok(Some(mut said)) => {
+                    if view.source == Source::Layout && said.source == Source::Reference {
+                        said.source = Source::Layout;
+                    }
+                    self.propose(target, said, value, followed, found);
+                }
                 Ok(None) => {}
                 Err(miss) => found.misses.push(miss),
             }

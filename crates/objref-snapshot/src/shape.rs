@@ -31,6 +31,8 @@ pub(crate) enum Hold {
         /// Where it is not.
         indirect: Option<TypeId>,
     },
+    /// A timer, which may be inside of something that others point to.
+    Timer(TypeId),
     /// A run of values whose length the words after the pointer tell.
     Slice(TypeId),
     /// As many values as the object has room for: map buckets and groups.
