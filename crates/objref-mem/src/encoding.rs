@@ -70,6 +70,24 @@ impl Encoding {
         }
     }
 
+    /// The word that these bytes start with, `WORD` bytes long; 0 if there are fewer. For loops over words, where the
+    /// size is decided once and outside.
+    #[inline]
+    pub fn sized_word<const WORD: u64>(self, bytes: &[u8]) -> u64 {
+        match WORD {
+            8 => match bytes.first_chunk::<8>() {
+                Some(raw) if self.big_endian => u64::from_be_bytes(*raw),
+                Some(raw) => u64::from_le_bytes(*raw),
+                None => 0,
+            },
+            _ => match bytes.first_chunk::<4>() {
+                Some(raw) if self.big_endian => u32::from_be_bytes(*raw).into(),
+                Some(raw) => u32::from_le_bytes(*raw).into(),
+                None => 0,
+            },
+        }
+    }
+
     /// The unsigned integer that these bytes are; of more than 8 bytes, the lowest 8.
     #[inline]
     pub fn uint(self, bytes: &[u8]) -> u64 {

@@ -86,6 +86,19 @@ impl AddressSpace {
         }
     }
 
+    /// The word of `WORD` bytes at `a`, for loops where the size is decided outside.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the first bad address.
+    #[inline]
+    pub fn sized_word<const WORD: u64>(&self, a: Addr) -> Result<u64, Fault> {
+        match WORD {
+            8 => self.u64(a),
+            _ => self.u32(a).map(u64::from),
+        }
+    }
+
     /// The pointer at `a`, whatever it points to.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
-//! Heap arenas: 64 MiB of address space each, with metadata kept outside.
+//! Heap arenas: 64 MiB of address space each (4 MiB where words are of 32 bits), with metadata kept outside.
 
 use objref_mem::{Addr, AddressSpace, Fault};
 
-use super::bits::SPARSE;
-use crate::layout::{FieldAt, LayoutError, StructSource, layout};
+use super::bits::{SPARSE, group};
+use crate::layout::{FieldAt, LayoutError, StructSource, layout, pointer_at};
 
 layout! {
     /// Offsets in heapArena.
@@ -14,11 +14,6 @@ layout! {
         inline_marks: ? "pageUseSpanInlineMarkBits",
     }
 }
-
-// runtime/malloc.go: logHeapArenaBytes, heapArenaBytes; the same on every 64-bit Unix.
-const ARENA_SHIFT: u32 = 26;
-const PAGES_PER_ARENA: u64 = 8192;
-const WORDS_PER_ARENA: u64 = 1 << (ARENA_SHIFT - 3);
 
 /// Where the heap keeps which words are pointers. Decided once, by the shape of `heapArena`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +37,7 @@ pub(super) struct Arenas {
     /// The second level of `mheap.arenas`; the first has one entry on every Unix.
     table: Addr,
     base_offset: u64,
+    shift: u32,
 }
 
 impl Arenas {
@@ -65,16 +61,15 @@ impl Arenas {
             inline_marks: layout.inline_marks,
             table: space.ptr(field)?,
             base_offset: arena_base(space, source),
+            shift: space.arch().arena_shift(),
         })
     }
 
     /// The `heapArena` of an address; `None` where there is none.
     pub(super) fn arena(&self, space: &AddressSpace, addr: u64) -> Option<Addr> {
-        let index = addr.wrapping_sub(self.base_offset) >> ARENA_SHIFT;
-        space
-            .ptr(self.table.add(index.checked_mul(8)?))
-            .ok()
-            .filter(|a| a.0 != 0)
+        let index = addr.wrapping_sub(self.base_offset) >> self.shift;
+        let arena = pointer_at(space, self.table, index).ok();
+        arena.filter(|a| a.0 != 0)
     }
 
     /// Whether the page's span keeps mark bits in its last 128 bytes (Green Tea).
@@ -83,40 +78,41 @@ impl Arenas {
         let (Some(field), Some(arena)) = (self.inline_marks, self.arena(space, addr)) else {
             return false;
         };
-        let page = (addr / super::PAGE) % PAGES_PER_ARENA;
+        let page = addr % (1 << self.shift) / super::PAGE;
         space
             .u8(field.at(arena).add(page / 8))
             .is_ok_and(|byte| byte >> (page % 8) & 1 != 0)
     }
 
     /// Calls `visit(first word, mask)` for the pointer words of `size` bytes at `at`, 64 words at most at a time.
-    pub(super) fn pointer_words(
+    pub(super) fn pointer_words<const WORD: u64>(
         &self,
         space: &AddressSpace,
         at: u64,
         size: u64,
         mut visit: impl FnMut(u64, u64),
     ) {
-        let (mut word, end) = (at / 8, (at + size) / 8);
+        let (mut word, end) = (at / WORD, (at + size) / WORD);
         while word < end {
             if size > SPARSE {
-                let next = space.data_from(Addr(word * 8));
-                word = next.map_or(end, |a| (a.0 / 8).min(end)).max(word);
+                let next = space.data_from(Addr(word * WORD));
+                word = next.map_or(end, |a| (a.0 / WORD).min(end)).max(word);
                 if word == end {
                     return;
                 }
             }
-            let Some(arena) = self.arena(space, word * 8) else {
+            let Some(arena) = self.arena(space, word * WORD) else {
                 return;
             };
-            let group = word % WORDS_PER_ARENA / 64;
-            let skip = word % 64;
-            let take = (64 - skip).min(end - word);
-            let (mask, more) = match self.group(space, arena, group) {
+            let words = group(WORD);
+            let number = word * WORD % (1 << self.shift) / WORD / words;
+            let skip = word % words;
+            let take = (words - skip).min(end - word);
+            let (mask, more) = match self.group::<WORD>(space, arena, number) {
                 Ok(bits) => bits,
                 Err(_) => return,
             };
-            visit(word * 8 - at, (mask >> skip) & low_bits(take));
+            visit(word * WORD - at, (mask >> skip) & low_bits(take));
             word += take;
             if !more {
                 return;
@@ -124,20 +120,27 @@ impl Arenas {
         }
     }
 
-    /// Pointer bits of 64 words, and whether an object that goes on past them may have more.
+    /// Pointer bits of group number `n` of the arena's words, and whether an object that goes on past them may have
+    /// more.
     // runtime/mbitmap.go: heapBitsForAddr
-    fn group(&self, space: &AddressSpace, arena: Addr, group: u64) -> Result<(u64, bool), Fault> {
+    fn group<const WORD: u64>(
+        &self,
+        space: &AddressSpace,
+        arena: Addr,
+        n: u64,
+    ) -> Result<(u64, bool), Fault> {
         match self.scheme {
             Scheme::ArenaOneBit {
                 bitmap,
                 no_more_ptrs,
             } => {
-                let mask = space.u64(bitmap.at(arena).add(group * 8))?;
-                let last = space.u8(no_more_ptrs.at(arena).add(group / 8))? >> (group % 8) & 1 != 0;
+                let mask = pointer_at(space, bitmap.at(arena), n)?.0;
+                let last = space.u8(no_more_ptrs.at(arena).add(n / 8))? >> (n % 8) & 1 != 0;
                 Ok((mask, !last))
             }
             Scheme::ArenaTwoBits { bitmap } => {
-                let bytes = space.bytes(bitmap.at(arena).add(group * 16), 16)?;
+                let len = group(WORD) / 4;
+                let bytes = space.bytes(bitmap.at(arena).add(n * len), len as usize)?;
                 // Low nibble: pointers; high nibble: the object's pointers go on at this word.
                 let mut mask = 0;
                 for (i, byte) in bytes.iter().enumerate() {

@@ -22,27 +22,47 @@ pub(super) enum PointerBits {
     Arena,
 }
 
-/// Objects up to this size have their pointer bits at the end of the span.
-// runtime/mbitmap.go: heapBitsInSpan, minSizeForMallocHeader
-pub(super) const MAX_IN_SPAN: u64 = 512;
-/// Size of the inline mark bits, and of the pointer bits of a one-page span.
-// runtime/mgcmark_greenteagc.go: spanInlineMarkBits; 8192 bytes / 8 / 8
-pub(super) const IN_SPAN_BYTES: u64 = 128;
+/// Size of the inline mark bits.
+// runtime/mgcmark_greenteagc.go: spanInlineMarkBits
+pub(super) const INLINE_MARKS: u64 = 128;
+/// Size of what precedes an object whose type is kept with it, whatever the size of words.
+// runtime/mbitmap.go: mallocHeaderSize
+pub(super) const HEADER: u64 = 8;
 /// Objects larger than this may have large parts that are not in the dump.
 pub(super) const SPARSE: u64 = 1 << 20;
 
+/// Words of `word` bytes whose bits make up one word: the collector's bitmaps go by such groups.
+// runtime/mbitmap.go: ptrBits
+pub(super) const fn group(word: u64) -> u64 {
+    8 * word
+}
+
+/// Objects up to this size have their pointer bits at the end of the span: a group at most.
+// runtime/mbitmap.go: heapBitsInSpan, minSizeForMallocHeader
+pub(super) const fn max_in_span(word: u64) -> u64 {
+    word * group(word)
+}
+
 impl SlotReader<'_> {
     pub(super) fn pointer_bits(&self, span: &RawSpan) -> PointerBits {
+        let word = self.space.word_size();
         if span.is_noscan() {
             PointerBits::NoScan
         } else if self.arenas.scheme != Scheme::PerObject {
             PointerBits::Arena
-        } else if span.user_arena || (span.size_class() == 0 && span.elem_size > MAX_IN_SPAN) {
+        } else if span.user_arena || (span.size_class() == 0 && span.elem_size > max_in_span(word))
+        {
             PointerBits::Large
-        } else if span.elem_size <= MAX_IN_SPAN {
-            let tail = IN_SPAN_BYTES * if self.has_inline_marks(span) { 2 } else { 1 };
+        } else if span.elem_size <= max_in_span(word) {
+            // A bit for each word of the one page that such spans have.
+            let bits = PAGE / word / 8;
+            let marks = if self.has_inline_marks(span) {
+                INLINE_MARKS
+            } else {
+                0
+            };
             PointerBits::InSpan {
-                offset: (span.npages * PAGE - tail) as u32,
+                offset: (span.npages * PAGE - bits - marks) as u32,
             }
         } else {
             PointerBits::Header
@@ -60,41 +80,66 @@ impl Heap {
         at: u64,
         mut visit: impl FnMut(u64, u64),
     ) {
+        match space.word_size() {
+            8 => self.pointers_of::<8>(space, span, at, &mut visit),
+            _ => self.pointers_of::<4>(space, span, at, &mut visit),
+        }
+    }
+
+    #[inline]
+    fn pointers_of<const WORD: u64>(
+        &self,
+        space: &AddressSpace,
+        span: &Span,
+        at: u64,
+        visit: &mut impl FnMut(u64, u64),
+    ) {
         let size = span.elem_size;
         match span.bits {
             PointerBits::NoScan => {}
             PointerBits::InSpan { offset } => {
-                if let Some(mask) = in_span_mask(space, span, offset, at) {
-                    visit_words(space, at, 0, mask, &mut visit);
+                if let Some(mask) = in_span_mask::<WORD>(space, span, offset, at) {
+                    visit_words::<WORD>(space, at, 0, mask, visit);
                 }
             }
             PointerBits::Header => {
-                if let Ok(ty) = space.u64(Addr(at)) {
-                    self.tiled(space, ty, at, 8, size, &mut visit);
+                if let Ok(ty) = space.sized_word::<WORD>(Addr(at)) {
+                    self.tiled::<WORD>(space, ty, at, HEADER, size, visit);
                 }
             }
-            PointerBits::Large => self.tiled(space, span.large_type.0, at, 0, size, &mut visit),
+            PointerBits::Large => {
+                self.tiled::<WORD>(space, span.large_type.0, at, 0, size, visit);
+            }
             PointerBits::Arena => {
-                self.arenas.pointer_words(space, at, size, |offset, mask| {
-                    visit_words(space, at, offset, mask, &mut visit);
-                });
+                self.arenas
+                    .pointer_words::<WORD>(space, at, size, |offset, mask| {
+                        visit_words::<WORD>(space, at, offset, mask, visit);
+                    });
             }
         }
     }
 
-    /// Which words of an object of at most 512 bytes are pointers; `None` for other objects.
+    /// Which words of a small object are pointers; `None` for objects of more than 64 words (32 where words are half
+    /// as long).
     pub fn pointer_mask(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<u64> {
-        if span.elem_size > MAX_IN_SPAN {
+        match space.word_size() {
+            8 => self.mask_of::<8>(space, span, at),
+            _ => self.mask_of::<4>(space, span, at),
+        }
+    }
+
+    fn mask_of<const WORD: u64>(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<u64> {
+        if span.elem_size > max_in_span(WORD) {
             return None;
         }
         match span.bits {
             PointerBits::NoScan => Some(0),
-            PointerBits::InSpan { offset } => in_span_mask(space, span, offset, at),
+            PointerBits::InSpan { offset } => in_span_mask::<WORD>(space, span, offset, at),
             PointerBits::Arena => {
                 let mut all = 0;
                 self.arenas
-                    .pointer_words(space, at, span.elem_size, |offset, mask| {
-                        all |= mask << (offset / 8)
+                    .pointer_words::<WORD>(space, at, span.elem_size, |offset, mask| {
+                        all |= mask << (offset / WORD)
                     });
                 Some(all)
             }
@@ -111,22 +156,38 @@ impl Heap {
         span: &Span,
         at: u64,
         size: u64,
+        visit: impl FnMut(u64, u64),
+    ) {
+        match space.word_size() {
+            8 => self.bits_of::<8>(space, span, at, size, visit),
+            _ => self.bits_of::<4>(space, span, at, size, visit),
+        }
+    }
+
+    fn bits_of<const WORD: u64>(
+        &self,
+        space: &AddressSpace,
+        span: &Span,
+        at: u64,
+        size: u64,
         mut visit: impl FnMut(u64, u64),
     ) {
-        let size = size.min(span.elem_size) & !7;
+        let size = size.min(span.elem_size) / WORD * WORD;
         if size == 0 {
             return;
         }
         let (ty, mut start) = match span.bits {
             PointerBits::NoScan => return,
             PointerBits::InSpan { offset } => {
-                if let Some(mask) = in_span_mask(space, span, offset, at) {
-                    visit(0, mask & low_bits((size / 8).min(64)));
+                if let Some(mask) = in_span_mask::<WORD>(space, span, offset, at) {
+                    visit(0, mask & low_bits((size / WORD).min(64)));
                 }
                 return;
             }
-            PointerBits::Arena => return self.arenas.pointer_words(space, at, size, visit),
-            PointerBits::Header => (space.u64(Addr(at)).unwrap_or(0), 8),
+            PointerBits::Arena => {
+                return self.arenas.pointer_words::<WORD>(space, at, size, visit);
+            }
+            PointerBits::Header => (space.word(Addr(at)).unwrap_or(0), HEADER),
             PointerBits::Large => (span.large_type.0, 0),
         };
         let Some(mask) = self.masks.get(ty) else {
@@ -134,11 +195,11 @@ impl Heap {
         };
         while start < size {
             for (i, word) in mask.words.iter().enumerate() {
-                let from = start + i as u64 * 512;
+                let from = start + i as u64 * 64 * WORD;
                 if from >= size {
                     break;
                 }
-                visit(from, word & low_bits(((size - from) / 8).min(64)));
+                visit(from, word & low_bits(((size - from) / WORD).min(64)));
             }
             start = start.saturating_add(mask.size);
         }
@@ -146,7 +207,7 @@ impl Heap {
 
     /// The type's mask, repeated from `offset` to the end of the slot as the runtime does.
     // runtime/mbitmap.go: typePointers.next
-    fn tiled(
+    fn tiled<const WORD: u64>(
         &self,
         space: &AddressSpace,
         ty: u64,
@@ -159,7 +220,7 @@ impl Heap {
             return;
         };
         let mut start = offset;
-        while start.checked_add(8).is_some_and(|word| word <= end) {
+        while start.checked_add(WORD).is_some_and(|word| word <= end) {
             if end > SPARSE {
                 // Whole values that nobody has bytes of are passed over.
                 let next = space.data_from(Addr(at + start));
@@ -167,17 +228,17 @@ impl Heap {
                 start += gap / mask.size * mask.size;
             }
             for (i, word) in mask.words.iter().enumerate() {
-                let from = start + i as u64 * 512;
-                if from + 8 > end {
+                let from = start + i as u64 * 64 * WORD;
+                if from + WORD > end {
                     break;
                 }
-                let room = (end - from) / 8;
+                let room = (end - from) / WORD;
                 let word = if room < 64 {
                     word & low_bits(room)
                 } else {
                     *word
                 };
-                visit_words(space, at, from, word, visit);
+                visit_words::<WORD>(space, at, from, word, visit);
             }
             start = start.saturating_add(mask.size);
         }
@@ -186,20 +247,25 @@ impl Heap {
 
 /// The bits of the object at `at` in a bitmap at `offset` of its span.
 #[inline]
-fn in_span_mask(space: &AddressSpace, span: &Span, offset: u32, at: u64) -> Option<u64> {
-    let first = (at - span.start) / 8;
-    let word = Addr(span.start + u64::from(offset) + first / 64 * 8);
-    let (skip, count) = (first % 64, span.elem_size / 8);
-    let mut mask = space.u64(word).ok()? >> skip;
-    if skip + count > 64 {
-        mask |= space.u64(word.add(8)).ok()? << (64 - skip);
+fn in_span_mask<const WORD: u64>(
+    space: &AddressSpace,
+    span: &Span,
+    offset: u32,
+    at: u64,
+) -> Option<u64> {
+    let first = (at - span.start) / WORD;
+    let word = Addr(span.start + u64::from(offset) + first / group(WORD) * WORD);
+    let (skip, count) = (first % group(WORD), span.elem_size / WORD);
+    let mut mask = space.sized_word::<WORD>(word).ok()? >> skip;
+    if skip + count > group(WORD) {
+        mask |= space.sized_word::<WORD>(word.add(WORD)).ok()? << (group(WORD) - skip);
     }
     Some(mask & low_bits(count))
 }
 
 /// Reads the words of `mask`, the first of which is at `at + offset`.
 #[inline]
-fn visit_words(
+fn visit_words<const WORD: u64>(
     space: &AddressSpace,
     at: u64,
     offset: u64,
@@ -209,26 +275,26 @@ fn visit_words(
     if mask == 0 {
         return;
     }
-    let from = offset + u64::from(mask.trailing_zeros()) * 8;
-    let len = u64::from(64 - mask.leading_zeros() - mask.trailing_zeros()) * 8;
+    let from = offset + u64::from(mask.trailing_zeros()) * WORD;
+    let len = u64::from(64 - mask.leading_zeros() - mask.trailing_zeros()) * WORD;
     mask >>= mask.trailing_zeros();
     if let Ok(bytes) = space.slice(Addr(at + from), len as usize) {
+        let encoding = space.encoding();
         while mask != 0 {
-            let bit = mask.trailing_zeros() as usize;
+            let inside = u64::from(mask.trailing_zeros()) * WORD;
             mask &= mask - 1;
-            let word: [u8; 8] = bytes[bit * 8..bit * 8 + 8].try_into().unwrap_or_default();
-            let value = u64::from_le_bytes(word);
+            let value = encoding.sized_word::<WORD>(&bytes[inside as usize..]);
             if value != 0 {
-                visit(from + bit as u64 * 8, value);
+                visit(from + inside, value);
             }
         }
         return;
     }
     // The object crosses the border of two segments, or part of it is missing.
     while mask != 0 {
-        let offset = from + u64::from(mask.trailing_zeros()) * 8;
+        let offset = from + u64::from(mask.trailing_zeros()) * WORD;
         mask &= mask - 1;
-        match space.u64(Addr(at + offset)) {
+        match space.sized_word::<WORD>(Addr(at + offset)) {
             Ok(0) | Err(_) => {}
             Ok(value) => visit(offset, value),
         }

@@ -34,7 +34,7 @@ impl TypeMasks {
                             for bit in ones(word.live) {
                                 let slot =
                                     span.start + (w as u64 * 64 + u64::from(bit)) * span.elem_size;
-                                if let Ok(ty) = space.u64(Addr(slot)) {
+                                if let Ok(ty) = space.word(Addr(slot)) {
                                     widen(&mut rooms, ty, span.elem_size);
                                 }
                             }

@@ -407,11 +407,11 @@ impl Heap {
         self.pointers_at(space, span, at, visit);
     }
 
-    /// Where in the slot the program's data starts: 8 when an allocation header precedes it.
+    /// Where in the slot the program's data starts: behind the allocation header, if there is one.
     #[inline]
     pub fn data_offset(&self, span: &Span) -> u64 {
         if matches!(span.bits, PointerBits::Header) {
-            8
+            bits::HEADER
         } else {
             0
         }

@@ -4,7 +4,7 @@ use objref_mem::{Addr, AddressSpace};
 
 use super::GcPhase;
 use super::arena::{Arenas, low_bits};
-use super::bits::{IN_SPAN_BYTES, MAX_IN_SPAN};
+use super::bits::{INLINE_MARKS, max_in_span};
 use super::span::{PAGE, RawSpan};
 use crate::specials::{MAX_SPECIALS, SpecialKind, Specials};
 
@@ -139,14 +139,15 @@ impl SlotReader<'_> {
     }
 
     pub(super) fn has_inline_marks(&self, span: &RawSpan) -> bool {
-        span.elem_size <= MAX_IN_SPAN && self.arenas.has_inline_marks(self.space, span.start)
+        span.elem_size <= max_in_span(self.space.word_size())
+            && self.arenas.has_inline_marks(self.space, span.start)
     }
 
     fn marked(&self, span: &RawSpan) -> Vec<u64> {
         let mut marked = self.bitmap(span.gcmark_bits, span.nelems);
         if self.has_inline_marks(span) {
             // {scans [63]u8, owned u8, marks [63]u8, class u8}
-            let at = Addr(span.start + span.npages * PAGE - IN_SPAN_BYTES + 64);
+            let at = Addr(span.start + span.npages * PAGE - INLINE_MARKS + 64);
             if let Ok(bytes) = self.space.bytes(at, 63) {
                 for (i, byte) in bytes.iter().enumerate() {
                     if let Some(word) = marked.get_mut(i / 8) {

@@ -96,15 +96,8 @@ pub(super) fn read_spans(
         .ok()
         .filter(|n| *n <= 1 << 32)
         .ok_or(ReadError::Senseless)?;
-    let bytes = space.bytes(all.0, count * 8)?;
-    let mut pointers: Vec<Addr> = bytes
-        .chunks_exact(8)
-        .map(|c| {
-            Addr(u64::from_le_bytes([
-                c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7],
-            ]))
-        })
-        .collect();
+    let bytes = space.bytes(all.0, count * space.word_size() as usize)?;
+    let mut pointers: Vec<Addr> = space.encoding().words(&bytes).map(Addr).collect();
     // A record counts once, however often a damaged table names it.
     pointers.par_sort_unstable();
     pointers.dedup();
@@ -167,16 +160,7 @@ fn read_span(
     at: Addr,
 ) -> Result<Option<RawSpan>, Fault> {
     let record = space.bytes(at, size as usize)?;
-    let get = |f: FieldAt| -> u64 {
-        let from = f.offset as usize;
-        let mut word = [0; 8];
-        let width = (f.size as usize).min(8);
-        match record.get(from..from + width) {
-            Some(bytes) => word[..width].copy_from_slice(bytes),
-            None => return 0,
-        }
-        u64::from_le_bytes(word)
-    };
+    let get = |f: FieldAt| f.of(&record, space.encoding()).unwrap_or(0);
     let state = match get(l.state) as u8 {
         0 => SpanState::Dead,
         1 => SpanState::InUse,
@@ -201,17 +185,19 @@ fn read_span(
         large_type: l.large_type.map_or(Addr(0), |f| Addr(get(f))),
         user_arena: l.user_arena.is_some_and(|f| get(f) != 0),
     };
-    Ok(span.is_sane().then_some(span))
+    let end = 1 << space.arch().heap_address_bits();
+    Ok(span.is_sane(end).then_some(span))
 }
 
 impl RawSpan {
-    fn is_sane(&self) -> bool {
+    /// `last` is the end of the addresses that the heap can have.
+    fn is_sane(&self, last: u64) -> bool {
         let bytes = self.npages.checked_mul(PAGE);
         let end = bytes.and_then(|b| self.start.checked_add(b));
         let (Some(bytes), Some(end)) = (bytes, end) else {
             return false;
         };
-        if end > 1 << 48 || !self.start.is_multiple_of(PAGE) {
+        if end > last || !self.start.is_multiple_of(PAGE) {
             return false;
         }
         self.state != SpanState::InUse || self.is_filled(bytes)
