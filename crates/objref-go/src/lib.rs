@@ -5,6 +5,7 @@
 
 mod buildinfo;
 mod clock;
+mod closure_types;
 mod descriptor;
 mod find;
 mod gcprog;
@@ -35,6 +36,7 @@ mod wait_reason;
 
 pub use buildinfo::main_module;
 pub use clock::last_known_time;
+pub use closure_types::ClosureTypes;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
     Evidence, GcPhase, Heap, HeapState, Miscount, Miss, ObjId, Object, ReadError, SIZE_CLASSES,

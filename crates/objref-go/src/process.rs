@@ -7,6 +7,7 @@ use objref_mem::{Addr, AddressSpace, Core, CoreError, Image, ImageError, LoadBia
 use rustc_hash::FxHashMap;
 
 use crate::buildinfo;
+use crate::closure_types::ClosureTypes;
 use crate::find::{Found, first_module};
 use crate::heap::{GcPhase, Heap, HeapState, ReadError};
 use crate::layout::{FieldAt, LayoutError, find_field, slice_at};
@@ -256,6 +257,11 @@ impl GoProcess {
             &self.modules,
             self.version.minor,
         )
+    }
+
+    /// What closures captured, by the code that makes them.
+    pub fn closure_types(&self) -> ClosureTypes {
+        ClosureTypes::read(&self.space, self.core.arch(), &self.types, &self.modules)
     }
 
     /// What the collector was doing.

@@ -1,6 +1,6 @@
 //! Closures: the code pointer tells the function, the function tells what it captured.
 
-use objref_go::GoProcess;
+use objref_go::{ClosureTypes, GoProcess};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
@@ -11,6 +11,7 @@ use crate::view::Form;
 #[derive(Default)]
 pub(crate) struct Closures {
     by_code: FxHashMap<Addr, Option<(TypeId, Form)>>,
+    made: Option<ClosureTypes>,
 }
 
 impl Closures {
@@ -18,6 +19,14 @@ impl Closures {
     #[inline]
     pub(crate) fn get(&self, code: Addr) -> Option<Option<(TypeId, Form)>> {
         self.by_code.get(&code).copied()
+    }
+
+    /// What the code that makes closures says of them, where DWARF does not: it describes captured variables from Go
+    /// 1.23 on.
+    pub(crate) fn made(&mut self, process: &GoProcess, code: Addr) -> Option<Addr> {
+        let described = process.stripped.is_none() && process.version.minor >= 23;
+        let made = (!described).then(|| self.made.get_or_insert_with(|| process.closure_types()));
+        made?.get(code)
     }
 
     pub(crate) fn add(&mut self, code: Addr, closure: Option<(TypeId, Form)>) {
@@ -31,6 +40,7 @@ pub(crate) fn closure_type(
     process: &GoProcess,
     model: &mut TypeModel<'_>,
     code: Addr,
+    made: Option<Addr>,
 ) -> Option<(TypeId, Form)> {
     let (name, mut fields) = match process.debug.function_at(process.bias.to_link(code)) {
         Some(function) => {
@@ -53,6 +63,11 @@ pub(crate) fn closure_type(
             (function.name().to_owned(), Vec::new())
         }
     };
+    if fields.is_empty()
+        && let Some(made) = made.and_then(|at| model.by_descriptor(at))
+    {
+        fields.extend(model.get(made).fields.iter().skip(1).cloned());
+    }
     if fields.is_empty()
         && let Some(receiver) = bound_receiver(&name, model)
     {

@@ -185,7 +185,8 @@ impl<'p> Inference<'p> {
             Miss::Code(at) => {
                 if self.closures.get(at).is_none() {
                     let process = self.process;
-                    let closure = self.ask(|model| closure_type(process, model, at));
+                    let made = self.closures.made(process, at);
+                    let closure = self.ask(|model| closure_type(process, model, at, made));
                     self.closures.add(at, closure);
                 }
             }
