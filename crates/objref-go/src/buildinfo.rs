@@ -37,13 +37,16 @@ fn find(image: &Image) -> Option<&[u8]> {
         .segments()
         .iter()
         .filter(|s| s.flags.writable())
-        .find_map(|s| {
-            let bytes = image.link_bytes(s.addr, s.file_size)?;
-            let at = (0..bytes.len())
-                .step_by(ALIGN)
-                .find(|&at| bytes[at..].starts_with(MAGIC))?;
-            Some(&bytes[at..])
-        })
+        .find_map(|s| search(s.addr.0, image.link_bytes(s.addr, s.file_size)?))
+}
+
+/// The part of `bytes`, which lie at `addr`, that starts with a header. A segment does not have to start where one may.
+fn search(addr: u64, bytes: &[u8]) -> Option<&[u8]> {
+    let first = (addr.wrapping_neg() % ALIGN as u64) as usize;
+    let at = (first..bytes.len())
+        .step_by(ALIGN)
+        .find(|&at| bytes[at..].starts_with(MAGIC))?;
+    Some(&bytes[at..])
 }
 
 /// The version, and the text about the modules.
@@ -96,5 +99,15 @@ mod tests {
         bytes[MAGIC.len() + 1] = 0;
         assert!(parse(&bytes).is_none());
         assert!(varint(&[255; 9]).is_none());
+    }
+
+    #[test]
+    fn is_found_by_its_address_wherever_the_segment_starts() {
+        let mut bytes = vec![0; 8];
+        bytes.extend(MAGIC);
+        assert!(search(0x5e_ae38, &bytes).is_some_and(|found| found.starts_with(MAGIC)));
+        assert!(search(0x5e_ae30, &bytes).is_none());
+        assert!(search(0x5e_ae31, &bytes[8..]).is_none());
+        assert!(search(1, &[]).is_none());
     }
 }
