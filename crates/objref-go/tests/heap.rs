@@ -375,6 +375,7 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
             let header = per_object && !plan.noscan && !small && !large;
             let mut expected = Vec::new();
             let mut more = true;
+            let scan_words = dice.roll() % (elem / 8 + 1);
             for w in 0..elem / 8 {
                 let offset = w * 8;
                 if header && w == 0 {
@@ -390,18 +391,27 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
                 let chance = dice.roll().is_multiple_of(2);
                 let pointer = match era {
                     _ if plan.noscan => false,
-                    Era::TwoBits | Era::OneBit => {
+                    Era::TwoBits => {
+                        // Low nibble: pointers; high nibble: more follow. Behind the first word without that are the
+                        // bits of an object that was here before.
+                        let place = word % (1 << 23);
+                        let scanned = w < scan_words;
+                        if chance {
+                            memory.bit(ARENA + place / 4, place % 4);
+                        }
+                        if scanned || (w > scan_words && dice.roll().is_multiple_of(2)) {
+                            memory.bit(ARENA + place / 4, place % 4 + 4);
+                        }
+                        chance && scanned
+                    }
+                    Era::OneBit => {
                         let place = word % (1 << 23);
                         // A group of 64 words may say that no more follow in the same object.
-                        if era == Era::OneBit && w > 0 && place % 64 == 0 && i % 5 == 1 {
+                        if w > 0 && place % 64 == 0 && i % 5 == 1 {
                             memory.bit(ARENA + BITMAP_SIZE, place / 64 - 1);
                         }
-                        if chance && era == Era::OneBit {
+                        if chance {
                             memory.bit(ARENA, place);
-                        } else if chance {
-                            // Low nibble: pointers; high nibble: more follow. In use only if both.
-                            memory.bit(ARENA + place / 4, place % 4);
-                            memory.bit(ARENA + place / 4, place % 4 + 4);
                         }
                         chance
                     }

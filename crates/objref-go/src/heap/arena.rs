@@ -108,49 +108,81 @@ impl Arenas {
             let number = word * WORD % (1 << self.shift) / WORD / words;
             let skip = word % words;
             let take = (words - skip).min(end - word);
-            let (mask, more) = match self.group::<WORD>(space, arena, number) {
-                Ok(bits) => bits,
-                Err(_) => return,
+            let Ok(bits) = self.group::<WORD>(space, arena, number) else {
+                return;
             };
-            visit(word * WORD - at, (mask >> skip) & low_bits(take));
-            word += take;
-            if !more {
+            let known = u64::from((bits.goes_on >> skip).trailing_ones()).min(take);
+            if known > 0 {
+                visit(word * WORD - at, (bits.pointers >> skip) & low_bits(known));
+            }
+            if known < take || !bits.more {
                 return;
             }
+            word += take;
         }
     }
 
-    /// Pointer bits of group number `n` of the arena's words, and whether an object that goes on past them may have
-    /// more.
+    /// What is known of group number `n` of the arena's words.
     // runtime/mbitmap.go: heapBitsForAddr
     fn group<const WORD: u64>(
         &self,
         space: &AddressSpace,
         arena: Addr,
         n: u64,
-    ) -> Result<(u64, bool), Fault> {
+    ) -> Result<Group, Fault> {
         match self.scheme {
             Scheme::ArenaOneBit {
                 bitmap,
                 no_more_ptrs,
             } => {
-                let mask = pointer_at(space, bitmap.at(arena), n)?.0;
                 let last = space.u8(no_more_ptrs.at(arena).add(n / 8))? >> (n % 8) & 1 != 0;
-                Ok((mask, !last))
+                Ok(Group {
+                    pointers: pointer_at(space, bitmap.at(arena), n)?.0,
+                    goes_on: u64::MAX,
+                    more: !last,
+                })
             }
+            // Four words a byte. runtime/mbitmap.go: bitPointer, bitScan
             Scheme::ArenaTwoBits { bitmap } => {
                 let len = group(WORD) / 4;
                 let bytes = space.bytes(bitmap.at(arena).add(n * len), len as usize)?;
-                // Low nibble: pointers; high nibble: the object's pointers go on at this word.
-                let mut mask = 0;
-                for (i, byte) in bytes.iter().enumerate() {
-                    mask |= u64::from(byte & byte >> 4 & 15) << (i * 4);
-                }
-                Ok((mask, true))
+                let mut both = [0; 16];
+                both[..bytes.len()].copy_from_slice(&bytes);
+                let both = u128::from_le_bytes(both);
+                Ok(Group {
+                    pointers: low_nibbles(both),
+                    goes_on: low_nibbles(both >> 4),
+                    more: true,
+                })
             }
-            Scheme::PerObject => Ok((0, false)),
+            Scheme::PerObject => Ok(Group::default()),
         }
     }
+}
+
+/// What an arena's bitmap says of a group of words.
+#[derive(Default)]
+struct Group {
+    /// Words that hold pointers.
+    pointers: u64,
+    /// Words at which the object's pointers are not yet over. Behind the first that is not among them, `pointers` are
+    /// those of an object that was here before.
+    // runtime/mgcmark.go: scanobject; mbitmap.go: heapBitsSetType
+    goes_on: u64,
+    /// Whether an object that goes on behind these words may have more pointers there.
+    more: bool,
+}
+
+/// The lower halves of the sixteen bytes of `word`, side by side.
+#[inline]
+fn low_nibbles(word: u128) -> u64 {
+    let half = |word: u64| {
+        let word = word & 0x0f0f_0f0f_0f0f_0f0f;
+        let word = (word | word >> 4) & 0x00ff_00ff_00ff_00ff;
+        let word = (word | word >> 8) & 0x0000_ffff_0000_ffff;
+        (word | word >> 16) & 0xffff_ffff
+    };
+    half(word as u64) | half((word >> 64) as u64) << 32
 }
 
 /// The lowest address that an arena can have: the one of index 0.
