@@ -83,7 +83,7 @@ def harvest():
                     asked |= {(name, field) for name in split(names) for field in split(paths)}
             for names, paths in re.findall(r'"((?:runtime|internal)[./][^"]+)",(?=\s*"([\w. |]+)")', text):
                 asked |= {(name, field) for name in split(names) for field in split(paths)}
-            for names in re.findall(r'(?:find_size\(\w+, |size_of\()"([^"]+)"', text):
+            for names in re.findall(r'(?:find_size\(\s*\w+,\s*|size_of\()"([^"]+)"', text):
                 asked |= {(name, None) for name in split(names)}
             constants |= set(re.findall(r'"(runtime\.(?:_Kind|arena)\w+)"', text))
     fields = {f"field {name} {path}" for name, path in asked if path and "." in name}

@@ -200,7 +200,7 @@ impl RuntimeTypes {
             })?,
             map_size: find_size(
                 source,
-                "internal/abi.MapType | internal/abi.SwissMapType | internal/abi.OldMapType",
+                "internal/abi.MapType | internal/abi.SwissMapType | internal/abi.OldMapType | runtime.maptype",
             ),
             modules: modules.iter().map(|m| (m.types, m.types.start)).collect(),
             on_demand_masks: version.minor >= 24,
