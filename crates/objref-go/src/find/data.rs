@@ -88,7 +88,7 @@ pub(super) struct Data<'a> {
     parts: Vec<(Addr, Cow<'a, [u8]>)>,
 }
 
-/// Of long lists this many entries are looked at.
+/// Of the beginning of a long list this many entries are looked at, and as many of the whole.
 const SAMPLE: u64 = 50;
 const MAX_LEN: u64 = 1 << 32;
 const MAX_CHAIN: usize = 1 << 20;
@@ -207,8 +207,7 @@ impl<'a> Data<'a> {
                     .ptr(data)
                     .and_then(|g0| self.get(g.own, g0).map(|own| own == g0.0));
                 first == Some(true)
-                    && (0..len.min(SAMPLE))
-                        .all(|i| self.element(data, i).and_then(is_g) == Some(true))
+                    && sample(len).all(|i| self.element(data, i).and_then(is_g) == Some(true))
             })
             .max_by_key(|&(at, _, len)| (len, std::cmp::Reverse(at)))
             .map(|(at, ..)| at)
@@ -353,8 +352,18 @@ impl<'a> Data<'a> {
     }
 }
 
+/// Entries of a list that tell whether it is as long as it says: the first ones, and some of all up to the last.
+fn sample(len: u64) -> impl Iterator<Item = u64> {
+    let spread = (1..=SAMPLE)
+        .map(move |part| (len - 1) / SAMPLE * part + (len - 1) % SAMPLE * part / SAMPLE);
+    (0..len.min(SAMPLE)).chain(spread)
+}
+
 /// The only one; `None` if there are several, because then nothing tells which is right.
 fn only(mut candidates: impl Iterator<Item = Addr>) -> Option<Addr> {
     let first = candidates.next()?;
     candidates.all(|other| other == first).then_some(first)
 }
+
+#[cfg(test)]
+mod tests;
