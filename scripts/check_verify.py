@@ -4,9 +4,8 @@
 The programs collect, write their truth and allocate nothing more before they
 are dumped, so for every selected dump that matrix.py has made: nothing
 contradicts (exit status 0), every object that survived the last collection is
-reached, and none was allocated since. Go 1.24 is allowed a few lost objects: at
-the start of each collection package unique makes closures that it drops at once
-(unique/handle.go: addUniqueMap).
+reached, and none was allocated since. Up to Go 1.24 a few objects may be lost, see
+fixturelib/truth.py.
 
 Prints a table and `N passed, N failed`; exit status 1 if anything failed.
 """
@@ -16,10 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fixturelib import selection
+from fixturelib import selection, truth as known
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DROPPED_BY_UNIQUE = {"1.24": 4}
 FORMAT = "{:<14} {:<8} {:<13} {:<6} {:>6} {:>9} {:>9} {:>9} {:>9} {:>7}  {}"
 COLUMNS = ("case", "version", "variant", "dump", "wrong", "dangling", "lost", "new", "alloc B", "frames", "verdict")
 
@@ -62,7 +60,7 @@ def check(objref, folder, kind, version):
     frames = sum(f["count"] for f in found["conservative_frames"])
     row = [found["contradictions"], dangling, lost, new, alloc, frames]
     wrong = [c["code"] for c in found["checks"] if c["verdict"] == "contradicts"]
-    unexplained = lost if lost > DROPPED_BY_UNIQUE.get(version.rpartition(".")[0], 0) else 0
+    unexplained = lost if lost > known.dropped(version) else 0
     wrong += [f"{n} {what}" for n, what in ((unexplained, "survivors unreachable"), (new, "allocated since")) if n]
     return [*row, "FAIL " + ", ".join(wrong) if wrong else "ok"], not wrong
 
