@@ -34,6 +34,7 @@ class Fixture:
 
 # zstd compresses plain DWARF better than zlib's: most are built with nocompress.
 FIXTURES = (
+    Fixture("zoo-1.19.13", build.Program("zoo", "1.19.13", "nocompress", 1)),
     Fixture("zoo-1.21.13", build.Program("zoo", "1.21.13", "nocompress", 1)),
     Fixture("zoo-1.22.10", build.Program("zoo", "1.22.10", "nocompress", 1)),
     Fixture("zoo-1.24.11", build.Program("zoo", "1.24.11", "nocompress", 1)),

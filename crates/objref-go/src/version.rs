@@ -16,7 +16,7 @@ pub struct GoVersion {
 }
 
 /// The oldest and newest minor versions that the fixtures cover.
-pub const TESTED: std::ops::RangeInclusive<u32> = 21..=27;
+pub const TESTED: std::ops::RangeInclusive<u32> = 19..=27;
 
 impl GoVersion {
     /// Parses `runtime.buildVersion`. The prefix `go1.N[.M]` is looked for anywhere, because development versions read

@@ -143,6 +143,9 @@ impl Builder<'_, '_> {
                 (None, "local" | "victim") if this.name == "sync.Pool" => {
                     self.pool(field.ty, at, &field.name)
                 }
+                (None, "p") if this.name == "sync.entry" && self.is_untyped(field.ty) => {
+                    self.sync_map_value(field.ty, at)
+                }
                 _ => {
                     let path = match path {
                         "" => field.name.clone(),
@@ -282,6 +285,25 @@ impl Builder<'_, '_> {
             ty,
             path: path.into(),
         });
+    }
+
+    /// `p unsafe.Pointer`, which is an `*interface{}`; an `atomic.Pointer` from 1.20 on.
+    // sync/map.go: entry
+    fn sync_map_value(&mut self, ty: TypeId, offset: u64) {
+        let hold = self
+            .model
+            .by_name("interface {}")
+            .map_or(Hold::Unknown, Hold::One);
+        self.shape.slots.push(Slot {
+            offset,
+            hold,
+            ty,
+            path: "p".into(),
+        });
+    }
+
+    fn is_untyped(&self, ty: TypeId) -> bool {
+        matches!(self.model.get(ty).kind, Kind::UnsafePointer)
     }
 
     fn is_atomic_pointer(&self, ty: TypeId) -> bool {

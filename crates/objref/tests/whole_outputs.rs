@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// The oldest and the newest of each, gdb's, a position-independent one, one with C in it.
 const DUMPS: [&str; 6] = [
-    "zoo-1.21.13",
+    "zoo-1.19.13",
     "zoo-1.27.3",
     "zoo-1.26.6-gcore",
     "service-1.26.6",
@@ -109,7 +109,7 @@ fn folded_stacks() {
 
 #[test]
 fn rows_of_objects() {
-    for name in ["zoo-1.21.13", "zoo-1.27.3"] {
+    for name in ["zoo-1.19.13", "zoo-1.27.3"] {
         let rows = written(name, &["objects"], &[]);
         insta::assert_snapshot!(format!("{name}.tsv"), head(&rows, 40));
     }

@@ -42,7 +42,7 @@ pub(super) struct Code {
 }
 
 /// The functions that refer to what is looked for.
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "runtime.mcommoninit",
     "runtime.gcMark",
     "runtime.readmemstats_m",
@@ -51,6 +51,7 @@ const FUNCTIONS: [&str; 8] = [
     "runtime.freeSpecial",
     "runtime.runCleanups",
     "runtime.createfing",
+    "runtime.isSystemGoroutine",
 ];
 const MAX_CODE: u64 = 1 << 16;
 

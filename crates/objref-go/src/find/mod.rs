@@ -5,6 +5,8 @@ mod code;
 mod data;
 mod module;
 
+use std::ops::RangeInclusive;
+
 use objref_mem::{Addr, AddressSpace};
 use rustc_hash::FxHashMap;
 
@@ -15,21 +17,25 @@ use code::Code;
 use data::Data;
 pub(crate) use module::first_module;
 
-/// The variables of the runtime that are looked for.
-const WANTED: [&str; 12] = [
-    "runtime.mheap_",
-    "runtime.allgs",
-    "runtime.allm",
-    "runtime.allp",
-    "runtime.gcphase",
-    "runtime.memstats",
-    "runtime.gcController",
-    "runtime.sched",
-    "runtime.allfin",
-    "runtime.gcCleanups",
-    "runtime.fingStatus",
-    "runtime.waitReasonStrings",
+/// The variables of the runtime that are looked for, and the minor versions that have them.
+const WANTED: [(&str, RangeInclusive<u32>); 13] = [
+    ("runtime.mheap_", ALL),
+    ("runtime.allgs", ALL),
+    ("runtime.allm", ALL),
+    ("runtime.allp", ALL),
+    ("runtime.gcphase", ALL),
+    ("runtime.memstats", ALL),
+    ("runtime.gcController", ALL),
+    ("runtime.sched", ALL),
+    ("runtime.allfin", ALL),
+    // runtime/mcleanup.go
+    ("runtime.gcCleanups", 25..=u32::MAX),
+    // runtime/mfinal.go
+    ("runtime.fingRunning", 0..=19),
+    ("runtime.fingStatus", 20..=u32::MAX),
+    ("runtime.waitReasonStrings", ALL),
 ];
+const ALL: RangeInclusive<u32> = 0..=u32::MAX;
 
 /// Where variables of the runtime are, as far as they could be found.
 #[derive(Debug, Default)]
@@ -61,7 +67,7 @@ impl Found {
         let pclntab = Pclntab::new(space, source, modules, minor).ok();
         let names = WANTED
             .into_iter()
-            .filter(|name| *name != "runtime.gcCleanups" || minor >= 25);
+            .filter_map(|(name, minors)| minors.contains(&minor).then_some(name));
         let mut search = None;
         for name in names {
             let address = known(name).or_else(|| {
@@ -122,6 +128,11 @@ fn find(name: &str, data: &Data<'_>, code: &Code) -> Option<Addr> {
         }
         // runtime/mfinal.go: createfing does nothing but start the goroutine once.
         "runtime.fingStatus" => code.references("runtime.createfing").first().copied(),
+        // runtime/traceback.go: isSystemGoroutine uses no other variable, up to go1.19
+        "runtime.fingRunning" => code
+            .references("runtime.isSystemGoroutine")
+            .first()
+            .copied(),
         "runtime.waitReasonStrings" => data.wait_reasons(),
         _ => None,
     }

@@ -7,7 +7,9 @@ use crate::layout::{FieldAt, StructSource};
 use crate::version::GoVersion;
 
 /// The tables by minor version, ascending.
-const TABLES: [(u32, &str); 7] = [
+const TABLES: [(u32, &str); 9] = [
+    (19, include_str!("go1.19.txt")),
+    (20, include_str!("go1.20.txt")),
     (21, include_str!("go1.21.txt")),
     (22, include_str!("go1.22.txt")),
     (23, include_str!("go1.23.txt")),
@@ -162,6 +164,6 @@ mod tests {
             table("go1.99.1", Arch::Amd64).unwrap().minor(),
             TABLES[TABLES.len() - 1].0
         );
-        assert!(table("go1.20.1", Arch::Amd64).is_none());
+        assert!(table("go1.18.1", Arch::Amd64).is_none());
     }
 }

@@ -9,7 +9,7 @@ use super::Use;
 // Arm ARM, C4.1: the assembler writes the two instructions one behind the other (cmd/internal/obj/arm64/asm7.go).
 pub(super) fn references(entry: Addr, code: &[u8]) -> Vec<(Use, Addr)> {
     let mut found = Vec::new();
-    // What the instruction before left in a register: the page of a variable, or a variable's value.
+    // What the instruction before left in a register: the page or the address of a variable, or a variable's value.
     let mut page = None;
     let mut value = None;
     for (i, word) in code.chunks_exact(4).enumerate() {
@@ -19,8 +19,11 @@ pub(super) fn references(entry: Addr, code: &[u8]) -> Vec<(Use, Addr)> {
         let (mut next_page, mut next_value) = (None, None);
         match (instruction, page) {
             (Instruction::Page { to, page }, _) => next_page = Some((to, page)),
-            (Instruction::Add { from, rest }, Some((reg, page))) if from == reg => {
-                found.push((Use::Address, Addr(page).add(rest)));
+            (Instruction::Add { to, from, rest }, Some((reg, page))) if from == reg => {
+                let variable = Addr(page).add(rest);
+                found.push((Use::Address, variable));
+                // Up to go1.19 the whole address is made before the variable is read or written.
+                next_page = Some((to, variable.0));
             }
             (Instruction::Load { to, from, rest }, Some((reg, page))) if from == reg => {
                 found.push((Use::Load, Addr(page).add(rest)));
@@ -51,6 +54,7 @@ enum Instruction {
     },
     /// ADD with a 12-bit number
     Add {
+        to: u32,
         from: u32,
         rest: u64,
     },
@@ -85,7 +89,7 @@ fn decode(pc: Addr, word: u32) -> Instruction {
     // Of 64 bits, number not shifted.
     if word & 0xffc0_0000 == 0x9100_0000 {
         let rest = number.into();
-        return Instruction::Add { from, rest };
+        return Instruction::Add { to, from, rest };
     }
     // General registers of 8 to 64 bits; the offset counts what is read or written.
     if word & 0x3f00_0000 == 0x3900_0000 {
@@ -137,6 +141,20 @@ mod tests {
             (Use::Address, Addr(0x20e140)),
         ];
         assert_eq!(found(&code), expected);
+    }
+
+    /// Out of runtime.gcMark of go1.19.13.
+    #[test]
+    fn addresses_are_used_like_pages() {
+        let code = [
+            0xd000_10fb, // 0x2b988 adrp x27, 0x249000
+            0x9126_137b, //         add x27, x27, #2436
+            0xb940_0364, //         ldr w4, [x27]
+            0x7100_089f, //         cmp w4, #2
+        ];
+        let variable = Addr(0x249984);
+        let uses = [Use::Address, Use::Load, Use::Compare(2)];
+        assert_eq!(found(&code), uses.map(|kind| (kind, variable)));
     }
 
     #[test]
