@@ -63,6 +63,9 @@ pub(crate) fn closure_type(
             (function.name().to_owned(), Vec::new())
         }
     };
+    if let Some(made) = made_by_reflect(&name, model) {
+        return Some((made, Form::One));
+    }
     if fields.is_empty()
         && let Some(made) = made.and_then(|at| model.by_descriptor(at))
     {
@@ -95,6 +98,16 @@ pub(crate) fn closure_type(
         fields,
     };
     Some((model.add(ty), form))
+}
+
+/// What `reflect` allocates for functions of its making, which start with the address of a stub.
+// reflect/makefunc.go: makeFuncImpl, methodValue
+fn made_by_reflect(function: &str, model: &TypeModel<'_>) -> Option<TypeId> {
+    match function {
+        "reflect.makeFuncStub" => model.by_name("reflect.makeFuncImpl"),
+        "reflect.methodValueCall" => model.by_name("reflect.methodValue"),
+        _ => None,
+    }
 }
 
 /// The receiver's type of a method value: `pkg.(*T).Method-fm` or `pkg.T.Method-fm`.
