@@ -73,6 +73,79 @@ impl RuntimeTypes {
         slice_at(space, ty.addr.add(self.header + space.word_size())).ok()
     }
 
+    /// The type of the function that is the method of an interface with this number.
+    // internal/abi/type.go: Imethod{Name NameOff, Typ TypeOff}
+    pub(crate) fn interface_method(
+        &self,
+        space: &AddressSpace,
+        ty: &RuntimeType,
+        number: u64,
+    ) -> Option<Addr> {
+        let (methods, count) = self
+            .second_slice(space, ty)
+            .filter(|_| ty.kind == Kind::Interface)?;
+        if number >= count {
+            return None;
+        }
+        let offset = space.u32(methods.add(number.checked_mul(8)?).add(4)).ok()?;
+        Some(self.module_base(ty.addr)?.add(u64::from(offset)))
+    }
+
+    /// Types of the parameters and of the results of a function type, at most `max` of each.
+    // internal/abi/type.go: FuncType{Type, InCount, OutCount}, InSlice, OutSlice
+    pub(crate) fn func_parts(
+        &self,
+        space: &AddressSpace,
+        ty: &RuntimeType,
+        max: u64,
+    ) -> Option<(Vec<Addr>, Vec<Addr>)> {
+        let count = |at| space.u16(ty.addr.add(self.header + at)).ok().map(u64::from);
+        let (ins, outs) = (count(0)?, count(2)? & 0x7fff);
+        let uncommon = if ty.tflag & TFLAG_UNCOMMON != 0 {
+            16
+        } else {
+            0
+        };
+        let list = ty.addr.add(self.base_size(space, Kind::Func)? + uncommon);
+        let types = |first: u64, count: u64| -> Option<Vec<Addr>> {
+            let indices = first..first + count.min(max);
+            indices.map(|i| space.ptr(list.add(i * 8)).ok()).collect()
+        };
+        Some((types(0, ins)?, types(ins, outs)?))
+    }
+
+    /// The methods of a type: the type of each function without its receiver where the program may need it, and where
+    /// its code is, counted from the start of the text.
+    // internal/abi/type.go: UncommonType{PkgPath, Mcount, Xcount, Moff}, Method{Name, Mtyp, Ifn, Tfn}
+    pub(crate) fn methods(
+        &self,
+        space: &AddressSpace,
+        ty: &RuntimeType,
+    ) -> Vec<(Option<Addr>, u32)> {
+        if ty.tflag & TFLAG_UNCOMMON == 0 {
+            return Vec::new();
+        }
+        let read = || {
+            let uncommon = ty.addr.add(self.base_size(space, ty.kind)?);
+            let count = u64::from(space.u16(uncommon.add(4)).ok()?);
+            let first = uncommon.add(u64::from(space.u32(uncommon.add(8)).ok()?));
+            Some((first, count, self.module_base(ty.addr)?))
+        };
+        let Some((first, count, base)) = read() else {
+            return Vec::new();
+        };
+        (0..count)
+            .map_while(|i| {
+                let at = first.add(i * 16);
+                let func = space.i32(at.add(4)).ok()?;
+                let code = space.u32(at.add(12)).ok()?;
+                // 0 and −1: the linker found that nobody can ask for it.
+                let func = u64::try_from(func).ok().filter(|f| *f != 0);
+                Some((func.map(|f| base.add(f)), code))
+            })
+            .collect()
+    }
+
     /// Size of the whole descriptor, where the next one follows it.
     // internal/abi/type.go: (*Type).DescriptorSize, go1.27+
     pub(crate) fn descriptor_size(&self, space: &AddressSpace, ty: &RuntimeType) -> Option<u64> {

@@ -133,6 +133,22 @@ pub struct Module {
     pub gcbssmask: Mask,
 }
 
+impl Module {
+    /// The code address that methods in type descriptors tell by its offset; `None` for a function that was left out.
+    // runtime/symtab.go: (*moduledata).textAddr; runtime/type.go: −1 is an unreachable method
+    pub(crate) fn text_addr(&self, offset: u32) -> Option<Addr> {
+        if offset == u32::MAX {
+            return None;
+        }
+        let offset = u64::from(offset);
+        let section = self.text_sections.iter().rfind(|s| s.vaddr <= offset);
+        Some(match section {
+            Some(s) => s.base.add(offset - s.vaddr),
+            None => self.text.start.add(offset),
+        })
+    }
+}
+
 /// A pointer mask in the inferior: one bit a word, least significant first.
 // runtime/stack.go: bitvector
 #[derive(Clone, Copy, Debug, Default)]

@@ -203,8 +203,8 @@ impl GoProcess {
             .or_else(|| first_module(&space, &image, bias, &layout))
             .ok_or(OpenError::NoVariable("runtime.firstmoduledata"))?;
         let modules = read_modules(&space, &layout, first)?;
-        let types = RuntimeTypes::new(&layout, &version, &modules)?;
-        let index = TypeIndex::read(&space, &layout, &types, &modules);
+        let mut types = RuntimeTypes::new(&layout, &version, &modules)?;
+        let index = TypeIndex::read(&space, &layout, &mut types, &modules);
         layout.describe(&space, &types, &index);
         let found = Found::search(&space, &layout, &modules, version.minor, &known);
         let stripped = Stripped {

@@ -103,6 +103,8 @@ const TFLAG_EXTRA_STAR: u8 = 2;
 pub(crate) const TFLAG_NAMED: u8 = 4;
 /// 1.24+: the mask is built on first use. Before, the same bit meant an unrolled mask, which is an ordinary one.
 const TFLAG_GC_MASK_ON_DEMAND: u8 = 16;
+/// There are fewer flags.
+const TFLAG_END: u8 = 64;
 /// Up to 1.23: `gcdata` is a program.
 const KIND_GC_PROG: u8 = 64;
 /// A mask longer than this in bytes of object is taken for damage.
@@ -236,6 +238,33 @@ impl RuntimeTypes {
             && self.layout.gcdata.read(space, addr).is_ok_and(|a| a != 0)
     }
 
+    /// The descriptor at `addr` if what lies there has everything that a descriptor of the binary has: for addresses of
+    /// which it is not known that there is one.
+    pub(crate) fn recognise(&self, space: &AddressSpace, addr: Addr) -> Option<RuntimeType> {
+        // internal/abi/type.go: Type{…, TFlag, Align_, FieldAlign_, Kind_, …}, a byte each
+        let align = u64::from(space.u8(self.layout.tflag.at(addr).add(1)).ok()?);
+        if !matches!(align, 1 | 2 | 4 | 8) {
+            return None;
+        }
+        let ty = self.read(space, addr)?;
+        let size = match ty.kind {
+            Kind::Pointer | Kind::Map | Kind::Chan | Kind::Func | Kind::UnsafePointer => 8,
+            Kind::String | Kind::Interface => 16,
+            Kind::Slice => 24,
+            _ => ty.size,
+        };
+        let is_static = |at: Option<Addr>| at.is_none_or(|at| self.module_base(at).is_some());
+        let parts = [self.elem(space, &ty), self.key(space, &ty)];
+        let sound = ty.size == size
+            && ty.size % align == 0
+            && ty.tflag < TFLAG_END
+            && (ty.ptr_bytes == 0 || ty.gcdata.0 != 0)
+            && parts.into_iter().all(is_static);
+        let name = self.name(space, &ty).filter(|_| sound)?;
+        let printable = |c: char| !c.is_control() && c != char::REPLACEMENT_CHARACTER;
+        (!name.is_empty() && name.chars().all(printable)).then_some(ty)
+    }
+
     /// The offset of a descriptor from `runtime.types` of its module, by which DWARF refers to it.
     pub fn offset(&self, addr: Addr) -> Option<u64> {
         self.module_base(addr).map(|base| addr.0 - base.0)
@@ -317,7 +346,7 @@ impl RuntimeTypes {
 
     /// Of each field of a struct: address of the name, type, offset.
     // internal/abi/type.go: StructType{Type, PkgPath, Fields []StructField{Name, Typ, Offset}}
-    fn raw_fields<'s>(
+    pub(crate) fn raw_fields<'s>(
         &self,
         space: &'s AddressSpace,
         ty: &RuntimeType,

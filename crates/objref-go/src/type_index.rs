@@ -14,28 +14,35 @@ layout! {
         // up to go1.26
         typelinks: ? "typelinks",
         itablinks: ? "itablinks",
-        // go1.27+
-        typedesclen: ? "typedesclen",
     }
 }
 
-/// The types of a program: those the linker lists, and all that they consist of.
+/// The types of a program: those the linker lists, those beside them, and all that they consist of.
 #[derive(Debug, Default)]
 pub struct TypeIndex {
     named: Vec<(String, Addr)>,
     types: Vec<Addr>,
 }
 
+/// The struct that describes a map type.
+// internal/abi/map.go: MapType (and map_swiss.go: SwissMapType, 1.24 and 1.25)
+const MAP_TYPES: [&str; 3] = [
+    "internal/abi.MapType",
+    "internal/abi.SwissMapType",
+    "internal/abi.OldMapType",
+];
+
 /// Longer lists are taken for damage.
 const MAX_TYPES: u64 = 1 << 24;
 const MAX_FIELDS: u64 = 1 << 16;
 
 impl TypeIndex {
-    /// Reads the lists of `modules`, and follows elements and fields from there.
+    /// Reads the lists of `modules`, looks for what is beside them, and follows elements and fields from there. Tells
+    /// `types` what the binary's types say of descriptors themselves.
     pub fn read(
         space: &AddressSpace,
         source: &dyn StructSource,
-        types: &RuntimeTypes,
+        types: &mut RuntimeTypes,
         modules: &[Module],
     ) -> TypeIndex {
         let mut walk = Walk {
@@ -49,8 +56,8 @@ impl TypeIndex {
             for module in modules {
                 // A list that cannot be read to its end has served as far as it went.
                 let _ = walk.typelinks(&layout, module);
-                let _ = walk.region(&layout, module);
                 let _ = walk.itabs(&layout, module, itab_type);
+                walk.rest(module);
             }
         }
         let mut next = 0;
@@ -58,15 +65,25 @@ impl TypeIndex {
             next += 1;
             walk.follow(at);
         }
-        let mut named: Vec<(String, Addr)> = walk
-            .work
+        let found = walk.work;
+        let is_map_type = |at: &&Addr| {
+            let name = types
+                .read(space, **at)
+                .and_then(|ty| types.full_name(space, &ty));
+            name.is_some_and(|name| MAP_TYPES.contains(&name.as_str()))
+        };
+        let map_type = found.iter().find(is_map_type).copied();
+        if let Some(ty) = map_type.and_then(|at| types.read(space, at)) {
+            types.map_size = Some(ty.size);
+        }
+        let mut named: Vec<(String, Addr)> = found
             .iter()
             .filter_map(|&at| Some((types.full_name(space, &types.read(space, at)?)?, at)))
             .collect();
         named.sort();
         TypeIndex {
             named,
-            types: walk.work,
+            types: found,
         }
     }
 
@@ -121,27 +138,22 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// From 1.27 on the types that used to be in typelinks stand one after the other.
-    // runtime/type.go: moduleTypelinks
-    fn region(&mut self, l: &ListLayout, module: &Module) -> Result<(), Fault> {
-        let Some(field) = l.typedesclen else {
-            return Ok(());
-        };
-        let len = field.read(self.space, module.addr)?;
-        let end = module.types.start.add(len.min(module.types.len()));
-        let mut at = module.types.start.add(self.space.word_size());
-        while at < end {
-            let Some(size) = self
-                .types
-                .read(self.space, at)
-                .and_then(|ty| self.types.descriptor_size(self.space, &ty))
-            else {
-                break;
-            };
-            self.add(at);
-            at = Addr(at.0.saturating_add(size.max(8)).next_multiple_of(8));
+    /// Types that only code refers to are in none of the lists, but beside the others.
+    // cmd/link/internal/ld/data.go: symbols type:* lie between runtime.types and runtime.etypes
+    fn rest(&mut self, module: &Module) {
+        let mut at = module.types.start.0.next_multiple_of(8);
+        while at < module.types.end.0 && self.work.len() < MAX_TYPES as usize {
+            let ty = self.types.recognise(self.space, Addr(at));
+            let size = ty
+                .as_ref()
+                .and_then(|ty| self.types.descriptor_size(self.space, ty));
+            if ty.is_some() {
+                self.add(Addr(at));
+            }
+            at = at
+                .saturating_add(size.unwrap_or(8).clamp(8, 1 << 20))
+                .next_multiple_of(8);
         }
-        Ok(())
     }
 
     /// The types that the linker made tables of methods for.

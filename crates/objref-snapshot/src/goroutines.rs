@@ -285,13 +285,22 @@ fn add_root(
             if !root.conservative =>
         {
             let local = locals.find(infer, table, frame, root.slot);
-            local.or_else(|| {
+            let local = local.or_else(|| {
                 let (ty, offset) = waits.element(root.slot)?;
                 let before = table.path("(channel element)");
                 Some(Typed {
                     ty,
                     offset,
                     before,
+                    many: false,
+                })
+            });
+            local.or_else(|| {
+                let ty = infer.stack_variable(frame, root.slot, value, target)?;
+                Some(Typed {
+                    ty,
+                    offset: 0,
+                    before: table.path(""),
                     many: false,
                 })
             })

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, Heap, Object};
+use objref_go::{CodeTypes, GoProcess, Heap, Object};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
@@ -98,6 +98,8 @@ pub(crate) struct Inference<'p> {
     pub(crate) views: Views,
     /// References into the middle of objects.
     pub(crate) regions: Vec<Region>,
+    /// Types of variables from code, where there is no DWARF.
+    pub(crate) code: Option<CodeTypes<'p>>,
     closures: Closures,
     itabs: FxHashMap<u64, Option<TypeId>>,
     byte: TypeId,
@@ -156,6 +158,7 @@ impl<'p> Inference<'p> {
             shapes: Shapes::default(),
             views: Views::new(heap.len()),
             regions: Vec::new(),
+            code: CodeTypes::new(process),
             closures: Closures::default(),
             itabs: FxHashMap::default(),
             itab_type,
@@ -185,7 +188,8 @@ impl<'p> Inference<'p> {
             Miss::Code(at) => {
                 if self.closures.get(at).is_none() {
                     let process = self.process;
-                    let made = self.closures.made(process, at);
+                    let stored = self.code.as_mut().and_then(|code| code.closure(at));
+                    let made = stored.or_else(|| self.closures.made(process, at));
                     let closure = self.ask(|model| closure_type(process, model, at, made));
                     self.closures.add(at, closure);
                 }

@@ -66,7 +66,7 @@ impl<'p> Inference<'p> {
     }
 
     /// What kind of interface the word at `at` is the first word of, if any.
-    fn interface_at(&self, at: Addr) -> Option<Hold> {
+    pub(crate) fn interface_at(&self, at: Addr) -> Option<Hold> {
         let (types, space) = (&self.process.types, &self.process.space);
         let first = space.ptr(at).ok().filter(|a| a.0 != 0 && a.0 % 8 == 0)?;
         // Descriptors of the binary only: those made at run time lie in the heap like anything else.

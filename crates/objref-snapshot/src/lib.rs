@@ -13,6 +13,7 @@ mod interfaces;
 mod map_types;
 mod mask;
 mod names;
+mod recovered;
 mod regions;
 mod roots;
 mod rounds;

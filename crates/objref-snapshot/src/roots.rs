@@ -162,8 +162,8 @@ impl RootTable {
             unread += global_roots(&process.space, module, &mut |p| pointers.push(p));
         }
         pointers.sort_by_key(|p| p.slot);
-        let mut statics = Statics::new(infer, &pointers);
         let mut symbols = DataSymbols::new(&process.image, process.bias);
+        let mut statics = Statics::new(infer, &pointers, &mut symbols);
         self.names = std::mem::take(&mut statics.variables);
         for pointer in pointers {
             self.add_global(infer, &statics, &mut symbols, pointer);

@@ -11,6 +11,8 @@ use objref_mem::Addr;
 
 use crate::infer::Inference;
 use crate::shape::Hold;
+use crate::stripped::{STRIPPED, segment_offset};
+use crate::symbols::DataSymbols;
 use crate::types::TypeId;
 use crate::view::Form;
 
@@ -38,7 +40,11 @@ pub(crate) struct Statics {
 impl Statics {
     /// The variables of the binary, and what can be reached from them without leaving static data. `pointers` are the
     /// pointer words of static data, sorted by slot.
-    pub(crate) fn new(infer: &mut Inference<'_>, pointers: &[RootPointer]) -> Statics {
+    pub(crate) fn new(
+        infer: &mut Inference<'_>,
+        pointers: &[RootPointer],
+        symbols: &mut DataSymbols<'_>,
+    ) -> Statics {
         let process = infer.process;
         let segments: Vec<AddrRange> = process
             .modules
@@ -77,12 +83,51 @@ impl Statics {
                 work.push(start);
             }
         }
+        statics.recover(infer, pointers, symbols, &mut work);
         let mut next = 0;
         while let Some(&start) = work.get(next) {
             next += 1;
             statics.follow(infer, pointers, &segments, start, &mut work);
         }
         statics
+    }
+
+    /// Variables that only code knows.
+    fn recover(
+        &mut self,
+        infer: &mut Inference<'_>,
+        pointers: &[RootPointer],
+        symbols: &mut DataSymbols<'_>,
+        work: &mut Vec<u64>,
+    ) {
+        if infer.code.is_none() {
+            return;
+        }
+        for pointer in pointers {
+            if self.at(pointer.slot.0).is_some() || infer.heap.span_at(pointer.value).is_none() {
+                continue;
+            }
+            let Some((start, ty)) = infer.static_variable(pointer.slot) else {
+                continue;
+            };
+            let size = infer.model.get(ty).size;
+            let variable = symbols.name_index(start, &mut self.variables);
+            let prefix = match self.variables[variable as usize] == STRIPPED {
+                true => segment_offset(infer.process, start),
+                false => String::new(),
+            };
+            let region = Region {
+                start: start.0,
+                end: start.0.saturating_add(size),
+                ty,
+                size,
+                variable,
+                prefix: prefix.into(),
+            };
+            if size > 0 && self.insert(region) {
+                work.push(start.0);
+            }
+        }
     }
 
     /// Types what the region's pointers lead to in static data.

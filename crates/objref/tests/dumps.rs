@@ -310,6 +310,25 @@ fn stripped(exe: &str, dir: &Path) -> String {
     copy.to_str().unwrap().to_owned()
 }
 
+/// Nothing but the code of a stripped binary says what its global variables hold.
+#[test]
+fn a_stripped_binary_has_types() {
+    let all = dumps().into_iter();
+    for dump in all.filter(|dump| dump.name.contains("stripped")) {
+        let text = written(&["summary", &dump.core, &dump.exe, "--format", "json"]);
+        let summary: Value = serde_json::from_str(&text).unwrap();
+        let share = summary["heap"]["typed"]["share"].as_f64().unwrap();
+        assert!(share > 0.97, "{}: {share} of the bytes typed", dump.name);
+        let text = written(&["objects", &dump.core, &dump.exe]);
+        for name in ["main.listNode", "main.doubleNode", "main.binaryNode"] {
+            let of_type = |line: &&str| line.split('\t').nth(2) == Some(name);
+            let found = text.lines().filter(of_type).count() as u64;
+            let made = dump.truth["objects"][name].as_u64();
+            assert_eq!(Some(found), made, "{}: {name}", dump.name);
+        }
+    }
+}
+
 #[test]
 fn a_stripped_binary_has_the_same_graph() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use objref_mem::Addr;
 
-use super::pcvalue::pc_value;
+use super::pcvalue::{pc_steps, pc_value};
 use super::{FTAB_ENTRY, FuncId, ModuleTab, Pclntab, c_str};
 
 /// `_func.args` of a function whose arguments differ from call to call.
@@ -19,6 +19,7 @@ pub(super) const PCDATA_INL_TREE_INDEX: u32 = 2;
 pub(crate) const FUNCDATA_ARGS_POINTER_MAPS: u32 = 0;
 pub(crate) const FUNCDATA_LOCALS_POINTER_MAPS: u32 = 1;
 pub(crate) const FUNCDATA_STACK_OBJECTS: u32 = 2;
+const FUNCDATA_ARG_INFO: u32 = 5;
 pub(super) const FUNCDATA_INL_TREE: u32 = 3;
 
 /// A function, borrowed from the tables.
@@ -237,6 +238,17 @@ impl<'p> Func<'p> {
         u32::try_from(delta).ok()
     }
 
+    /// How far the stack pointer lies below its value at the entry, range by range: where each ends, counted from the
+    /// entry, and the distance.
+    pub(crate) fn sp_steps(&self) -> impl Iterator<Item = (u32, i32)> + use<'p> {
+        let table = self.u32(self.tab.layout.pcsp.offset);
+        let bytes = self.module.pctab.get(table as usize..);
+        pc_steps(
+            bytes.filter(|_| table != 0).unwrap_or_default(),
+            self.tab.quantum,
+        )
+    }
+
     /// The value of PCDATA `table` at `pc`; −1 where there is none.
     pub fn pcdata(&self, table: u32, pc: Addr) -> i32 {
         let count = self.u32(self.tab.layout.npcdata.offset);
@@ -257,6 +269,37 @@ impl<'p> Func<'p> {
         let at = usize::try_from(self.tables() + (pcdata + u64::from(index)) * 4).ok()?;
         let offset = self.module.u32(self.record, at)?;
         (offset != NO_FUNCDATA).then(|| self.module.gofunc.add(u64::from(offset)))
+    }
+
+    /// How many words of arguments the function has at most: the compiler lists them for tracebacks.
+    // internal/abi/symtab.go: TraceArgsEndSeq …; runtime/traceback.go: printArgs
+    pub(crate) fn arg_words(&self) -> usize {
+        const END: u8 = 0xff;
+        const BRACES: [u8; 2] = [0xfe, 0xfd];
+        const MORE: u8 = 0xfc;
+        const FAR: u8 = 0xfb;
+        const MAX: usize = 256;
+        let Some(mut at) = self.funcdata(FUNCDATA_ARG_INFO) else {
+            return 0;
+        };
+        let mut words = 0;
+        while words < MAX
+            && let Ok(byte) = self.tab.space.u8(at)
+        {
+            match byte {
+                END => return words,
+                MORE => return MAX,
+                _ if BRACES.contains(&byte) => {}
+                FAR => words += 1,
+                _ => {
+                    words += 1;
+                    // {offset, size}
+                    at = at.add(1);
+                }
+            }
+            at = at.add(1);
+        }
+        words
     }
 
     /// Where offsets of the garbage collector's masks in funcdata count from.

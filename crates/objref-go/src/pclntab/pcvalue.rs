@@ -29,6 +29,24 @@ pub(super) fn pc_value(table: &[u8], quantum: u32, target: u32) -> Option<(i32, 
     }
 }
 
+/// The ranges of the table from `table[0]` on, in order: where each ends, counted from the function's entry, and its value.
+/// Ends early where the table is damaged.
+// runtime/symtab.go: step
+pub(super) fn pc_steps(table: &[u8], quantum: u32) -> impl Iterator<Item = (u32, i32)> {
+    let mut cursor = Cursor { bytes: table };
+    let (mut value, mut pc) = (-1i32, 0u32);
+    std::iter::from_fn(move || {
+        let delta = cursor.varint()?;
+        if delta == 0 && pc != 0 {
+            return None;
+        }
+        value = value.wrapping_add(unzigzag(delta));
+        let length = cursor.varint()?.checked_mul(quantum)?;
+        pc = pc.checked_add(length).filter(|_| length > 0)?;
+        Some((pc, value))
+    })
+}
+
 /// Signed numbers are stored with their sign in the lowest bit.
 fn unzigzag(n: u32) -> i32 {
     ((n >> 1) as i32) ^ -((n & 1) as i32)
@@ -91,6 +109,23 @@ mod tests {
         assert_eq!(at(500), Some((-2, 500)));
         assert_eq!(at(69_999), Some((8, 501)));
         assert_eq!(at(70_000), None);
+    }
+
+    #[test]
+    fn steps_are_the_ranges() {
+        let entries = [(0, 4), (136, 500), (-2, 501), (8, 70_000)];
+        let steps = |t: &[u8], quantum| pc_steps(t, quantum).collect::<Vec<_>>();
+        assert_eq!(
+            steps(&table(&entries, 1), 1),
+            entries.map(|(value, end)| (end, value))
+        );
+        assert_eq!(
+            steps(&table(&[(-1, 16), (0, 32)], 4), 4),
+            [(16, -1), (32, 0)]
+        );
+        assert_eq!(steps(&[], 1), []);
+        assert_eq!(steps(&[2], 1), []);
+        assert_eq!(steps(&[2, 0, 2, 1, 0], 1), []);
     }
 
     #[test]
