@@ -53,7 +53,7 @@ pub fn goroutines(snapshot: &Snapshot, options: &GoroutineOptions) -> GoroutineR
         system: list.iter().filter(|g| g.system).count() as u64,
         selected: selected.len() as u64,
         unreadable: snapshot.goroutines.unreadable as u64,
-        partly_read: snapshot.traces.of.iter().filter(|t| !t.complete).count() as u64,
+        partly_read: snapshot.traces.of.iter().filter(|t| !t.whole).count() as u64,
         system_hidden,
         filter: options.filter.as_ref().map(|f| f.as_str().to_owned()),
         group_by: options.group_by,

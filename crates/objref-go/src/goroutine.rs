@@ -3,6 +3,7 @@
 use std::fmt;
 
 use objref_mem::{Addr, AddressSpace, Fault};
+use rustc_hash::FxHashSet;
 
 use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout, pointer_at, slice_at};
 use crate::module::AddrRange;
@@ -257,10 +258,12 @@ impl Goroutines {
             size,
         };
         let mut all = Goroutines::default();
+        let mut seen = FxHashSet::default();
         for i in 0..len.min(MAX_GOROUTINES) {
             match pointer_at(space, data, i)
                 .ok()
-                .filter(|a| a.0 != 0)
+                // A list that names one again was overwritten.
+                .filter(|a| a.0 != 0 && seen.insert(*a))
                 .and_then(|addr| reader.read(addr))
             {
                 Some(g) if g.is_live() => all.list.push(g),

@@ -102,6 +102,13 @@ pub struct StackScan {
     pub unreadable_words: u64,
 }
 
+impl StackScan {
+    /// Whether the dump does not say all that the collector would have known of the stack.
+    pub fn is_partial(&self) -> bool {
+        self.conservative || self.unmapped_frames > 0
+    }
+}
+
 /// Reads the stacks of goroutines: their frames and the pointers in them. Each thread of the reader has its own.
 pub struct StackReader<'p> {
     unwinder: Unwinder<'p>,

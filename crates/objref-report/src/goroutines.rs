@@ -84,7 +84,7 @@ fn notes(report: &GoroutineReport) -> Vec<String> {
     }
     if report.partly_read > 0 {
         let stacks = count(report.partly_read, "stack", "stacks");
-        notes.push(format!("{stacks} could not be read to the end"));
+        notes.push(format!("{stacks} could be read in part only"));
     }
     if report.unreadable > 0 {
         let goroutines = count(report.unreadable, "goroutine", "goroutines");

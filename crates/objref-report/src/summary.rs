@@ -215,7 +215,7 @@ fn goroutines(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
         let stacks = count(goroutines.unreadable, "stack", "stacks");
         page.line(
             Style::Warning,
-            &format!("{stacks} could not be read to the end"),
+            &format!("{stacks} could be read in part only"),
         )?;
     }
     Ok(())

@@ -26,7 +26,7 @@ use crate::waits::Waits;
 pub struct StackCounts {
     /// Goroutines that are alive.
     pub goroutines: u64,
-    /// Of these, those whose frames could not all be found: the whole stack was scanned conservatively.
+    /// Of these, those of which frames, or maps of frames, could not be found: they were scanned conservatively.
     pub partly_read: u64,
     /// Frames that were scanned conservatively, as the collector does where it stopped between two instructions.
     pub conservative_frames: u64,
@@ -34,6 +34,8 @@ pub struct StackCounts {
     pub system_stacks: u64,
     /// Stack words that are not in the dump.
     pub missing_words: u64,
+    /// Whether the runtime's list of threads ends at one that cannot be read, or loops.
+    pub broken_thread_list: bool,
 }
 
 /// A goroutine's frames among all frames.
@@ -98,6 +100,7 @@ pub(crate) fn add_stacks(
 
     let mut counts = StackCounts {
         goroutines: unwound.len() as u64,
+        broken_thread_list: machines.damaged,
         ..StackCounts::default()
     };
     let mut locals = Locals::default();
@@ -118,6 +121,7 @@ pub(crate) fn add_stacks(
         };
         let scan = reader.roots(g, &walked, &mut |root| roots.push(root));
         counts.add(&scan);
+        traces.of[u.index].whole = !scan.is_partial();
         let place = |frame: u32| {
             let trace = trace_of[u.frames.start + frame as usize];
             trace.map_or(ConservativePlace::Stack, |trace| {
@@ -177,7 +181,7 @@ pub(crate) fn add_stacks(
 
 impl StackCounts {
     fn add(&mut self, scan: &StackScan) {
-        self.partly_read += u64::from(scan.conservative);
+        self.partly_read += u64::from(scan.is_partial());
         self.conservative_frames += u64::from(scan.conservative_frames);
         self.system_stacks += u64::from(scan.system_stacks);
         self.missing_words += scan.unreadable_words;

@@ -416,8 +416,8 @@ fn diagnose_stacks(found: &mut Vec<Diagnostic>, goroutines: &Goroutines, counts:
     );
     note(
         found,
-        "stacks.conservative",
-        "goroutines whose frames could not all be found: their whole stacks were scanned conservatively",
+        "stacks.partly-read",
+        "goroutines of which frames, or maps of frames, could not be found: they were scanned conservatively",
         counts.partly_read,
     );
     note(
@@ -425,6 +425,12 @@ fn diagnose_stacks(found: &mut Vec<Diagnostic>, goroutines: &Goroutines, counts:
         "stacks.missing-words",
         "stack words are not in the dump",
         counts.missing_words,
+    );
+    note(
+        found,
+        "threads.broken-list",
+        "the runtime's list of threads breaks off or loops: goroutines that ran on the others cannot be followed",
+        counts.broken_thread_list.into(),
     );
 }
 

@@ -29,6 +29,8 @@ pub struct GoroutineTrace {
     pub innermost: Option<Trace>,
     /// Whether the calls lead to the goroutine's first function.
     pub complete: bool,
+    /// Whether all frames and all their maps could be read.
+    pub whole: bool,
     /// The `go` statement that started it.
     pub created: Option<CallId>,
     /// Its profiler labels: an index into [`Traces::labels`].

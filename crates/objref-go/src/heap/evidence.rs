@@ -15,6 +15,8 @@ struct SpanEvidence {
     survived: Vec<u64>,
     /// Bit per slot: in use by the allocator's predicate.
     allocated: Vec<u64>,
+    /// Bit per slot: in use, but no object yet.
+    unmade: Vec<u64>,
     /// The span's own count of slots in use.
     count: u64,
     /// Whether a thread was about to change one or the other.
@@ -98,6 +100,7 @@ impl Heap {
             evidence.spans[index] = Some(SpanEvidence {
                 survived: slots.survived,
                 allocated: slots.allocated,
+                unmade: slots.unmade,
                 count: span.alloc_count,
                 unsettled: slots.unsettled,
             });
@@ -160,7 +163,7 @@ impl Evidence {
     }
 
     /// What is wrong with a pointer to no object: the miss, and the address and size of the slot. `None` if it leads
-    /// out of the heap.
+    /// out of the heap, or to where an object is being made: the allocator itself has such a pointer.
     pub fn miss(&self, heap: &Heap, value: u64) -> Option<(Miss, u64, u64)> {
         let Some(index) = heap.pages.span(value) else {
             let page = value / PAGE * PAGE;
@@ -175,14 +178,17 @@ impl Evidence {
             return Some((Miss::SpanTail, value, 0));
         };
         let at = span.start + u64::from(slot) * span.elem_size;
-        let word = self.spans[index as usize]
-            .as_ref()
-            .and_then(|e| e.allocated.get(slot as usize / 64))
-            .copied()
-            .unwrap_or(0);
-        let miss = match word >> (slot % 64) & 1 {
-            0 => Miss::FreeSlot,
-            _ => Miss::Unmarked,
+        let evidence = self.spans[index as usize].as_ref();
+        let is = |bits: fn(&SpanEvidence) -> &Vec<u64>| {
+            let word = evidence.and_then(|e| bits(e).get(slot as usize / 64));
+            word.is_some_and(|word| word >> (slot % 64) & 1 != 0)
+        };
+        if is(|e| &e.unmade) {
+            return None;
+        }
+        let miss = match is(|e| &e.allocated) {
+            false => Miss::FreeSlot,
+            true => Miss::Unmarked,
         };
         Some((miss, at, span.elem_size))
     }

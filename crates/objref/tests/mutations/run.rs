@@ -5,10 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use objref_analysis::{Metric, PruneOptions, each_object, frame_tree, summary};
+use objref_analysis::{
+    GoroutineOptions, Metric, PruneOptions, each_object, frame_tree, goroutines, summary, verify,
+};
 use objref_mem::{Core, Image, Input};
 use objref_report::{
-    FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, summary_json, summary_text,
+    FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, goroutines_text, summary_json,
+    summary_text, verify_text,
 };
 use objref_snapshot::{LoadOptions, NoProgress, Snapshot};
 
@@ -60,6 +63,11 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     })
     .unwrap();
     assert_eq!(bytes, live.bytes, "objects do not add up");
+    let goroutines = goroutines(&snapshot, &GoroutineOptions::default());
+    goroutines_text(&goroutines, &TextOptions::default(), &mut io::sink()).unwrap();
+    if let Some(checks) = verify(&snapshot) {
+        verify_text(&checks, &TextOptions::default(), &mut io::sink()).unwrap();
+    }
     Ok(live.bytes)
 }
 

@@ -1,20 +1,18 @@
-//! The heap against a model that does everything the slow way: slot by slot, word by word.
+//! Heaps made by hand, and what a reader must find in them, the slow way: slot by slot, word by word.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use objref_go::{
-    FieldAt, GcPhase, GoVersion, Heap, HeapState, ObjId, RuntimeTypes, SIZE_CLASSES, StructSource,
-};
+use objref_go::{FieldAt, GcPhase, HeapState, SIZE_CLASSES, StructSource};
 use objref_mem::{Addr, AddressSpace, Core, Input};
 use proptest::prelude::*;
 
-const PAGE: u64 = 8192;
-const HEAP: u64 = 0xc0_0000_0000;
-const META: u64 = 0x7f00_0000_0000;
+pub(crate) const PAGE: u64 = 8192;
+pub(crate) const HEAP: u64 = 0xc0_0000_0000;
+pub(crate) const META: u64 = 0x7f00_0000_0000;
 const MHEAP: u64 = META;
 const ALLSPANS: u64 = META + 0x1000;
-const SPANS: u64 = META + 0x1_0000;
+pub(crate) const SPANS: u64 = META + 0x1_0000;
 const BITMAPS: u64 = META + 0x10_0000;
 const TYPES: u64 = META + 0x20_0000;
 const ARENA: u64 = META + 0x40_0000;
@@ -23,13 +21,13 @@ const SPECIAL_SIZE: u64 = 32;
 /// `mheap.sweepgen`.
 const SWEEPGEN: u32 = 8;
 const META_SIZE: u64 = 0x80_0000;
-const SPAN_SIZE: u64 = 160;
+pub(crate) const SPAN_SIZE: u64 = 160;
 /// The entry of `HEAP` in the table of arenas is the last word but one of the first page.
 const ARENA_ENTRY: u64 = META + 0xff0;
-const HEAP_PAGES: u64 = 256;
+pub(crate) const HEAP_PAGES: u64 = 256;
 const BITMAP_SIZE: u64 = 1 << 21;
 
-const AT_REST: HeapState = HeapState {
+pub(crate) const AT_REST: HeapState = HeapState {
     mheap: Addr(MHEAP),
     phase: GcPhase::Off,
     minor: 24,
@@ -37,7 +35,7 @@ const AT_REST: HeapState = HeapState {
 
 /// How pointer bits are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Era {
+pub(crate) enum Era {
     TwoBits,
     OneBit,
     PerObject,
@@ -100,7 +98,7 @@ impl StructSource for Era {
 
 /// How far the sweep of a span has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sweep {
+pub(crate) enum Sweep {
     Done,
     /// As `Done`, and a processor allocates from it.
     Cached,
@@ -141,23 +139,23 @@ impl Sweep {
 
 /// A span as the test wants it.
 #[derive(Clone, Debug)]
-struct Plan {
-    gap: u64,
+pub(crate) struct Plan {
+    pub(crate) gap: u64,
     /// 0 is a large object.
-    class: usize,
-    pages: u64,
-    noscan: bool,
-    sweep: Sweep,
-    freeindex: u64,
+    pub(crate) class: usize,
+    pub(crate) pages: u64,
+    pub(crate) noscan: bool,
+    pub(crate) sweep: Sweep,
+    pub(crate) freeindex: u64,
     /// Slots below `freeindex` that the collector has not been told of.
-    unmade: u64,
-    seed: u64,
+    pub(crate) unmade: u64,
+    pub(crate) seed: u64,
     /// Words of the type of its objects, and which are pointers.
-    type_words: u64,
-    type_mask: u64,
+    pub(crate) type_words: u64,
+    pub(crate) type_mask: u64,
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     (
         (
             0..3u64,
@@ -230,19 +228,28 @@ impl Dice {
     }
 }
 
-/// What the reader must find.
-#[derive(Debug, Default)]
-struct Model {
-    /// Slot address to its size and whether it is alive.
-    slots: BTreeMap<u64, (u64, bool)>,
-    /// Live objects to their pointers.
-    pointers: BTreeMap<u64, Vec<(u64, u64)>>,
-    allocated: u64,
-    unmade: u64,
-    spans: u64,
+/// What is in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Alive,
+    Free,
+    Dead,
+    Unmade,
 }
 
-fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
+/// What the reader must find.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    /// Slot address to its size and what is there.
+    pub(crate) slots: BTreeMap<u64, (u64, Slot)>,
+    /// Live objects to their pointers.
+    pub(crate) pointers: BTreeMap<u64, Vec<(u64, u64)>>,
+    pub(crate) allocated: u64,
+    pub(crate) unmade: u64,
+    pub(crate) spans: u64,
+}
+
+pub(crate) fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
     let mut memory = Memory(BTreeMap::from([
         (META, vec![0; META_SIZE as usize]),
         (HEAP, vec![0; (HEAP_PAGES * PAGE) as usize]),
@@ -334,11 +341,11 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
             }
             let how = if pinned { 0 } else { dice.roll() % 5 };
             let marked = (bit || i < free) && (how == 0 || (how == 1 && inline));
-            let mut alive = bit || i < index;
+            // Where the index is gone, a mark says as much.
+            let in_use = bit || i < index || marked && plan.sweep.is_ahead();
+            let mut alive = in_use;
+            allocated += u16::from(in_use);
             if plan.sweep.is_ahead() {
-                // Where the index is gone, a mark says as much.
-                alive |= marked;
-                allocated += u16::from(alive);
                 if marked {
                     match how {
                         0 => memory.bit(marks, i),
@@ -357,21 +364,24 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
                     alive = false;
                 }
             } else {
-                allocated += u16::from(alive);
                 // The collector marks what is made while it marks, and moves no index.
                 let marking = plan.unmade == 3 && marked && plan.sweep != Sweep::Exchanged;
                 if alive && !bit && i >= made && era != Era::TwoBits && index > 0 {
                     match how {
                         0 if marking => memory.bit(marks, i),
                         1 if marking => memory.bit(start + bytes - 64, i),
-                        _ => {
-                            alive = false;
-                            model.unmade += 1;
-                        }
+                        _ => alive = false,
                     }
                 }
             }
-            model.slots.insert(at, (elem, alive));
+            let slot = match (alive, in_use) {
+                (true, _) => Slot::Alive,
+                (_, false) => Slot::Free,
+                _ if plan.sweep.is_ahead() => Slot::Dead,
+                _ => Slot::Unmade,
+            };
+            model.unmade += u64::from(slot == Slot::Unmade);
+            model.slots.insert(at, (elem, slot));
             let header = per_object && !plan.noscan && !small && !large;
             let mut expected = Vec::new();
             let mut more = true;
@@ -455,138 +465,4 @@ fn build(era: Era, plans: &[Plan]) -> (AddressSpace, Model) {
     }
     let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
     (AddressSpace::new(&Core::parse(input).unwrap(), &[]), model)
-}
-
-fn check(era: Era, plans: &[Plan]) {
-    let (space, model) = build(era, plans);
-    let version = GoVersion::parse("go1.24.1").unwrap();
-    let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
-    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
-    assert_eq!(heap.totals.damaged, 0);
-    assert_eq!(heap.totals.miscounted, 0);
-    assert_eq!(heap.spans().len() as u64, model.spans);
-    assert_eq!(heap.totals.allocated.objects, model.allocated);
-    assert_eq!(heap.totals.unmade.objects, model.unmade);
-    let condemned = model.allocated - model.unmade - model.pointers.len() as u64;
-    assert_eq!(heap.totals.condemned.objects, condemned);
-    assert_eq!(heap.len(), model.pointers.len());
-
-    let mut objects = heap.objects();
-    let mut last = HEAP;
-    for (&at, &(size, alive)) in &model.slots {
-        // Nothing lies between the slots.
-        for gap in [last, last + (at - last) / 2, at - 1] {
-            assert!(
-                gap < last || gap >= at || heap.find(gap).is_none(),
-                "{gap:#x}"
-            );
-        }
-        last = at + size;
-        if !alive {
-            assert!(
-                [at, at + size / 2, at + size - 1]
-                    .iter()
-                    .all(|a| heap.find(*a).is_none())
-            );
-            continue;
-        }
-        let (id, address, span) = objects.next().unwrap();
-        assert_eq!((address, span.elem_size), (at, size));
-        assert_eq!(heap.locate(id).1, at);
-        assert_eq!(heap.size(id), size);
-        for inside in [at, at + 1, at + size / 2, at + size - 1] {
-            assert_eq!(heap.find(inside), Some(id), "{inside:#x} of {at:#x}");
-        }
-        let mut pointers = Vec::new();
-        heap.pointers(&space, id, |offset, value| pointers.push((offset, value)));
-        assert_eq!(
-            pointers, model.pointers[&at],
-            "{era:?}, {size} bytes at {at:#x}"
-        );
-    }
-    assert!(objects.next().is_none());
-    for outside in [0, HEAP - 1, last, HEAP + HEAP_PAGES * PAGE, u64::MAX] {
-        assert_eq!(heap.find(outside), None);
-    }
-    let ids: Vec<ObjId> = heap.objects().map(|(id, ..)| id).collect();
-    assert!(ids.iter().enumerate().all(|(i, id)| id.0 as usize == i));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn agrees_with_the_model(
-        era in prop_oneof![
-            Just(Era::TwoBits), Just(Era::OneBit), Just(Era::PerObject), Just(Era::GreenTea),
-        ],
-        plans in prop::collection::vec(plan(), 0..40),
-    ) {
-        check(era, &plans);
-    }
-}
-
-fn ordinary(class: usize, pages: u64) -> Plan {
-    Plan {
-        gap: 1,
-        class,
-        pages,
-        noscan: false,
-        sweep: Sweep::Done,
-        freeindex: 3,
-        unmade: 0,
-        seed: 7,
-        type_words: 3,
-        type_mask: 5,
-    }
-}
-
-/// The heap with one word of one span's record overwritten: damaged spans, and objects left.
-fn damaged(field: u64, value: u64) -> (u64, usize) {
-    let era = Era::PerObject;
-    let (space, _) = build(era, &[ordinary(5, 1), ordinary(40, 2), ordinary(0, 4)]);
-    let regions: Vec<_> = space.regions().collect();
-    let mut core = objref_synth::CoreBuilder::new();
-    for region in regions {
-        let mut bytes = space
-            .bytes(region.start, region.len as usize)
-            .unwrap()
-            .into_owned();
-        if region.start.0 == META {
-            let at = (SPANS + SPAN_SIZE + field - META) as usize;
-            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        core = core.segment(region.start.0, objref_synth::RW, bytes);
-    }
-    let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
-    let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
-    let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
-    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
-    for (id, at, _) in heap.objects() {
-        assert_eq!(heap.find(at), Some(id));
-        heap.pointers(&space, id, |_, _| {});
-    }
-    (heap.totals.damaged, heap.spans().len())
-}
-
-#[test]
-fn a_span_that_its_slots_do_not_fill_is_left_out_alone() {
-    // Start and size.
-    for value in [0, 1, HEAP + 1, HEAP - PAGE, 1 << 47, u64::MAX, META + 1] {
-        assert_eq!(damaged(0, value), (1, 2), "start {value:#x}");
-    }
-    for value in [0, 1, 3, 200, 1 << 20, 1 << 35, 1 << 51, u64::MAX] {
-        assert_eq!(damaged(8, value), (1, 2), "pages {value:#x}");
-    }
-    for value in [0, 1, 7, 9, 1155, 4, 1 << 20, u64::MAX, u64::MAX - 7] {
-        assert_eq!(damaged(32, value), (1, 2), "slot of {value:#x}");
-    }
-}
-
-#[test]
-fn a_span_without_its_bitmap_is_told() {
-    for bits in [0, 1, 1 << 40, u64::MAX] {
-        let (damaged, spans) = damaged(40, bits);
-        assert_eq!((damaged, spans), (0, 3), "{bits:#x}");
-    }
 }

@@ -1,0 +1,154 @@
+//! The heap against a model that does everything the slow way.
+
+mod model;
+
+use std::path::Path;
+
+use model::{
+    AT_REST, Era, HEAP, HEAP_PAGES, META, PAGE, Plan, SPAN_SIZE, SPANS, Slot, Sweep, build, plan,
+};
+use objref_go::{GoVersion, Heap, Miss, ObjId, RuntimeTypes};
+use objref_mem::{AddressSpace, Core, Input};
+use proptest::prelude::*;
+
+fn check(era: Era, plans: &[Plan]) {
+    let (space, model) = build(era, plans);
+    let version = GoVersion::parse("go1.24.1").unwrap();
+    let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
+    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
+    assert_eq!(heap.totals.damaged, 0);
+    assert_eq!(heap.totals.miscounted, 0);
+    assert_eq!(heap.spans().len() as u64, model.spans);
+    assert_eq!(heap.totals.allocated.objects, model.allocated);
+    assert_eq!(heap.totals.unmade.objects, model.unmade);
+    let condemned = model.allocated - model.unmade - model.pointers.len() as u64;
+    assert_eq!(heap.totals.condemned.objects, condemned);
+    assert_eq!(heap.len(), model.pointers.len());
+
+    let mut objects = heap.objects();
+    let mut last = HEAP;
+    let evidence = heap.evidence(&space, &era, AT_REST).unwrap();
+    for (&at, &(size, slot)) in &model.slots {
+        // Nothing lies between the slots.
+        for gap in [last, last + (at - last) / 2, at - 1] {
+            assert!(
+                gap < last || gap >= at || heap.find(gap).is_none(),
+                "{gap:#x}"
+            );
+        }
+        last = at + size;
+        if slot != Slot::Alive {
+            let miss = evidence.miss(&heap, at + size / 2).map(|(miss, ..)| miss);
+            let expected = match slot {
+                Slot::Free => Some(Miss::FreeSlot),
+                Slot::Dead => Some(Miss::Unmarked),
+                _ => None,
+            };
+            assert_eq!(miss, expected, "{at:#x}");
+            assert!(
+                [at, at + size / 2, at + size - 1]
+                    .iter()
+                    .all(|a| heap.find(*a).is_none())
+            );
+            continue;
+        }
+        let (id, address, span) = objects.next().unwrap();
+        assert_eq!((address, span.elem_size), (at, size));
+        assert_eq!(heap.locate(id).1, at);
+        assert_eq!(heap.size(id), size);
+        for inside in [at, at + 1, at + size / 2, at + size - 1] {
+            assert_eq!(heap.find(inside), Some(id), "{inside:#x} of {at:#x}");
+        }
+        let mut pointers = Vec::new();
+        heap.pointers(&space, id, |offset, value| pointers.push((offset, value)));
+        assert_eq!(
+            pointers, model.pointers[&at],
+            "{era:?}, {size} bytes at {at:#x}"
+        );
+    }
+    assert!(objects.next().is_none());
+    for outside in [0, HEAP - 1, last, HEAP + HEAP_PAGES * PAGE, u64::MAX] {
+        assert_eq!(heap.find(outside), None);
+    }
+    let ids: Vec<ObjId> = heap.objects().map(|(id, ..)| id).collect();
+    assert!(ids.iter().enumerate().all(|(i, id)| id.0 as usize == i));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_the_model(
+        era in prop_oneof![
+            Just(Era::TwoBits), Just(Era::OneBit), Just(Era::PerObject), Just(Era::GreenTea),
+        ],
+        plans in prop::collection::vec(plan(), 0..40),
+    ) {
+        check(era, &plans);
+    }
+}
+
+fn ordinary(class: usize, pages: u64) -> Plan {
+    Plan {
+        gap: 1,
+        class,
+        pages,
+        noscan: false,
+        sweep: Sweep::Done,
+        freeindex: 3,
+        unmade: 0,
+        seed: 7,
+        type_words: 3,
+        type_mask: 5,
+    }
+}
+
+/// The heap with one word of one span's record overwritten: damaged spans, and objects left.
+fn damaged(field: u64, value: u64) -> (u64, usize) {
+    let era = Era::PerObject;
+    let (space, _) = build(era, &[ordinary(5, 1), ordinary(40, 2), ordinary(0, 4)]);
+    let regions: Vec<_> = space.regions().collect();
+    let mut core = objref_synth::CoreBuilder::new();
+    for region in regions {
+        let mut bytes = space
+            .bytes(region.start, region.len as usize)
+            .unwrap()
+            .into_owned();
+        if region.start.0 == META {
+            let at = (SPANS + SPAN_SIZE + field - META) as usize;
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        core = core.segment(region.start.0, objref_synth::RW, bytes);
+    }
+    let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
+    let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
+    let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
+    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
+    for (id, at, _) in heap.objects() {
+        assert_eq!(heap.find(at), Some(id));
+        heap.pointers(&space, id, |_, _| {});
+    }
+    (heap.totals.damaged, heap.spans().len())
+}
+
+#[test]
+fn a_span_that_its_slots_do_not_fill_is_left_out_alone() {
+    // Start and size.
+    for value in [0, 1, HEAP + 1, HEAP - PAGE, 1 << 47, u64::MAX, META + 1] {
+        assert_eq!(damaged(0, value), (1, 2), "start {value:#x}");
+    }
+    for value in [0, 1, 3, 200, 1 << 20, 1 << 35, 1 << 51, u64::MAX] {
+        assert_eq!(damaged(8, value), (1, 2), "pages {value:#x}");
+    }
+    for value in [0, 1, 7, 9, 1155, 4, 1 << 20, u64::MAX, u64::MAX - 7] {
+        assert_eq!(damaged(32, value), (1, 2), "slot of {value:#x}");
+    }
+}
+
+#[test]
+fn a_span_without_its_bitmap_is_told() {
+    for bits in [0, 1, 1 << 40, u64::MAX] {
+        let (damaged, spans) = damaged(40, bits);
+        assert_eq!((damaged, spans), (0, 3), "{bits:#x}");
+    }
+}
