@@ -10,7 +10,10 @@ use crate::types::{Kind, TypeId};
 use crate::view::{Code, Fit, Form, Source};
 
 /// Pointer bits of objects are compared up to this size.
-const MAX_COMPARED: u64 = 1 << 20;
+const MAX_COMPARED: u64 = 1 << 14;
+
+/// Objects up to this size may be known as arrays by one element.
+const MAX_ARRAY: u64 = 512;
 
 /// How the pointers of a type compare with those of an object.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,9 +81,9 @@ impl<'p> Inference<'p> {
             Form::One if from_start != 0 && span.is_tiny() => return code(Fit::Run),
             Form::One if from_start != 0 || !span.is_filled_by(size + header) => {
                 let many = Code::new(Fit::Possible, Source::Layout, Form::Many, said.ty);
-                return match self.is_array(target, said.ty, from_start) {
-                    true if self.views.open_to(target.id.0, many, types) => Some(Ok(many)),
-                    true => None,
+                let open = self.views.open_to(target.id.0, many, types);
+                return match open && self.is_array(target, said.ty, from_start) {
+                    true => Some(Ok(many)),
                     false => region(),
                 };
             }
@@ -94,6 +97,11 @@ impl<'p> Inference<'p> {
                 _ => Fit::Run,
             },
         };
+        // Pointers are compared only where that decides something: an object may be referred to a million times.
+        let at_best = Code::new(fit, said.source, said.form, said.ty);
+        if !self.views.open_to(target.id.0, at_best, types) {
+            return None;
+        }
         match self.compare(target, said.ty, said.form) {
             Pointers::Same => code(fit),
             Pointers::Fewer if said.form == Form::One => code(Fit::Partial),
@@ -107,11 +115,13 @@ impl<'p> Inference<'p> {
     fn is_array(&self, target: Object<'p>, ty: TypeId, from_start: u64) -> bool {
         let this = self.model.get(ty);
         let aligned = from_start.is_multiple_of(this.size.max(1));
-        let alike = match target.span.noscan {
-            true => this.kind == Kind::Scalar,
-            false => self.compare(target, ty, Form::Many) == Pointers::Same,
-        };
-        aligned && alike
+        // The pointers of large objects take long to compare, once for each reference.
+        let is_small = target.span.elem_size <= MAX_ARRAY;
+        aligned
+            && match target.span.noscan {
+                true => this.kind == Kind::Scalar,
+                false => is_small && self.compare(target, ty, Form::Many) == Pointers::Same,
+            }
     }
 
     /// Whether values of a type that has references are allocated as if it had none.
