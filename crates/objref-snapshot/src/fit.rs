@@ -5,7 +5,6 @@ use objref_go::Object;
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Said};
 use crate::mask::pointer_mask;
-use crate::regions::Region;
 use crate::types::{Kind, TypeId};
 use crate::view::{Code, Fit, Form, Source};
 
@@ -27,14 +26,9 @@ enum Pointers {
 }
 
 impl<'p> Inference<'p> {
-    /// What to make of a statement about the object that is pointed to at `value`: a view, a value in the middle of the
-    /// object, or nothing where the heap contradicts.
-    pub(crate) fn verdict(
-        &self,
-        target: Object<'p>,
-        said: Said,
-        value: u64,
-    ) -> Option<Result<Code, Region>> {
+    /// What to make of a statement about the object that is pointed to at `value`: a view, or nothing where it is about
+    /// the middle of the object or the heap contradicts.
+    pub(crate) fn verdict(&self, target: Object<'p>, said: Said, value: u64) -> Option<Code> {
         let types = &self.model.types;
         let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
         if !self.views.open_to(target.id.0, best, types) {
@@ -51,11 +45,7 @@ impl<'p> Inference<'p> {
                 Source::Layout => Fit::Possible,
                 _ => fit,
             };
-            Some(Ok(Code::new(fit, said.source, said.form, said.ty)))
-        };
-        let region = || {
-            let in_word = from_start % 8 == 0 && !span.noscan;
-            in_word.then(|| Err(Region::new(target.id, from_start, said)))
+            Some(Code::new(fit, said.source, said.form, said.ty))
         };
         // The binary may not know all that a closure captured: its words do not have to explain the whole slot.
         if said.form == Form::Opaque || traits.closure {
@@ -74,7 +64,7 @@ impl<'p> Inference<'p> {
                 .then(|| code(Fit::Whole))?;
         }
         if !has_references && !span.noscan {
-            return region();
+            return None;
         }
         let fit = match said.form {
             // Tiny objects share a block: the first to be seen names it.
@@ -82,13 +72,10 @@ impl<'p> Inference<'p> {
             Form::One if from_start != 0 || !span.is_filled_by(size + header) => {
                 let many = Code::new(Fit::Possible, Source::Layout, Form::Many, said.ty);
                 let open = self.views.open_to(target.id.0, many, types);
-                return match open && self.is_array(target, said.ty, from_start) {
-                    true => Some(Ok(many)),
-                    false => region(),
-                };
+                return (open && self.is_array(target, said.ty, from_start)).then_some(many);
             }
             Form::One => Fit::Whole,
-            _ if from_start % size != 0 => return region(),
+            _ if from_start % size != 0 => return None,
             _ => match said.extent {
                 None if from_start == 0 => Fit::Whole,
                 Some(extent) if span.is_filled_by((from_start + header).saturating_add(extent)) => {
@@ -106,8 +93,7 @@ impl<'p> Inference<'p> {
             Pointers::Same => code(fit),
             Pointers::Fewer if said.form == Form::One => code(Fit::Partial),
             Pointers::Fewer => code(Fit::Run),
-            Pointers::Contradict if said.form == Form::One => None,
-            Pointers::Contradict => region(),
+            Pointers::Contradict => None,
         }
     }
 

@@ -11,7 +11,6 @@ use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
 use crate::closure::{Closures, closure_type};
-use crate::regions::Region;
 use crate::shape::{Found, Hold, Shape, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
 use crate::view::{Form, Source, Views};
@@ -96,8 +95,6 @@ pub(crate) struct Inference<'p> {
     pub(crate) model: TypeModel<'p>,
     pub(crate) shapes: Shapes,
     pub(crate) views: Views,
-    /// References into the middle of objects.
-    pub(crate) regions: Vec<Region>,
     /// Types of variables from code, where there is no DWARF.
     pub(crate) code: Option<CodeTypes<'p>>,
     closures: Closures,
@@ -157,7 +154,6 @@ impl<'p> Inference<'p> {
             model,
             shapes: Shapes::default(),
             views: Views::new(heap.len()),
-            regions: Vec::new(),
             code: CodeTypes::new(process),
             closures: Closures::default(),
             itabs: FxHashMap::default(),
@@ -231,12 +227,8 @@ impl<'p> Inference<'p> {
 
     /// Takes a statement as evidence of what `target` is, which `value` points to.
     pub(crate) fn note(&mut self, target: Object<'p>, said: Said, value: u64) {
-        match self.verdict(target, said, value) {
-            Some(Ok(code)) => {
-                self.views.offer(target.id.0, code, &self.model.types);
-            }
-            Some(Err(region)) => self.regions.push(region),
-            None => {}
+        if let Some(code) = self.verdict(target, said, value) {
+            self.views.offer(target.id.0, code, &self.model.types);
         }
     }
 

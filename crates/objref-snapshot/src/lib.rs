@@ -14,7 +14,6 @@ mod map_types;
 mod mask;
 mod names;
 mod recovered;
-mod regions;
 mod roots;
 mod rounds;
 mod shape;

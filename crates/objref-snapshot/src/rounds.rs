@@ -11,7 +11,6 @@ use objref_mem::Addr;
 use rayon::prelude::*;
 
 use crate::infer::{Inference, Miss};
-use crate::regions::Region;
 use crate::shape::{Found, Hold};
 use crate::view::{Code, Form, Source};
 
@@ -19,9 +18,6 @@ use crate::view::{Code, Form, Source};
 const PARALLEL: usize = 2048;
 /// Objects per piece of work.
 const PIECE: usize = 512;
-/// References into the middle of objects beyond this are forgotten.
-const MAX_REGIONS: usize = 1 << 24;
-
 /// What one thread found in its piece of a level.
 #[derive(Default)]
 struct Findings {
@@ -30,7 +26,6 @@ struct Findings {
     misses: Vec<Miss>,
     /// Objects to follow again once the misses are looked up.
     again: Vec<u32>,
-    regions: Vec<Region>,
 }
 
 /// A bit an object: whether it is being followed, or has been.
@@ -92,9 +87,6 @@ impl<'p> Inference<'p> {
             }
             again.append(&mut piece.again);
             misses.append(&mut piece.misses);
-            let room = MAX_REGIONS.saturating_sub(self.regions.len());
-            piece.regions.truncate(room);
-            self.regions.append(&mut piece.regions);
         }
         misses.sort_unstable();
         misses.dedup();
@@ -183,11 +175,10 @@ impl<'p> Inference<'p> {
         found: &mut Findings,
     ) {
         match self.verdict(target, said, value) {
-            Some(Ok(code)) if followed.has(target.id.0) => found.late.push((target.id.0, code)),
-            Some(Ok(code)) => {
+            Some(code) if followed.has(target.id.0) => found.late.push((target.id.0, code)),
+            Some(code) => {
                 self.views.offer(target.id.0, code, &self.model.types);
             }
-            Some(Err(region)) => found.regions.push(region),
             None => {}
         }
     }
