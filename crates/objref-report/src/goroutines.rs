@@ -1,4 +1,4 @@
-//! The goroutines, as text and as JSON.
+//! The goroutines, as text.
 
 use std::io::{self, Write};
 
@@ -8,16 +8,6 @@ use objref_analysis::{
 };
 
 use crate::text::{INDENT, Page, Style, TextOptions, count};
-
-/// Writes the goroutines as JSON, indented, with a line feed at the end.
-///
-/// # Errors
-///
-/// What `out` says.
-pub fn goroutines_json(report: &GoroutineReport, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report).map_err(io::Error::from)?;
-    out.write_all(b"\n")
-}
 
 /// Writes the goroutines for people, like Go's own tracebacks, but put together.
 ///

@@ -5,16 +5,18 @@
 //!
 //! - [`flame_svg`]: the reference flame graph, one self-contained SVG.
 //! - [`folded()`]: the same as lines for other flame graph tools.
-//! - [`summary_text`], [`summary_json`]: the page of numbers.
-//! - [`goroutines_text`], [`goroutines_json`]: the goroutines.
-//! - [`types_text`], [`types_json`]: the histogram of types.
-//! - [`verify_text`], [`verify_json`]: the checks against the runtime's own evidence.
+//! - [`summary_text`]: the page of numbers.
+//! - [`goroutines_text`]: the goroutines.
+//! - [`types_text`]: the histogram of types.
+//! - [`verify_text`]: the checks against the runtime's own evidence.
+//! - [`json()`]: any of these structs for programs.
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
 mod colour;
 mod flame;
 mod folded;
 mod goroutines;
+mod json;
 mod objects;
 mod restore;
 mod summary;
@@ -25,11 +27,12 @@ mod walk;
 
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};
-pub use goroutines::{goroutines_json, goroutines_text};
+pub use goroutines::goroutines_text;
+pub use json::json;
 pub use objects::ObjectsTsv;
 pub use restore::printable;
-pub use summary::{summary_json, summary_text};
+pub use summary::summary_text;
 pub use text::TextOptions;
-pub use types::{types_json, types_text};
-pub use verify::{verify_json, verify_text};
+pub use types::types_text;
+pub use verify::verify_text;
 pub use walk::Order;

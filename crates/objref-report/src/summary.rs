@@ -1,20 +1,10 @@
-//! The page of numbers, as text and as JSON.
+//! The page of numbers, as text.
 
 use std::io::{self, Write};
 
 use objref_analysis::{Amount, SpanAmount, Summary, iec, thousands};
 
 use crate::text::{Page, Style, TextOptions, count, percent};
-
-/// Writes the summary as JSON, indented, with a line feed at the end.
-///
-/// # Errors
-///
-/// What `out` says.
-pub fn summary_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, summary).map_err(io::Error::from)?;
-    out.write_all(b"\n")
-}
 
 /// Writes the summary for people: what was dumped, whether the numbers can be trusted, what the heap
 /// is made of and what holds it, the biggest first.

@@ -1,20 +1,10 @@
-//! The histogram of types, as text and as JSON.
+//! The histogram of types, as text.
 
 use std::io::{self, Write};
 
 use objref_analysis::{Amount, Certain, TypeGroup, TypeReport, iec, thousands};
 
 use crate::text::{Page, Style, TextOptions, count, percent};
-
-/// Writes the histogram as JSON, indented, with a line feed at the end.
-///
-/// # Errors
-///
-/// What `out` says.
-pub fn types_json(report: &TypeReport, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report).map_err(io::Error::from)?;
-    out.write_all(b"\n")
-}
 
 /// Writes the histogram for people, one type a line, the name last and in full, like `pprof -top`.
 ///

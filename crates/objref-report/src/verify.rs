@@ -1,20 +1,10 @@
-//! The checks of the graph, as text and as JSON.
+//! The checks of the graph, as text.
 
 use std::io::{self, Write};
 
 use objref_analysis::{Check, Example, Scanned, Verdict, Verification, short, thousands};
 
 use crate::text::{Page, Style, TextOptions, count};
-
-/// Writes the checks as JSON, indented, with a line feed at the end.
-///
-/// # Errors
-///
-/// What `out` says.
-pub fn verify_json(verification: &Verification, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, verification).map_err(io::Error::from)?;
-    out.write_all(b"\n")
-}
 
 /// Writes the checks for people.
 ///

@@ -1,7 +1,7 @@
 //! The listing of goroutines.
 
 use objref_analysis::*;
-use objref_report::{TextOptions, goroutines_json, goroutines_text};
+use objref_report::{TextOptions, goroutines_text, json};
 
 fn frame(function: &str, file: &str, line: u32) -> Frame {
     Frame {
@@ -153,7 +153,7 @@ fn each_goroutine() {
 fn json_reads_back() {
     let report = example();
     let mut out = Vec::new();
-    goroutines_json(&report, &mut out).unwrap();
+    json(&report, &mut out).unwrap();
     assert_eq!(
         serde_json::from_slice::<GoroutineReport>(&out).unwrap(),
         report

@@ -1,7 +1,7 @@
 //! The page of numbers.
 
 use objref_analysis::*;
-use objref_report::{TextOptions, summary_json, summary_text};
+use objref_report::{TextOptions, json, summary_text};
 
 fn example() -> Summary {
     let live = Amount {
@@ -217,6 +217,6 @@ fn colours_change_nothing_but_colours() {
 #[test]
 fn as_json() {
     let mut out = Vec::new();
-    summary_json(&example(), &mut out).unwrap();
+    json(&example(), &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
 }

@@ -1,7 +1,7 @@
 //! The histogram of types.
 
 use objref_analysis::*;
-use objref_report::{TextOptions, types_json, types_text};
+use objref_report::{TextOptions, json, types_text};
 
 fn amount(bytes: u64, objects: u64) -> Amount {
     Amount { bytes, objects }
@@ -70,7 +70,7 @@ fn text() {
 #[test]
 fn json_reads_back() {
     let mut out = Vec::new();
-    types_json(&example(), &mut out).unwrap();
+    json(&example(), &mut out).unwrap();
     assert_eq!(
         serde_json::from_slice::<TypeReport>(&out).unwrap(),
         example()

@@ -1,7 +1,7 @@
 //! The checks against the runtime's own evidence.
 
 use objref_analysis::*;
-use objref_report::{TextOptions, verify_json, verify_text};
+use objref_report::{TextOptions, json, verify_text};
 
 fn example(wrong: bool) -> Verification {
     let check = |code: &str, verdict, text: &str, objects, bytes| Check {
@@ -96,7 +96,7 @@ fn contradictions_with_examples() {
 fn json_reads_back() {
     let example = example(true);
     let mut out = Vec::new();
-    verify_json(&example, &mut out).unwrap();
+    json(&example, &mut out).unwrap();
     assert_eq!(
         serde_json::from_slice::<Verification>(&out).unwrap(),
         example

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use objref_analysis::{GoroutineOptions, GroupBy, TypeGroup, TypeOptions, thousands};
-use objref_report::{
-    goroutines_json, goroutines_text, types_json, types_text, verify_json, verify_text,
-};
+use objref_report::{goroutines_text, json, types_text, verify_text};
 use objref_snapshot::Snapshot;
 
 use crate::args::{
@@ -50,7 +48,7 @@ pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
             let report = objref_analysis::goroutines(snapshot, &options);
             match format {
                 SummaryFormat::Text => goroutines_text(&report, text, out)?,
-                SummaryFormat::Json => goroutines_json(&report, out)?,
+                SummaryFormat::Json => json(&report, out)?,
             }
             Ok(ExitCode::SUCCESS)
         },
@@ -82,7 +80,7 @@ pub(crate) fn types(args: &TypesArgs) -> Result<ExitCode> {
             let report = objref_analysis::types(snapshot, &options);
             match format {
                 SummaryFormat::Text => types_text(&report, text, out)?,
-                SummaryFormat::Json => types_json(&report, out)?,
+                SummaryFormat::Json => json(&report, out)?,
             }
             Ok(ExitCode::SUCCESS)
         },
@@ -102,7 +100,7 @@ pub(crate) fn verify(args: &SummaryArgs) -> Result<ExitCode> {
                 .ok_or_else(|| io::Error::other("the heap's tables cannot be read again"))?;
             match format {
                 SummaryFormat::Text => verify_text(&found, text, out)?,
-                SummaryFormat::Json => verify_json(&found, out)?,
+                SummaryFormat::Json => json(&found, out)?,
             }
             Ok(match found.contradictions {
                 0 => ExitCode::SUCCESS,

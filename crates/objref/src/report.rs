@@ -9,7 +9,7 @@ use objref_analysis::{
     Metric, PruneOptions, Summary, each_object, frame_tree, iec, summary, thousands,
 };
 use objref_report::{
-    FlameOptions, ObjectsTsv, Order, TextOptions, flame_svg, folded, summary_json, summary_text,
+    FlameOptions, ObjectsTsv, Order, TextOptions, flame_svg, folded, json, summary_text,
 };
 
 use objref_snapshot::Snapshot;
@@ -191,7 +191,7 @@ fn write(
     }
     match (format, flame) {
         (Format::Text, _) => summary_text(&summary, text, out),
-        (Format::Json, _) => summary_json(&summary, out),
+        (Format::Json, _) => json(&summary, out),
         (Format::Svg, Some(flame)) => draw(snapshot, &summary, flame, reporter, out),
         (Format::Folded, Some(flame)) => {
             let (tree, metric) = tree(snapshot, flame, reporter);

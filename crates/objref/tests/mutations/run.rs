@@ -10,8 +10,8 @@ use objref_analysis::{
 };
 use objref_mem::{Core, Image, Input};
 use objref_report::{
-    FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, goroutines_text, summary_json,
-    summary_text, verify_text,
+    FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, goroutines_text, json, summary_text,
+    verify_text,
 };
 use objref_snapshot::{LoadOptions, NoProgress, Snapshot};
 
@@ -54,7 +54,7 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     }
     folded(&tree, Metric::Bytes, &mut io::sink()).unwrap();
     summary_text(&numbers, &TextOptions::default(), &mut io::sink()).unwrap();
-    summary_json(&numbers, &mut io::sink()).unwrap();
+    json(&numbers, &mut io::sink()).unwrap();
     let mut rows = ObjectsTsv::new(io::sink()).unwrap();
     let mut bytes = 0;
     each_object(&snapshot, |row| {
