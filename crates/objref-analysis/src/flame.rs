@@ -35,6 +35,20 @@ pub struct Totals {
     pub objects: Vec<u64>,
 }
 
+impl Totals {
+    /// The part of the whole that each frame is, in bytes or in objects, whichever is more: 0 to 2^32. As with
+    /// either measure alone, no frame has more than the one above it.
+    pub(crate) fn bigger_shares(&self) -> Vec<u64> {
+        let share = |values: &[u64], frame: usize| {
+            let whole = u128::from(values[ROOT_FRAME as usize].max(1));
+            ((u128::from(values[frame]) << 32) / whole) as u64
+        };
+        (0..self.bytes.len())
+            .map(|frame| share(&self.bytes, frame).max(share(&self.objects, frame)))
+            .collect()
+    }
+}
+
 /// The distances from a root at which a frame's own objects were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Levels {

@@ -30,6 +30,8 @@ impl Metric {
 pub struct PruneOptions {
     /// By which measure frames are small.
     pub metric: Metric,
+    /// Frames that are big by the other measure stay too: for pictures that can show either.
+    pub either: bool,
     /// Frames with less than this part of the whole are cut off: 0.001 is a tenth of a percent.
     pub min_share: f64,
     /// Frames below this many levels are cut off.
@@ -43,6 +45,7 @@ impl Default for PruneOptions {
     fn default() -> Self {
         Self {
             metric: Metric::Bytes,
+            either: false,
             min_share: 0.0,
             max_depth: u32::MAX,
             max_frames: usize::MAX,
@@ -67,9 +70,10 @@ impl FrameTree {
     /// the tree and the options; of equally big ones the first made stays.
     pub fn prune(&self, options: &PruneOptions) -> Self {
         let totals = self.totals();
-        let values = match options.metric {
-            Metric::Bytes => &totals.bytes,
-            Metric::Objects => &totals.objects,
+        let values = match (options.either, options.metric) {
+            (true, _) => &totals.bigger_shares(),
+            (false, Metric::Bytes) => &totals.bytes,
+            (false, Metric::Objects) => &totals.objects,
         };
         let depth = self.depths();
         let threshold = options.min_share * values[ROOT_FRAME as usize] as f64;

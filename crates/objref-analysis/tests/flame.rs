@@ -124,6 +124,32 @@ fn nothing_to_cut_changes_nothing() {
     assert_eq!(pruned.label(2), "b ↻ 2 levels deep");
 }
 
+#[test]
+fn big_by_either_measure() {
+    let mut tree = FrameTree::new();
+    add(&mut tree, &["one huge"], 1000, 1);
+    for _ in 0..100 {
+        add(&mut tree, &["many", "tiny"], 1, 1);
+    }
+    add(&mut tree, &["neither"], 5, 1);
+    let names = |either| {
+        let options = PruneOptions {
+            min_share: 0.5,
+            either,
+            ..PruneOptions::default()
+        };
+        let tree = tree.prune(&options);
+        tree.frames()
+            .map(|f| tree.name(f).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(false), ["all", "one huge", "(3 smaller frames)"]);
+    assert_eq!(
+        names(true),
+        ["all", "one huge", "many", "tiny", "(1 smaller frame)"]
+    );
+}
+
 fn paths() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
     prop::collection::vec((prop::collection::vec(0u8..6, 1..9), 0u64..1000), 0..60)
 }
@@ -163,9 +189,10 @@ proptest! {
         max_depth in prop_oneof![Just(u32::MAX), 0u32..6],
         max_frames in prop_oneof![Just(usize::MAX), 0usize..30],
         metric in prop_oneof![Just(Metric::Bytes), Just(Metric::Objects)],
+        either in any::<bool>(),
     ) {
         let tree = build(&paths);
-        let options = PruneOptions { metric, min_share, max_depth, max_frames };
+        let options = PruneOptions { metric, either, min_share, max_depth, max_frames };
         let pruned = tree.prune(&options);
         let (before, after) = (tree.totals(), pruned.totals());
         prop_assert_eq!(after.bytes[0], before.bytes[0]);

@@ -5,6 +5,7 @@
 //!
 //! - [`flame_svg`]: the reference flame graph, one self-contained SVG.
 //! - [`folded()`]: the same as lines for other flame graph tools.
+//! - [`html()`]: trees, tables and what the numbers rest on, as one page to walk about in.
 //! - [`summary_text`]: the page of numbers.
 //! - [`goroutines_text`]: the goroutines.
 //! - [`types_text`]: the histogram of types.
@@ -16,6 +17,7 @@ mod colour;
 mod flame;
 mod folded;
 mod goroutines;
+mod html;
 mod json;
 mod objects;
 mod restore;
@@ -28,6 +30,7 @@ mod walk;
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};
 pub use goroutines::goroutines_text;
+pub use html::{HtmlReport, HtmlTree, html};
 pub use json::json;
 pub use objects::ObjectsTsv;
 pub use restore::printable;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use objref_analysis::{Amount, SpanAmount, Summary, iec, thousands};
+use objref_analysis::{Amount, Binary, Core, Go, SpanAmount, Summary, iec, thousands};
 
 use crate::text::{Page, Style, TextOptions, count, percent};
 
@@ -39,6 +39,41 @@ fn facts(facts: impl IntoIterator<Item = Option<String>>) -> String {
         .join(", ")
 }
 
+/// Which Go built the program.
+pub(crate) fn go_line(go: &Go) -> String {
+    facts([
+        Some(format!("{} {}", go.version, go.arch).trim().to_owned()),
+        (!go.experiments.is_empty()).then(|| format!("with {}", go.experiments.join(" "))),
+        (!go.layout_source.is_empty()).then(|| format!("layouts from {}", go.layout_source)),
+    ])
+}
+
+/// The dump.
+pub(crate) fn core_line(core: &Core) -> String {
+    facts([
+        Some(format!("{}: {}", core.path, core.kind)),
+        Some(iec(core.bytes)),
+        Some(count(core.threads, "thread", "threads")),
+        core.pid.map(|pid| format!("pid {pid}")),
+        core.signal
+            .as_ref()
+            .map(|s| format!("ended by {} ({})", s.name, s.number)),
+    ])
+}
+
+/// The program.
+pub(crate) fn binary_line(binary: &Binary) -> String {
+    facts([
+        Some(binary.path.clone()),
+        binary.build_id.as_ref().map(|id| format!("build id {id}")),
+        (!binary.dwarf).then(|| "no DWARF".to_owned()),
+        binary
+            .debug_file
+            .as_ref()
+            .map(|path| format!("DWARF from {path}")),
+    ])
+}
+
 fn program(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
     let (core, binary, go) = (&summary.core, &summary.binary, &summary.go);
     let name = core
@@ -48,41 +83,9 @@ fn program(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
         .unwrap_or(&binary.path);
     let title = page.styled(Style::Heading, name);
     writeln!(page.out, "{title}")?;
-    page.paragraph(
-        Style::Plain,
-        &facts([
-            Some(format!("{} {}", go.version, go.arch).trim().to_owned()),
-            (!go.experiments.is_empty()).then(|| format!("with {}", go.experiments.join(" "))),
-            (!go.layout_source.is_empty()).then(|| format!("layouts from {}", go.layout_source)),
-        ]),
-        0,
-    )?;
-    page.paragraph(
-        Style::Plain,
-        &facts([
-            Some(format!("core    {}: {}", core.path, core.kind)),
-            Some(iec(core.bytes)),
-            Some(count(core.threads, "thread", "threads")),
-            core.pid.map(|pid| format!("pid {pid}")),
-            core.signal
-                .as_ref()
-                .map(|s| format!("ended by {} ({})", s.name, s.number)),
-        ]),
-        8,
-    )?;
-    page.paragraph(
-        Style::Plain,
-        &facts([
-            Some(format!("binary  {}", binary.path)),
-            binary.build_id.as_ref().map(|id| format!("build id {id}")),
-            (!binary.dwarf).then(|| "no DWARF".to_owned()),
-            binary
-                .debug_file
-                .as_ref()
-                .map(|path| format!("DWARF from {path}")),
-        ]),
-        8,
-    )?;
+    page.paragraph(Style::Plain, &go_line(go), 0)?;
+    page.paragraph(Style::Plain, &format!("core    {}", core_line(core)), 8)?;
+    page.paragraph(Style::Plain, &format!("binary  {}", binary_line(binary)), 8)?;
     if core.missing_bytes > 0 {
         let missing = core.missing_bytes;
         let text = format!(

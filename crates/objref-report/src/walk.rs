@@ -31,14 +31,15 @@ fn own(tree: &FrameTree, metric: Metric, frame: u32) -> u64 {
     }
 }
 
-/// The children of every frame, one list after the other.
-struct Children {
+/// The children of every frame that are not empty, one list after the other.
+pub(crate) struct Children {
     starts: Vec<usize>,
     list: Vec<u32>,
 }
 
 impl Children {
-    fn new(tree: &FrameTree, totals: &[u64], order: Order) -> Self {
+    /// By `totals`, the inclusive value of every frame.
+    pub(crate) fn new(tree: &FrameTree, totals: &[u64], order: Order) -> Self {
         let mut list: Vec<u32> = tree
             .frames()
             .skip(1)
@@ -66,8 +67,9 @@ impl Children {
         Self { starts, list }
     }
 
-    fn of(&self, frame: u32) -> std::ops::Range<usize> {
-        self.starts[frame as usize]..self.starts[frame as usize + 1]
+    /// The children of `frame`, in order.
+    pub(crate) fn of(&self, frame: u32) -> &[u32] {
+        &self.list[self.starts[frame as usize]..self.starts[frame as usize + 1]]
     }
 }
 
@@ -82,12 +84,11 @@ pub(crate) fn walk<E>(
 ) -> Result<(), E> {
     let children = Children::new(tree, totals, order);
     let mut path = vec![ROOT_FRAME];
-    let mut pending = vec![children.of(ROOT_FRAME)];
+    let mut pending = vec![children.of(ROOT_FRAME).iter()];
     while let (Some(&frame), Some(rest)) = (path.last(), pending.last_mut()) {
-        if let Some(next) = rest.next() {
-            let child = children.list[next];
+        if let Some(&child) = rest.next() {
             path.push(child);
-            pending.push(children.of(child));
+            pending.push(children.of(child).iter());
         } else {
             let value = own(tree, metric, frame);
             if value > 0 {

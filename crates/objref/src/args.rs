@@ -7,6 +7,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 const EXAMPLES: &str = "\
 Examples:
   objref core --exe server > ref.svg        who keeps what alive, as a picture
+  objref core --exe server -o heap.html     the same with tables, as a page to walk about in
   objref core --exe server                  the numbers, on a terminal
   objref summary core --format json         the same for programs
   objref objects core -o heap.tsv           every reachable object
@@ -170,9 +171,10 @@ pub(crate) struct FlameArgs {
     /// What the width of a frame stands for
     #[arg(long, value_name = "METRIC", default_value = "bytes")]
     pub(crate) metric: MetricArg,
-    /// Leave out frames with less than this part of the whole, in percent
-    #[arg(long, value_name = "PERCENT", default_value = "0.05", value_parser = percent)]
-    pub(crate) min_width: f64,
+    /// Leave out frames with less than this part of the whole, in percent [default: 0.05; 0 in html,
+    /// which can be zoomed further]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) min_width: Option<f64>,
     /// Leave out frames further than this from the root
     #[arg(long, value_name = "N", default_value = "200")]
     pub(crate) max_depth: u32,
@@ -198,6 +200,8 @@ pub(crate) struct FlameArgs {
 pub(crate) enum Format {
     /// The picture
     Svg,
+    /// The picture and tables of frames and types, on a page to walk about in
+    Html,
     /// The picture as lines for other flame graph tools
     Folded,
     /// The summary for people
@@ -326,7 +330,7 @@ mod tests {
             &["objref", "core", "-v", "-q"],
             &["objref", "core", "--min-width", "101"],
             &["objref", "core", "--threads", "0"],
-            &["objref", "core", "--format", "html"],
+            &["objref", "core", "--format", "pdf"],
             &["objref", "objects", "core", "--format", "json"],
         ] {
             let error = Args::try_parse_from(line).unwrap_err();

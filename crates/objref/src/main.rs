@@ -2,7 +2,7 @@
 //!
 //! Glue only. What happens, in order: [`args`] says what is wanted, [`inputs`] finds the core and
 //! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
-//! [`report`] and [`listing`] write the answer to [`output`]. [`progress`] tells the user how far that is.
+//! [`report`], [`page`] and [`listing`] write the answer to [`output`]. [`progress`] tells the user how far that is.
 
 mod args;
 mod debug_file;
@@ -10,6 +10,7 @@ mod failure;
 mod inputs;
 mod listing;
 mod output;
+mod page;
 mod pipeline;
 mod progress;
 mod report;

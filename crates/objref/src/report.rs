@@ -22,6 +22,7 @@ use crate::failure::Usage;
 use crate::inputs::Inputs;
 use crate::listing;
 use crate::output::Output;
+use crate::page;
 use crate::pipeline;
 use crate::progress::Reporter;
 
@@ -109,6 +110,7 @@ fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
             .as_str()
         {
             "svg" => Format::Svg,
+            "html" | "htm" => Format::Html,
             "folded" => Format::Folded,
             "txt" => Format::Text,
             "json" => Format::Json,
@@ -193,11 +195,12 @@ fn write(
         (Format::Text, _) => summary_text(&summary, text, out),
         (Format::Json, _) => json(&summary, out),
         (Format::Svg, Some(flame)) => draw(snapshot, &summary, flame, reporter, out),
+        (Format::Html, Some(flame)) => page::write(snapshot, &summary, flame, reporter, out),
         (Format::Folded, Some(flame)) => {
             let (tree, metric) = tree(snapshot, flame, reporter);
             folded(&tree, metric, out)
         }
-        (Format::Tsv | Format::Svg | Format::Folded, _) => {
+        (Format::Tsv | Format::Svg | Format::Html | Format::Folded, _) => {
             reporter.phase("write objects");
             let mut objects = ObjectsTsv::new(out)?;
             each_object(snapshot, |row| objects.row(row))?;
@@ -212,20 +215,33 @@ fn tree(
     args: &FlameArgs,
     reporter: &Reporter,
 ) -> (objref_analysis::FrameTree, Metric) {
-    let metric = match args.metric {
-        MetricArg::Bytes => Metric::Bytes,
-        MetricArg::Objects => Metric::Objects,
-    };
     reporter.phase("merge chains");
     let tree = frame_tree(snapshot);
     reporter.phase("draw");
-    let tree = tree.prune(&PruneOptions {
-        metric,
-        min_share: args.min_width / 100.0,
+    let options = prune_options(args, 0.05);
+    (tree.prune(&options), options.metric)
+}
+
+/// What of a tree is drawn; by default frames of `min_width` percent at least.
+pub(crate) fn prune_options(args: &FlameArgs, min_width: f64) -> PruneOptions {
+    PruneOptions {
+        metric: match args.metric {
+            MetricArg::Bytes => Metric::Bytes,
+            MetricArg::Objects => Metric::Objects,
+        },
+        either: false,
+        min_share: args.min_width.unwrap_or(min_width) / 100.0,
         max_depth: args.max_depth,
         max_frames: usize::try_from(args.max_frames).unwrap_or(usize::MAX),
-    });
-    (tree, metric)
+    }
+}
+
+/// In which order siblings stand.
+pub(crate) fn order(args: &FlameArgs) -> Order {
+    match args.sort {
+        Sort::Size => Order::Size,
+        Sort::Name => Order::Name,
+    }
 }
 
 fn draw(
@@ -255,16 +271,14 @@ fn draw(
         notes: notes(summary),
         metric,
         roots_at_bottom: args.layout == Layout::Flame,
-        order: match args.sort {
-            Sort::Size => Order::Size,
-            Sort::Name => Order::Name,
-        },
+        order: order(args),
         ..FlameOptions::default()
     };
     flame_svg(&tree, &options, out)
 }
 
-fn title(summary: &Summary) -> String {
+/// The headline, unless another is given.
+pub(crate) fn title(summary: &Summary) -> String {
     let command = summary
         .core
         .command

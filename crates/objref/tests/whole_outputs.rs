@@ -146,6 +146,67 @@ fn pictures() {
     }
 }
 
+/// What a reader of the page finds in it, without its script.
+#[test]
+fn pages() {
+    for name in ["service-1.26.6", "zoo-1.19.13"] {
+        let page = written(name, &[], &["--format", "html", "--min-width", "1"]);
+        let (_, json) = page.split_once("type=\"application/json\">").unwrap();
+        let data: serde_json::Value =
+            serde_json::from_str(json.split_once("</script>").unwrap().0).unwrap();
+        let list = |at: &serde_json::Value, name: &str| at[name].as_array().unwrap().clone();
+        let text = |value: &serde_json::Value| match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => value.to_string(),
+        };
+        let mut shown = text(&data["title"]) + "\n\n";
+        for fact in list(&data, "facts") {
+            let (name, value, detail) = (&fact["name"], &fact["value"], &fact["detail"]);
+            shown.push_str(&format!(
+                "{}: {}; {}\n",
+                text(name),
+                text(value),
+                text(detail)
+            ));
+        }
+        shown.push('\n');
+        for note in list(&data, "notes") {
+            shown.push_str(&format!(
+                "{:<8}{}\n",
+                text(&note["level"]),
+                text(&note["text"])
+            ));
+        }
+        let strings = list(&data, "strings");
+        let called = |id: &serde_json::Value| text(&strings[id.as_u64().unwrap() as usize]);
+        for tree in list(&data, "trees") {
+            shown.push_str(&format!("\n{}\n", text(&tree["title"])));
+            let (depth, names) = (list(&tree, "depth"), list(&tree, "name"));
+            let (bytes, objects) = (list(&tree, "bytes"), list(&tree, "objects"));
+            for i in 0..depth.len() {
+                let indent = "  ".repeat(depth[i].as_u64().unwrap() as usize);
+                let (bytes, objects) = (text(&bytes[i]), text(&objects[i]));
+                shown.push_str(&format!(
+                    "{bytes:>9} {objects:>7}  {indent}{}\n",
+                    called(&names[i])
+                ));
+            }
+        }
+        shown.push_str("\nTypes\n");
+        let types = &data["types"];
+        for (i, name) in list(types, "name").iter().enumerate().take(20) {
+            let (bytes, objects) = (&list(types, "bytes")[i], &list(types, "objects")[i]);
+            let certainty = called(&list(types, "certainty")[i]);
+            let (bytes, objects) = (text(bytes), text(objects));
+            shown.push_str(&format!(
+                "{bytes:>9} {objects:>7}  {} ({certainty})\n",
+                called(name)
+            ));
+        }
+        insta::assert_snapshot!(format!("{name}.html"), shown);
+    }
+}
+
 #[test]
 fn ten_runs_are_the_same() {
     let args: [&[&str]; 5] = [
@@ -156,7 +217,7 @@ fn ten_runs_are_the_same() {
         &["--threads", "8"],
     ];
     for name in ["zoo-1.27.3", "service-1.26.6"] {
-        for format in ["svg", "folded", "json", "tsv"] {
+        for format in ["svg", "html", "folded", "json", "tsv"] {
             let first = written(name, &[], &["--format", format]);
             for i in 0..9 {
                 let mut after = vec!["--format", format];

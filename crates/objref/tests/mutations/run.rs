@@ -38,6 +38,7 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     let tree = frame_tree(&snapshot);
     assert_eq!(tree.totals().bytes[0], live.bytes, "frames do not add up");
     let tree = tree.prune(&PruneOptions {
+        either: false,
         metric: Metric::Bytes,
         min_share: 0.0005,
         max_depth: 200,

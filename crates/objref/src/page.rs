@@ -1,0 +1,38 @@
+//! The report as an HTML page.
+
+use std::io::{self, Write};
+
+use objref_analysis::{Summary, TypeOptions, frame_tree, types};
+use objref_report::{HtmlReport, HtmlTree, html};
+use objref_snapshot::Snapshot;
+
+use crate::args::{FlameArgs, Layout};
+use crate::progress::Reporter;
+use crate::report::{order, prune_options, title};
+
+/// Writes the page.
+pub(crate) fn write(
+    snapshot: &Snapshot,
+    summary: &Summary,
+    args: &FlameArgs,
+    reporter: &Reporter,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    reporter.phase("count types");
+    let types = types(snapshot, &TypeOptions::default());
+    reporter.phase("merge chains");
+    let paths = frame_tree(snapshot);
+    reporter.phase("write the page");
+    let prune = prune_options(args, 0.0);
+    let report = HtmlReport {
+        title: args.title.clone().unwrap_or_else(|| title(summary)),
+        summary,
+        types: &types,
+        trees: vec![HtmlTree::shortest_paths(&paths)],
+        prune,
+        metric: prune.metric,
+        order: order(args),
+        roots_at_bottom: args.layout == Layout::Flame,
+    };
+    html(&report, out)
+}
