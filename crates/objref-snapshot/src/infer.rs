@@ -4,14 +4,12 @@
 //! the order. Everything here only reads, so that many threads can do it at once. A type or function that is met for
 //! the first time is a [`Miss`]: it is looked up between two rounds, in the order of addresses.
 
-use std::sync::Arc;
-
 use objref_go::{CodeTypes, GoProcess, Heap, Object};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
 use crate::closure::{Closures, closure_type};
-use crate::shape::{Found, Hold, Shape, Shapes, Slot};
+use crate::shape::{Found, Hold, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
 use crate::view::{Form, Source, Views};
 
@@ -52,36 +50,23 @@ pub(crate) enum Miss {
 
 /// A slot found for a word, and where the slot starts in memory.
 pub(crate) struct Place<'s> {
-    pub(crate) shape: &'s Shape,
-    pub(crate) index: usize,
+    slot: &'s Slot,
     pub(crate) at: Addr,
-    /// The way to the array that the slot is an element of, if it is inside a long one.
-    pub(crate) prefix: Option<Arc<str>>,
-    /// The type whose shape it is.
+    /// The type whose slot it is: that of the value, or of an element of a long array inside it.
     pub(crate) ty: TypeId,
+    /// Offset of the pointer in the value, were it in the first element of every long array around it: the same for all
+    /// words that have the same way to them.
+    pub(crate) offset: u64,
 }
 
-impl Place<'_> {
-    pub(crate) fn slot(&self) -> &Slot {
-        &self.shape.slots[self.index]
-    }
-
-    /// The way to the slot from a value reached by `before`, which is one of several where `many`.
-    pub(crate) fn path(&self, before: &str, many: bool) -> String {
-        let mut path = before.to_owned();
-        if many {
-            extend_path(&mut path, "[]");
-        }
-        if let Some(prefix) = &self.prefix {
-            extend_path(&mut path, prefix);
-        }
-        extend_path(&mut path, &self.slot().path);
-        path
+impl<'s> Place<'s> {
+    pub(crate) fn slot(&self) -> &'s Slot {
+        self.slot
     }
 }
 
 /// Appends a step to a path: `a` and `b.c` make `a.b.c`, `a` and `[].c` make `a[].c`.
-pub(crate) fn extend_path(path: &mut String, step: &str) {
+fn extend_path(path: &mut String, step: &str) {
     if !path.is_empty() && !step.is_empty() && !step.starts_with('[') {
         path.push('.');
     }
@@ -236,35 +221,47 @@ impl<'p> Inference<'p> {
     /// that holds its type, and where the type has no reference.
     #[inline]
     pub(crate) fn place(&self, ty: TypeId, offset: u64, word: Addr) -> Option<Place<'_>> {
-        let (mut ty, mut offset, mut prefix) = (ty, offset, None);
+        let (mut ty, mut offset, mut outside) = (ty, offset, 0);
         loop {
             let shape = self.shapes.get(&self.model, ty);
             match shape.at(offset)? {
                 Found::Slot(index) => {
                     let slot = &shape.slots[index];
-                    if offset != slot.pointer_offset() {
-                        return None;
-                    }
-                    let at = Addr(word.0 - (offset - slot.offset));
-                    return Some(Place {
-                        index,
-                        at,
-                        prefix,
+                    return (offset == slot.pointer_offset()).then(|| Place {
+                        slot,
+                        at: Addr(word.0.wrapping_sub(offset - slot.offset)),
                         ty,
-                        shape,
+                        offset: outside + offset,
                     });
                 }
-                Found::Within(elem, inner, path) => {
-                    prefix = Some(match prefix {
-                        None => Arc::clone(path),
-                        Some(outer) => {
-                            let mut way = outer.to_string();
-                            extend_path(&mut way, path);
-                            way.into()
-                        }
-                    });
-                    (ty, offset) = (elem, inner);
+                Found::Within(repeat, inner) => {
+                    outside += repeat.offset;
+                    (ty, offset) = (repeat.elem, inner);
                 }
+            }
+        }
+    }
+
+    /// The way to the slot at `offset` of a value of `ty`, which is reached by `before` and is one of several where
+    /// `many`.
+    pub(crate) fn path(&self, ty: TypeId, offset: u64, before: &str, many: bool) -> String {
+        let mut path = before.to_owned();
+        if many {
+            extend_path(&mut path, "[]");
+        }
+        let (mut ty, mut offset) = (ty, offset);
+        loop {
+            let shape = self.shapes.get(&self.model, ty);
+            match shape.at(offset) {
+                Some(Found::Slot(index)) => {
+                    extend_path(&mut path, &shape.slots[index].path);
+                    return path;
+                }
+                Some(Found::Within(repeat, inner)) => {
+                    extend_path(&mut path, &repeat.path);
+                    (ty, offset) = (repeat.elem, inner);
+                }
+                None => return path,
             }
         }
     }

@@ -3,6 +3,7 @@
 //! [`Snapshot::load`] spells the way from a dump to that value out, stage by stage.
 
 mod closure;
+mod describe;
 mod descriptors;
 mod evidence;
 mod fit;

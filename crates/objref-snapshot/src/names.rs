@@ -73,10 +73,11 @@ pub(crate) fn view_name(types: &Types, view: View, room: u64) -> String {
     }
 }
 
-/// How a reference to an object with this view is written: `*T`, `[]T`, `string`, `map[K]V`, `func pkg.f.func1`.
-pub(crate) fn reference_name(types: &Types, view: View) -> String {
-    let name = short(&allocated_name(types, view.ty));
-    match view.form {
+/// How a reference to an object that `ty` fills in this way is written: `*T`, `[]T`, `string`, `map[K]V`,
+/// `func pkg.f.func1`.
+pub(crate) fn reference_name(types: &Types, ty: TypeId, form: Form) -> String {
+    let name = short(&allocated_name(types, ty));
+    match form {
         _ if name.starts_with("func ") => name,
         Form::One | Form::Opaque => format!("*{name}"),
         Form::Many => format!("[]{name}"),

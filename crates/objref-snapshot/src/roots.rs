@@ -4,10 +4,11 @@ use objref_go::{Heap, ObjId, RootKind, RootPointer, SpecialRoots, StackRoot, glo
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
+use crate::describe::Vocabulary;
 use crate::infer::Inference;
 use crate::stacks::StackNode;
 use crate::statics::Statics;
-use crate::step::{Describer, StepId};
+use crate::step::{Container, Reference, StepId};
 use crate::stripped::{STRIPPED, segment_offset};
 use crate::symbols::DataSymbols;
 use crate::types::TypeId;
@@ -75,6 +76,22 @@ pub(crate) struct Candidate {
     pub(crate) value: u64,
     pub(crate) typed: Option<Typed>,
     pub(crate) place: Place,
+}
+
+impl Candidate {
+    fn reference(&self) -> Reference {
+        let typed = self.typed.as_ref();
+        Reference {
+            container: typed.map(|typed| Container {
+                ty: typed.ty,
+                many: typed.many,
+            }),
+            offset: typed.map_or(0, |typed| typed.offset),
+            word: self.word,
+            value: self.value,
+            target: self.target,
+        }
+    }
 }
 
 /// The typed value that a root pointer is part of.
@@ -303,36 +320,35 @@ impl RootTable {
     }
 
     /// The roots in words, in order.
-    pub(crate) fn describe(&self, describer: &mut Describer<'_, '_>) -> Vec<Root> {
+    pub(crate) fn describe(&self, words: &mut Vocabulary<'_, '_>) -> Vec<Root> {
         self.candidates
             .iter()
             .map(|c| Root {
                 target: c.target,
                 holder: c.holder,
-                step: self.step(describer, c),
+                step: self.step(words, c),
                 place: c.place,
             })
             .collect()
     }
 
-    fn step(&self, describer: &mut Describer<'_, '_>, c: &Candidate) -> StepId {
-        let Some(typed) = &c.typed else {
-            let step = describer.unknown(c.target);
-            return match c.holder {
-                Holder::Variable(v) if self.names[v as usize] == STRIPPED => {
-                    let place = segment_offset(describer.infer.process, c.word);
-                    let text = format!("{place} {}", describer.steps.text(step));
-                    describer.steps.intern(text)
-                }
-                _ => step,
+    fn step(&self, words: &mut Vocabulary<'_, '_>, c: &Candidate) -> StepId {
+        let describer = words.describer;
+        let key = describer.key(&c.reference());
+        if let Some(typed) = &c.typed {
+            return match describer.variable_text(key, &self.paths[typed.before as usize]) {
+                Some(text) => words.steps.intern(text),
+                None => words.step(key),
             };
-        };
-        let before = &self.paths[typed.before as usize];
-        match describer.infer.place(typed.ty, typed.offset, c.word) {
-            Some(place) => {
-                describer.through_variable(&place, before, typed.many, c.value, c.target)
+        }
+        let step = words.step(key);
+        match c.holder {
+            Holder::Variable(v) if self.names[v as usize] == STRIPPED => {
+                let place = segment_offset(describer.infer.process, c.word);
+                let text = format!("{place} {}", words.steps.text(step));
+                words.steps.intern(text)
             }
-            None => describer.unknown(c.target),
+            _ => step,
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) enum Hold {
 pub(crate) struct Shape {
     /// The slots.
     pub(crate) slots: Vec<Slot>,
-    /// Arrays too long to unroll: (offset, element size, count, element type, path).
+    /// Arrays too long to unroll.
     pub(crate) repeats: Vec<Repeat>,
     /// Bit a word: may hold a pointer. Of the first 64 words.
     pub(crate) mask: u64,
@@ -71,6 +71,7 @@ pub(crate) struct Shape {
     by_word: Vec<u16>,
 }
 
+/// A long array of values that hold references.
 #[derive(Debug)]
 pub(crate) struct Repeat {
     pub(crate) offset: u64,
@@ -84,8 +85,8 @@ pub(crate) struct Repeat {
 pub(crate) enum Found<'a> {
     /// The slot with this index.
     Slot(usize),
-    /// Look in the shape of this element type, at this offset; its paths continue the path given.
-    Within(TypeId, u64, &'a Arc<str>),
+    /// Look in the shape of this array's elements, at this offset; its paths continue that of the array.
+    Within(&'a Repeat, u64),
 }
 
 /// Types with at most this many words have a table from word to slot.
@@ -135,9 +136,8 @@ impl Shape {
                 && offset < r.offset.saturating_add(r.elem_size.saturating_mul(r.count))
         })?;
         Some(Found::Within(
-            repeat.elem,
+            repeat,
             (offset - repeat.offset) % repeat.elem_size,
-            &repeat.path,
         ))
     }
 

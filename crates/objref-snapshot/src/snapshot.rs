@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use objref_go::{GoProcess, GoroutineError, Goroutines, Heap, ObjId, OpenError, Span, TESTED};
-use objref_graph::{BfsTree, NONE, Successors, bfs};
-use objref_mem::{Addr, Core, Image, RegionKind};
+use objref_graph::{BfsTree, Successors, bfs};
+use objref_mem::{Core, Image, RegionKind};
 
+use crate::describe::Vocabulary;
 use crate::goroutines::{StackCounts, add_stacks};
 use crate::infer::Inference;
 use crate::names::{allocated_name, view_name};
@@ -146,13 +147,10 @@ impl Snapshot {
         infer.run(&tree);
 
         progress.phase("names");
-        let mut describer = Describer {
-            infer: &infer,
-            steps: Steps::default(),
-        };
-        let roots = table.describe(&mut describer);
-        let step_of = describe(&mut describer, &tree, &roots);
-        let steps = describer.steps;
+        let mut words = Vocabulary::new(Describer { infer: &infer });
+        let roots = table.describe(&mut words);
+        let step_of = words.describe(&tree, &roots);
+        let steps = words.steps;
         let Inference { model, views, .. } = infer;
         let types = model.types;
         let views = FinalViews::new(views);
@@ -247,43 +245,6 @@ impl Successors for HeapGraph<'_> {
                 }
             });
     }
-}
-
-/// The words for how each object is held by its parent.
-fn describe(describer: &mut Describer<'_, '_>, tree: &BfsTree, roots: &[Root]) -> Vec<StepId> {
-    const UNSET: StepId = StepId(NONE);
-    let mut step_of = vec![UNSET; tree.parent.len()];
-    for root in roots {
-        step_of[root.target.0 as usize] = root.step;
-    }
-    let (heap, space) = (describer.infer.heap, &describer.infer.process.space);
-    for &object in &tree.order {
-        let view = describer.infer.views.get(object);
-        let (span, at) = heap.locate(ObjId(object));
-        if span.noscan {
-            continue;
-        }
-        let start = heap.data_offset(span);
-        let size = match view {
-            Some(View {
-                form: Form::Many,
-                ty,
-                ..
-            }) => describer.infer.model.get(ty).size.max(1),
-            _ => u64::MAX,
-        };
-        heap.pointers(space, ObjId(object), |offset, value| {
-            let Some(target) = heap.find(value) else {
-                return;
-            };
-            if tree.parent[target.0 as usize] == object && step_of[target.0 as usize] == UNSET {
-                let inner = offset.wrapping_sub(start) % size;
-                step_of[target.0 as usize] =
-                    describer.through_object(view, inner, Addr(at + offset), value, target);
-            }
-        });
-    }
-    step_of
 }
 
 fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {

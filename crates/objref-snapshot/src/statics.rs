@@ -158,7 +158,8 @@ impl Statics {
                 continue;
             };
             let (hold, at) = (place.slot().hold, place.at);
-            let path = place.path(&region.prefix, region.end - region.start > region.size);
+            let many = region.end - region.start > region.size;
+            let path = infer.path(region.ty, offset, &region.prefix, many);
             let Some(said) = infer.settle(hold, at, pointer.value) else {
                 continue;
             };

@@ -1,15 +1,18 @@
 //! Steps: how a holder refers to what it holds, in words.
+//!
+//! A [`StepKey`] says in numbers what decides the words. Millions of references have one, and few have one of their
+//! own, so that words are made for keys, never for references.
 
 use objref_go::ObjId;
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 
 use crate::flatten::MapPart;
-use crate::infer::{Inference, Place, Said};
-use crate::names::{reference_name, short, type_name};
-use crate::shape::Hold;
+use crate::infer::{Inference, Place};
+use crate::names::{reference_name, type_name};
+use crate::shape::{Hold, Slot};
 use crate::types::{Kind, TypeId};
-use crate::view::{Form, View};
+use crate::view::Form;
 
 /// A step's text: an id into [`Steps`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,28 +26,13 @@ pub const INSIDE: StepId = StepId(0);
 pub struct Steps {
     texts: Vec<String>,
     by_text: FxHashMap<String, StepId>,
-    by_key: FxHashMap<Key, StepId>,
 }
-
-/// What decides a step's text: the holder's type and slot, and what the reference turned out to be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Key {
-    holder: u32,
-    slot: u32,
-    form: Form,
-    /// Type of the target, or for untyped targets the complement of the slot size.
-    target: u64,
-    target_form: Form,
-}
-
-const NO_HOLDER: u32 = u32::MAX;
 
 impl Default for Steps {
     fn default() -> Self {
         let mut steps = Steps {
             texts: Vec::new(),
             by_text: FxHashMap::default(),
-            by_key: FxHashMap::default(),
         };
         steps.intern(String::new());
         steps
@@ -71,116 +59,193 @@ impl Steps {
     }
 }
 
+/// What decides a step's text: the holder's type, the place in it, and what the reference turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct StepKey {
+    /// In which value, and where there ([`Place::offset`]); `None` for a word of which nothing is known.
+    slot: Option<(Container, u64)>,
+    target: Target,
+}
+
+/// The typed value that a reference is in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Container {
+    pub(crate) ty: TypeId,
+    /// Whether it is one of several.
+    pub(crate) many: bool,
+}
+
+/// What has to be known of a reference beyond its declared type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Target {
+    /// Nothing.
+    Declared,
+    /// The type that an interface holds, or the function of a closure.
+    Dynamic(TypeId),
+    /// What the target is seen as.
+    Seen(TypeId, Form),
+    /// The size of the target's slot; `None` for that of a large object.
+    Untyped(Option<u32>),
+}
+
+/// A reference to an object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reference {
+    /// The value that it is in, if its type is known.
+    pub(crate) container: Option<Container>,
+    /// Offset of the pointer in that value.
+    pub(crate) offset: u64,
+    /// Where the pointer is.
+    pub(crate) word: Addr,
+    /// The pointer.
+    pub(crate) value: u64,
+    /// Where it leads.
+    pub(crate) target: ObjId,
+}
+
+impl Reference {
+    /// A reference of which nothing is known but where it leads.
+    pub(crate) fn to(target: ObjId) -> Reference {
+        Reference {
+            container: None,
+            offset: 0,
+            word: Addr(0),
+            value: 0,
+            target,
+        }
+    }
+}
+
 /// Finds the words for references.
+#[derive(Clone, Copy)]
 pub(crate) struct Describer<'a, 'p> {
     pub(crate) infer: &'a Inference<'p>,
-    pub(crate) steps: Steps,
 }
 
 impl Describer<'_, '_> {
-    /// The step from a heap object, seen as `view`, through the pointer at `word` to `target`.
-    pub(crate) fn through_object(
-        &mut self,
-        view: Option<View>,
-        offset: u64,
-        word: Addr,
-        value: u64,
-        target: ObjId,
-    ) -> StepId {
-        let place = match view {
-            Some(view) if view.form != Form::Opaque => self.infer.place(view.ty, offset, word),
-            _ => None,
+    /// Calls `visit` for each reference of an object, in the order of their offsets.
+    #[inline]
+    pub(crate) fn references(&self, object: ObjId, mut visit: impl FnMut(Reference)) {
+        let (heap, space) = (self.infer.heap, &self.infer.process.space);
+        let (span, at) = heap.locate(object);
+        if span.noscan {
+            return;
+        }
+        let start = heap.data_offset(span);
+        let view = self.infer.views.get(object.0);
+        let container = view.filter(|v| v.form != Form::Opaque).map(|v| Container {
+            ty: v.ty,
+            many: v.form == Form::Many,
+        });
+        let size = match container {
+            Some(Container { ty, many: true }) => self.infer.model.get(ty).size.max(1),
+            _ => u64::MAX,
         };
-        let many = view.is_some_and(|v| v.form == Form::Many);
+        heap.pointers_at(space, span, at, |offset, value| {
+            if let Some(target) = heap.find(value) {
+                visit(Reference {
+                    container,
+                    offset: offset.wrapping_sub(start) % size,
+                    word: Addr(at + offset),
+                    value,
+                    target,
+                });
+            }
+        });
+    }
+
+    /// What decides the words for a reference.
+    #[inline]
+    pub(crate) fn key(&self, reference: &Reference) -> StepKey {
+        let Reference {
+            offset,
+            word,
+            value,
+            target,
+            ..
+        } = *reference;
+        let place = reference
+            .container
+            .and_then(|container| Some((container, self.infer.place(container.ty, offset, word)?)));
         match place {
-            Some(place) => self.through_place(&place, many, value, target),
-            None => self.unknown(target),
+            Some((container, place)) => StepKey {
+                slot: Some((container, place.offset)),
+                target: self.target(&place, value, target),
+            },
+            None => StepKey {
+                slot: None,
+                target: self.seen(target),
+            },
         }
     }
 
-    /// The step through a slot of a typed object.
-    fn through_place(
-        &mut self,
-        place: &Place<'_>,
-        many: bool,
-        value: u64,
-        target: ObjId,
-    ) -> StepId {
-        let key = place
-            .prefix
-            .is_none()
-            .then(|| self.key(place, value, many, target));
-        if let Some(known) = key.and_then(|key| self.steps.by_key.get(&key)) {
-            return *known;
+    #[inline]
+    fn target(&self, place: &Place<'_>, value: u64, target: ObjId) -> Target {
+        let (hold, at) = (place.slot().hold, place.at);
+        // After inference nothing is met for the first time but by damaged words.
+        match hold {
+            Hold::Interface | Hold::EmptyInterface => {
+                let dynamic = self.infer.dynamic_type(hold, at).ok().flatten();
+                dynamic.map_or(Target::Declared, Target::Dynamic)
+            }
+            Hold::Func => {
+                let said = self.infer.said(hold, at, value).ok().flatten();
+                said.map_or(Target::Declared, |said| Target::Dynamic(said.ty))
+            }
+            Hold::Unknown => self.seen(target),
+            _ => Target::Declared,
         }
-        let step = if self.is_inside(place) {
-            INSIDE
-        } else {
-            // Keys and values stand in arrays of groups or buckets, which nobody but the runtime sees.
-            let in_map = MapPart::of(&self.infer.model.get(place.ty).name).is_some();
-            let path = match place.path("", many && !in_map) {
-                path if path.is_empty() => "*".to_owned(),
-                path => path,
-            };
-            let reference = self.reference(place, value, target);
-            self.steps.intern(format!("{path} {reference}"))
+    }
+
+    fn seen(&self, target: ObjId) -> Target {
+        // runtime/sizeclasses.go: maxSmallSize
+        const LARGEST: u64 = 32768;
+        match self.infer.views.get(target.0) {
+            Some(view) => Target::Seen(view.ty, view.form),
+            None => match self.infer.heap.size(target) {
+                size @ ..=LARGEST => Target::Untyped(Some(size as u32)),
+                _ => Target::Untyped(None),
+            },
+        }
+    }
+
+    /// The words of a step from an object; none for a step that reports do not show.
+    pub(crate) fn text(&self, key: StepKey) -> String {
+        let Some((container, place)) = self.place(key) else {
+            return format!("? {}", self.target_name(key.target));
         };
-        if let Some(key) = key {
-            self.steps.by_key.insert(key, step);
+        if self.is_inside(&place) {
+            return String::new();
         }
-        step
+        // Keys and values stand in arrays of groups or buckets, which nobody but the runtime sees.
+        let many = container.many && MapPart::of(&self.infer.model.get(place.ty).name).is_none();
+        let path = match self.infer.path(container.ty, place.offset, "", many) {
+            path if path.is_empty() => "*".to_owned(),
+            path => path,
+        };
+        format!("{path} {}", self.reference(place.slot(), key.target))
     }
 
-    /// The step from a variable; `before` is the way to the value that the slot is in, which may start with the
-    /// variable's name.
-    pub(crate) fn through_variable(
-        &mut self,
-        place: &Place<'_>,
-        before: &str,
-        many: bool,
-        value: u64,
-        target: ObjId,
-    ) -> StepId {
-        let reference = self.reference(place, value, target);
-        let text = match place.path(before, many) {
+    /// The words of a step from a variable; `before` is the way to the value that holds the reference, which may start
+    /// with the variable's name. `None` where nothing is known of the word.
+    pub(crate) fn variable_text(&self, key: StepKey, before: &str) -> Option<String> {
+        let (container, place) = self.place(key)?;
+        let reference = self.reference(place.slot(), key.target);
+        let path = self
+            .infer
+            .path(container.ty, place.offset, before, container.many);
+        Some(match path {
             path if path.is_empty() => reference,
             path => format!("{path} {reference}"),
-        };
-        self.steps.intern(text)
+        })
     }
 
-    fn key(&mut self, place: &Place<'_>, value: u64, many: bool, target: ObjId) -> Key {
-        let (hold, at) = (place.slot().hold, place.at);
-        let (dynamic, target_form) = match hold {
-            Hold::Interface | Hold::EmptyInterface | Hold::Func => {
-                match self.said(hold, at, value) {
-                    Some(said) => (u64::from(said.ty.0), said.form),
-                    None => (u64::MAX, Form::One),
-                }
-            }
-            Hold::Unknown => self.target_key(target),
-            _ => (0, Form::One),
-        };
-        let form = if many { Form::Many } else { Form::One };
-        Key {
-            holder: place.ty.0,
-            slot: place.index as u32,
-            form,
-            target: dynamic,
-            target_form,
-        }
-    }
-
-    fn target_key(&self, target: ObjId) -> (u64, Form) {
-        match self.infer.views.get(target.0) {
-            Some(view) => (u64::from(view.ty.0), view.form),
-            None => (!self.infer.heap.size(target), Form::One),
-        }
-    }
-
-    /// What a reference says of its target. After inference nothing is met for the first time but by damaged words.
-    fn said(&self, hold: Hold, at: Addr, value: u64) -> Option<Said> {
-        self.infer.said(hold, at, value).ok().flatten()
+    fn place(&self, key: StepKey) -> Option<(Container, Place<'_>)> {
+        let (container, offset) = key.slot?;
+        Some((
+            container,
+            self.infer.place(container.ty, offset, Addr(offset))?,
+        ))
     }
 
     /// Whether both ends are parts of the same map or channel.
@@ -210,67 +275,30 @@ impl Describer<'_, '_> {
     }
 
     /// The reference's type as a Go programmer would write it.
-    fn reference(&mut self, place: &Place<'_>, value: u64, target: ObjId) -> String {
-        let (hold, at, declared) = (place.slot().hold, place.at, place.slot().ty);
-        match hold {
-            Hold::Interface | Hold::EmptyInterface => {
-                let interface = self.type_name(declared);
-                match self.infer.dynamic_type(hold, at).ok().flatten() {
-                    Some(ty) => format!("{interface}({})", self.type_name(ty)),
-                    None => interface,
-                }
+    fn reference(&self, slot: &Slot, target: Target) -> String {
+        let declared = self.type_name(slot.ty);
+        match (slot.hold, target) {
+            (Hold::Func, Target::Dynamic(_)) => self.target_name(target),
+            (_, Target::Dynamic(_) | Target::Seen(..)) => {
+                format!("{declared}({})", self.target_name(target))
             }
-            Hold::Func => match self.said(hold, at, value) {
-                Some(said) => short(&self.infer.model.get(said.ty).name),
-                None => self.type_name(declared),
-            },
-            Hold::Unknown => match self.infer.views.get(target.0) {
-                Some(view) => {
-                    format!(
-                        "{}({})",
-                        self.type_name(declared),
-                        reference_name(&self.infer.model.types, view)
-                    )
-                }
-                None => format!("{} {}", self.type_name(declared), self.size_class(target)),
-            },
-            _ => self.type_name(declared),
+            (_, Target::Untyped(_)) => format!("{declared} {}", self.target_name(target)),
+            (_, Target::Declared) => declared,
+        }
+    }
+
+    fn target_name(&self, target: Target) -> String {
+        let types = &self.infer.model.types;
+        match target {
+            Target::Declared => String::new(),
+            Target::Dynamic(ty) => self.type_name(ty),
+            Target::Seen(ty, form) => reference_name(types, ty, form),
+            Target::Untyped(Some(size)) => format!("[{size} B]"),
+            Target::Untyped(None) => "[large]".to_owned(),
         }
     }
 
     fn type_name(&self, ty: TypeId) -> String {
         type_name(&self.infer.model.types, ty)
-    }
-
-    /// The step from something untyped.
-    pub(crate) fn unknown(&mut self, target: ObjId) -> StepId {
-        let (ty, form) = self.target_key(target);
-        let key = Key {
-            holder: NO_HOLDER,
-            slot: 0,
-            form: Form::One,
-            target: ty,
-            target_form: form,
-        };
-        if let Some(known) = self.steps.by_key.get(&key) {
-            return *known;
-        }
-        let text = match self.infer.views.get(target.0) {
-            Some(view) => format!("? {}", reference_name(&self.infer.model.types, view)),
-            None => format!("? {}", self.size_class(target)),
-        };
-        let step = self.steps.intern(text);
-        self.steps.by_key.insert(key, step);
-        step
-    }
-
-    /// What can be said of an untyped object: the size of its slot.
-    fn size_class(&self, target: ObjId) -> String {
-        let size = self.infer.heap.size(target);
-        if size > 32768 {
-            "[large]".to_owned()
-        } else {
-            format!("[{size} B]")
-        }
     }
 }
