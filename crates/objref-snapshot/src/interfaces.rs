@@ -1,7 +1,7 @@
 //! Evidence from memory whose own type is unknown, for binaries without DWARF: an interface value is a pointer beside
 //! the descriptor of what it points to, wherever it lies.
 
-use objref_go::{Kind as RuntimeKind, ObjId, Object};
+use objref_go::{Kind as RuntimeKind, Object};
 use objref_mem::Addr;
 
 use crate::infer::{Inference, Miss, Said};
@@ -12,14 +12,14 @@ impl<'p> Inference<'p> {
     /// Looks for interface values in an object of unknown type; `emit` takes what each says of its target.
     pub(crate) fn follow_untyped(
         &self,
-        object: u32,
+        object: Object<'p>,
         emit: &mut dyn FnMut(Result<Said, Miss>, u64, Object<'p>),
     ) {
         if self.process.stripped.is_none() {
             return;
         }
         let heap = self.heap;
-        let (span, at) = heap.locate(ObjId(object));
+        let Object { span, at, .. } = object;
         let first = heap.data_offset(span) + 8;
         heap.pointers_at(&self.process.space, span, at, |offset, value| {
             if offset < first {

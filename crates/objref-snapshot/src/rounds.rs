@@ -5,19 +5,24 @@
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
 //! followed again.
 
-use objref_go::ObjId;
+use objref_go::{ObjId, Object, Span};
 use objref_graph::BfsTree;
 use objref_mem::Addr;
 use rayon::prelude::*;
 
-use crate::infer::{Inference, Miss};
+use crate::infer::{Inference, Miss, Said};
 use crate::shape::{Found, Hold};
 use crate::view::{Code, Form, Source};
 
-/// A level narrower than this is followed by one thread.
+/// Fewer objects are followed by one thread.
 const PARALLEL: usize = 2048;
 /// Objects per piece of work.
 const PIECE: usize = 512;
+/// Spans per piece of work.
+const SPANS: usize = 16;
+/// A level that has one in this many objects of the heap, or more, is followed in the order of addresses.
+const WIDE: usize = 128;
+
 /// What one thread found in its piece of a level.
 #[derive(Default)]
 struct Findings {
@@ -28,13 +33,23 @@ struct Findings {
     again: Vec<u32>,
 }
 
-/// A bit an object: whether it is being followed, or has been.
-struct Followed(Vec<u64>);
+/// A bit an object.
+struct Marks(Vec<u64>);
 
-impl Followed {
+impl Marks {
+    fn new(objects: usize) -> Marks {
+        Marks(vec![0; objects.div_ceil(64)])
+    }
+
     fn add(&mut self, objects: &[u32]) {
         for object in objects {
             self.0[*object as usize / 64] |= 1 << (object % 64);
+        }
+    }
+
+    fn add_all(&mut self, others: &Marks) {
+        for (word, others) in self.0.iter_mut().zip(&others.0) {
+            *word |= others;
         }
     }
 
@@ -46,13 +61,22 @@ impl Followed {
 impl<'p> Inference<'p> {
     /// Follows the references of every object of the tree.
     pub(crate) fn run(&mut self, tree: &BfsTree) {
-        let mut followed = Followed(vec![0; self.heap.len().div_ceil(64)]);
+        let objects = self.heap.len();
+        // Which are being followed, or have been; and which of these are, where a level is wide.
+        let (mut followed, mut marks) = (Marks::new(objects), Marks::new(objects));
         // Each time that an object is followed again its view is a better one; this only stops damage.
         let mut left = tree.order.len() * 8 + (1 << 20);
         for level in 0..tree.depth() {
             let level = tree.level(level);
-            followed.add(level);
-            let mut again = self.round(level, &followed);
+            let mut again = if level.len() < PARALLEL.max(objects / WIDE) {
+                followed.add(level);
+                self.round(level, &followed)
+            } else {
+                marks.0.fill(0);
+                marks.add(level);
+                followed.add_all(&marks);
+                self.wide_round(&marks, &followed)
+            };
             while !again.is_empty() && left > again.len() {
                 left -= again.len();
                 again = self.round(&again, &followed);
@@ -61,23 +85,42 @@ impl<'p> Inference<'p> {
     }
 
     /// Follows `objects`. Returns those whose view became better after they had been followed.
-    fn round(&mut self, objects: &[u32], followed: &Followed) -> Vec<u32> {
+    fn round(&mut self, objects: &[u32], followed: &Marks) -> Vec<u32> {
         let this = &*self;
         let piece = |objects: &[u32]| {
             let mut found = Findings::default();
-            for object in objects {
-                let before = found.misses.len();
-                this.follow(*object, followed, &mut found);
-                if found.misses.len() > before {
-                    found.again.push(*object);
-                }
+            for &object in objects {
+                let id = ObjId(object);
+                let (span, at) = this.heap.locate(id);
+                this.follow(Object { id, span, at }, followed, &mut found);
             }
             found
         };
-        let found: Vec<Findings> = match objects.len() {
-            ..PARALLEL => vec![piece(objects)],
-            _ => objects.par_chunks(PIECE).map(piece).collect(),
+        if objects.len() < PARALLEL {
+            let found = piece(objects);
+            return self.conclude([found]);
+        }
+        let found: Vec<Findings> = objects.par_chunks(PIECE).map(piece).collect();
+        self.conclude(found)
+    }
+
+    /// As [`Inference::round`], for a large part of all objects: in the order of their addresses, neither they nor what
+    /// they hold have to be fetched from all over memory.
+    fn wide_round(&mut self, objects: &Marks, followed: &Marks) -> Vec<u32> {
+        let this = &*self;
+        let piece = |spans: &'p [Span]| {
+            let mut found = Findings::default();
+            let follow = |object| this.follow(object, followed, &mut found);
+            this.heap.marked(spans, &objects.0, follow);
+            found
         };
+        let pieces = this.heap.spans().par_chunks(SPANS);
+        let found: Vec<Findings> = pieces.map(piece).collect();
+        self.conclude(found)
+    }
+
+    /// Makes known what was found. Returns the objects to follow again.
+    fn conclude(&mut self, found: impl IntoIterator<Item = Findings>) -> Vec<u32> {
         let (mut again, mut misses) = (Vec::new(), Vec::new());
         for mut piece in found {
             for (object, code) in piece.late {
@@ -98,25 +141,33 @@ impl<'p> Inference<'p> {
         again
     }
 
-    fn follow(&self, object: u32, followed: &Followed, found: &mut Findings) {
+    fn follow(&self, object: Object<'p>, followed: &Marks, found: &mut Findings) {
+        let before = found.misses.len();
+        self.follow_once(object, followed, found);
+        if found.misses.len() > before {
+            found.again.push(object.id.0);
+        }
+    }
+
+    fn follow_once(&self, object: Object<'p>, followed: &Marks, found: &mut Findings) {
         let (heap, space) = (self.heap, &self.process.space);
-        let (span, at) = heap.locate(ObjId(object));
+        let Object { id, span, at } = object;
+        if span.noscan {
+            return;
+        }
         let start = heap.data_offset(span);
         if let Some(descriptor) = heap.stored_type(space, span, at) {
             match self.stored(descriptor) {
                 Ok(ty) => {
                     let stated = ty.and_then(|ty| self.statement(ty, span.elem_size - start));
                     if let Some(code) = stated {
-                        self.views.offer(object, code, &self.model.types);
+                        self.views.offer(id.0, code, &self.model.types);
                     }
                 }
                 Err(miss) => return found.misses.push(miss),
             }
         }
-        if span.noscan {
-            return;
-        }
-        let Some(view) = self.views.get(object) else {
+        let Some(view) = self.views.get(id.0) else {
             return self.follow_untyped(object, &mut |said, value, target| match said {
                 Ok(said) => self.propose(target, said, value, followed, found),
                 Err(miss) => found.misses.push(miss),
@@ -168,10 +219,10 @@ impl<'p> Inference<'p> {
 
     fn propose(
         &self,
-        target: objref_go::Object<'p>,
-        said: crate::infer::Said,
+        target: Object<'p>,
+        said: Said,
         value: u64,
-        followed: &Followed,
+        followed: &Marks,
         found: &mut Findings,
     ) {
         match self.verdict(target, said, value) {

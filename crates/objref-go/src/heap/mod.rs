@@ -398,6 +398,31 @@ impl Heap {
         })
     }
 
+    /// Calls `visit` for each object of `spans`, which are some of this heap's, that may hold pointers and that `marks`
+    /// has a bit for, by its id. In address order: there is nothing to be searched for.
+    #[inline]
+    pub fn marked<'h>(
+        &'h self,
+        spans: &'h [Span],
+        marks: &[u64],
+        mut visit: impl FnMut(Object<'h>),
+    ) {
+        for span in spans.iter().filter(|span| !span.noscan) {
+            let words = &self.words[span.first_word as usize..][..span.word_count()];
+            for (w, word) in words.iter().enumerate() {
+                let live = word.live.count_ones();
+                for rank in ones(bits_from(marks, word.first_id, live)) {
+                    let index = w as u64 * 64 + u64::from(select(word.live, rank));
+                    visit(Object {
+                        id: ObjId(word.first_id + rank),
+                        span,
+                        at: span.start + index * span.elem_size,
+                    });
+                }
+            }
+        }
+    }
+
     /// Calls `visit(offset, value)` for each non-nil pointer word of the object, `offset` in bytes from the slot's start.
     ///
     /// The words are exactly those that the collector would look at. Words that the dump lacks are skipped.
@@ -457,9 +482,21 @@ impl Span {
     }
 }
 
+/// `count` bits of `marks` from `at` on, at most 64; what is beyond its end is not set.
+#[inline]
+fn bits_from(marks: &[u64], at: u32, count: u32) -> u64 {
+    let word = |index: u32| marks.get(index as usize).copied().unwrap_or(0);
+    let both = u128::from(word(at / 64 + 1)) << 64 | u128::from(word(at / 64));
+    (both >> (at % 64)) as u64 & ((1u128 << count) - 1) as u64
+}
+
 /// Position of the `rank`-th set bit.
 #[inline]
 fn select(word: u64, mut rank: u32) -> u32 {
+    // Most spans are full.
+    if word == u64::MAX {
+        return rank;
+    }
     let mut at = 0;
     for width in [32, 16, 8, 4, 2, 1] {
         let below = ((word >> at) & ((1 << width) - 1)).count_ones();

@@ -72,6 +72,28 @@ fn check(era: Era, plans: &[Plan]) {
     }
     let ids: Vec<ObjId> = heap.objects().map(|(id, ..)| id).collect();
     assert!(ids.iter().enumerate().all(|(i, id)| id.0 as usize == i));
+    check_marked(&heap);
+}
+
+/// Objects with a mark are found in order, from whichever span on.
+fn check_marked(heap: &Heap) {
+    let is_marked = |id: ObjId| id.0 % 3 != 1 && id.0 % 64 != 5;
+    let mut marks = vec![0; heap.len().div_ceil(64)];
+    for (id, ..) in heap.objects().filter(|(id, ..)| is_marked(*id)) {
+        marks[id.0 as usize / 64] |= 1u64 << (id.0 % 64);
+    }
+    for first in 0..=heap.spans().len() {
+        let spans = &heap.spans()[first..];
+        let mut found = Vec::new();
+        heap.marked(spans, &marks, |o| found.push((o.id, o.at, o.span.start)));
+        let start = spans.first().map_or(u64::MAX, |span| span.start);
+        let expected: Vec<_> = heap
+            .objects()
+            .filter(|(id, at, span)| *at >= start && is_marked(*id) && !span.noscan)
+            .map(|(id, at, span)| (id, at, span.start))
+            .collect();
+        assert_eq!(found, expected);
+    }
 }
 
 proptest! {
