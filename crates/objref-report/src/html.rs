@@ -77,14 +77,36 @@ impl<'a> HtmlTree<'a> {
                  chain of references that holds it.",
                 "A width is not what would be freed: an object that two chains hold is drawn under the shorter \
                  one only, and cutting that chain frees nothing.",
-                "↻ marks a frame into which recursion was folded: a list of a million nodes is one frame. Grey \
-                 frames in parentheses stand for what is too small or too deep to be drawn by itself. The colour \
-                 is the package's, flames for the program's own.",
+                SIGNS,
+            ],
+            tree,
+        }
+    }
+
+    /// The tree of immediate dominators, whose sums are retained sizes.
+    pub fn dominators(tree: &'a FrameTree) -> Self {
+        Self {
+            id: "dominator",
+            title: "Retained",
+            how_to_read: &[
+                "From what holds to what it alone holds. Each object is drawn below its immediate dominator: the \
+                 last object, or the root, that all chains of references from the roots to it go through.",
+                "The width is the retained size: what the collector would free if the frame's own objects went \
+                 away, and they themselves.",
+                "A step is called by the field if it is the reference that leads there from the frame above. ⋯ *T \
+                 are objects that the frame above holds in several ways, or through others. What several roots \
+                 hold between them, so that none of them would free it, is in a frame of its own.",
+                SIGNS,
             ],
             tree,
         }
     }
 }
+
+/// What the signs in either tree are.
+const SIGNS: &str = "↻ marks a frame into which recursion was folded: a list of a million nodes is one frame. Grey \
+     frames in parentheses stand for what is too small or too deep to be drawn by itself. The colour is the \
+     package's, flames for the program's own.";
 
 /// Writes the page.
 ///

@@ -77,7 +77,7 @@ pub(super) fn embedded(report: &HtmlReport<'_>) -> io::Result<String> {
     loop {
         let data = data(report, frames, types);
         let json = in_script(&serde_json::to_string(&data)?);
-        if json.len() <= MOST_BYTES || frames <= 1 {
+        if json.len() <= MOST_BYTES || (frames <= 1 && types == 0) {
             return Ok(json);
         }
         (frames, types) = (frames / 2, types / 2);
