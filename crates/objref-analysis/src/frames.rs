@@ -37,7 +37,7 @@ pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
                 step => tree.child(above, steps[step.0 as usize]),
             };
             frame_of[object as usize] = frame;
-            tree.add(frame, snapshot.heap.size(ObjId(object)), 1, level as u32);
+            tree.add(frame, snapshot.objects.size(ObjId(object)), 1, level as u32);
         }
     }
     tree

@@ -48,7 +48,7 @@ pub fn goroutines(snapshot: &Snapshot, options: &GoroutineOptions) -> GoroutineR
     let mut report = GoroutineReport {
         schema_version: GOROUTINES_SCHEMA_VERSION,
         tool: Tool::this(),
-        core: snapshot.process.core.input().path().display().to_string(),
+        core: snapshot.facts.core.path.clone(),
         total: list.len() as u64,
         system: list.iter().filter(|g| g.system).count() as u64,
         selected: selected.len() as u64,
@@ -90,7 +90,7 @@ fn first_reached(snapshot: &Snapshot) -> Vec<Amount> {
                 owner[object as usize] = owner[tree.parent[object as usize] as usize];
             }
             if let Some(sum) = sums.get_mut(owner[object as usize] as usize) {
-                sum.bytes += snapshot.heap.size(ObjId(object));
+                sum.bytes += snapshot.objects.size(ObjId(object));
                 sum.objects += 1;
             }
         }

@@ -37,11 +37,11 @@ pub use goroutines::{GoroutineOptions, goroutines};
 pub use measure::{each_object, summary};
 pub use names::Names;
 pub use object_row::{ObjectRow, Parent};
-pub use objref_snapshot::short;
+pub use objref_snapshot::{Binary, Core, Go, Signal, short};
 pub use prune::{Metric, PruneOptions};
 pub use summary::{
-    Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, Reconciliation, RootKind,
-    RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
+    Amount, Diagnostic, Goroutines, Heap, Reconciliation, RootKind, RuntimeCounters,
+    SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
 pub use type_report::{Certain, TYPES_SCHEMA_VERSION, TypeGroup, TypeReport, TypeRow, UnknownRow};
 pub use types::{TypeOptions, types};

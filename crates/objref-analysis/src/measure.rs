@@ -1,13 +1,12 @@
 //! From the snapshot to its summary and its listing of objects.
 
-use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally, main_module};
+use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
 use objref_snapshot::{Holder, Snapshot, by_status, short};
 
 use crate::frames::root_kind_name;
 use crate::{
-    Amount, Binary, Core, Diagnostic, Go, Goroutines, Heap, ObjectRow, Parent, Reconciliation,
-    RootKind, RuntimeCounters, SCHEMA_VERSION, Signal, SpanAmount, Spans, StatusCount, Summary,
-    Tool, Typed,
+    Amount, Diagnostic, Goroutines, Heap, ObjectRow, Parent, Reconciliation, RootKind,
+    RuntimeCounters, SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
 
 /// The numbers of the dump.
@@ -18,29 +17,24 @@ pub fn summary(snapshot: &Snapshot) -> Summary {
         .diagnostics
         .iter()
         .map(|d| Diagnostic {
-            code: d.code.to_owned(),
+            code: d.code.clone().into_owned(),
             message: d.message.clone(),
             count: d.count,
         })
         .collect();
-    if let Err(e) = snapshot.process.memstats() {
+    if let Err(e) = &snapshot.facts.counters {
         diagnostics.push(Diagnostic {
             code: "runtime.counters".to_owned(),
-            message: e.to_string(),
+            message: e.clone(),
             count: 1,
         });
     }
     Summary {
         schema_version: SCHEMA_VERSION,
         tool: Tool::this(),
-        core: core(snapshot),
-        binary: binary(snapshot),
-        go: Go {
-            version: snapshot.process.version.text.clone(),
-            arch: snapshot.process.core.arch().name().to_owned(),
-            experiments: snapshot.process.version.experiments.clone(),
-            layout_source: snapshot.process.layouts().to_string(),
-        },
+        core: snapshot.facts.core.clone(),
+        binary: snapshot.facts.binary.clone(),
+        go: snapshot.facts.go.clone(),
         reconciliation: runtime
             .heap_alloc_bytes
             .map(|counted| Reconciliation::new("allocated", heap.allocated.bytes, counted)),
@@ -52,67 +46,11 @@ pub fn summary(snapshot: &Snapshot) -> Summary {
     }
 }
 
-fn core(snapshot: &Snapshot) -> Core {
-    let core = &snapshot.process.core;
-    Core {
-        path: core.input().path().display().to_string(),
-        kind: core.writer().name().to_owned(),
-        bytes: core.input().bytes().len() as u64,
-        missing_bytes: core.missing().bytes,
-        signal: core.signal().map(|s| Signal {
-            number: s.signo,
-            name: signal_name(s.signo),
-        }),
-        threads: core.threads().len() as u64,
-        pid: core.process().map(|p| u64::from(p.pid)),
-        command: core.process().map(|p| p.args.clone()),
-    }
-}
-
-/// The name of a Linux signal; the number itself for those that end no process by default.
-fn signal_name(number: i32) -> String {
-    let name = match number {
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => return format!("signal {number}"),
-    };
-    name.to_owned()
-}
-
-fn binary(snapshot: &Snapshot) -> Binary {
-    let image = &snapshot.process.image;
-    Binary {
-        path: image.input().path().display().to_string(),
-        build_id: image
-            .gnu_build_id()
-            .map(|id| id.iter().map(|b| format!("{b:02x}")).collect()),
-        go_build_id: image.go_build_id().map(str::to_owned),
-        module: main_module(image),
-        dwarf: snapshot.process.stripped.is_none(),
-        debug_file: image
-            .debug_file()
-            .map(|debug| debug.input().path().display().to_string()),
-    }
-}
-
 fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
-    let totals = &snapshot.heap.totals;
+    let totals = &snapshot.objects.totals;
     let (mut live, mut typed) = (Amount::default(), Amount::default());
     for &object in &snapshot.tree.order {
-        let bytes = snapshot.heap.size(ObjId(object));
+        let bytes = snapshot.objects.size(ObjId(object));
         live.bytes += bytes;
         live.objects += 1;
         if snapshot.view(object).is_some() {
@@ -203,7 +141,7 @@ fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
                 kind[object as usize] = kind[snapshot.tree.parent[object as usize] as usize];
             }
             let amount = &mut amounts[usize::from(kind[object as usize])];
-            amount.bytes += snapshot.heap.size(ObjId(object));
+            amount.bytes += snapshot.objects.size(ObjId(object));
             amount.objects += 1;
         }
     }
@@ -223,12 +161,12 @@ fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
 }
 
 fn runtime(snapshot: &Snapshot) -> RuntimeCounters {
-    let phase = match snapshot.process.gc_phase() {
+    let phase = match snapshot.facts.gc_phase {
         GcPhase::Off => "off",
         GcPhase::Mark => "mark",
         GcPhase::MarkTermination => "mark termination",
     };
-    let stats = snapshot.process.memstats().ok();
+    let stats = snapshot.facts.counters.as_ref().ok();
     RuntimeCounters {
         heap_alloc_bytes: stats.map(|s| s.heap_alloc),
         heap_objects: stats.map(|s| s.heap_objects),
@@ -255,7 +193,7 @@ pub fn each_object<E>(
     for root in &snapshot.roots {
         roots.insert(root.target.0, root.holder);
     }
-    for (id, address, span) in snapshot.heap.objects() {
+    for (id, address, span) in snapshot.objects.objects() {
         if !snapshot.tree.is_reached(id.0) {
             continue;
         }
@@ -268,7 +206,7 @@ pub fn each_object<E>(
             Some(name) => Parent::Root(name),
             None => Parent::Object(
                 snapshot
-                    .heap
+                    .objects
                     .address(ObjId(snapshot.tree.parent[id.0 as usize])),
             ),
         };

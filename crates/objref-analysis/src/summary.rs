@@ -3,6 +3,7 @@
 //! The JSON form is an interface: a field may be added within a [`SCHEMA_VERSION`], but none is
 //! renamed, removed or changed in meaning. What could not be read is `null`, never 0.
 
+use objref_snapshot::{Binary, Core, Go};
 use serde::{Deserialize, Serialize};
 
 use crate::thousands;
@@ -54,66 +55,6 @@ impl Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
-}
-
-/// The dump.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Core {
-    /// The file as it was named.
-    pub path: String,
-    /// Who wrote it: `kernel`, `gdb`, ...
-    pub kind: String,
-    /// The size of the file, decompressed.
-    pub bytes: u64,
-    /// Bytes that the headers promise and the file does not have.
-    pub missing_bytes: u64,
-    /// What ended the process, if a signal did.
-    pub signal: Option<Signal>,
-    /// The number of threads.
-    pub threads: u64,
-    /// The process id.
-    pub pid: Option<u64>,
-    /// The command line, as much of it as the dump keeps.
-    pub command: Option<String>,
-}
-
-/// A signal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signal {
-    /// Its number.
-    pub number: i32,
-    /// Its name, `SIGABRT`.
-    pub name: String,
-}
-
-/// The program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Binary {
-    /// The file as it was named or found.
-    pub path: String,
-    /// The linker's build id, in hex.
-    pub build_id: Option<String>,
-    /// The build id of the Go toolchain.
-    pub go_build_id: Option<String>,
-    /// The path of the main package's module, from the build info.
-    pub module: Option<String>,
-    /// Whether the binary has DWARF, in itself or in the file beside it.
-    pub dwarf: bool,
-    /// The file with its DWARF, if that is another one.
-    pub debug_file: Option<String>,
-}
-
-/// Which Go built the program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Go {
-    /// As in `go1.26.1`.
-    pub version: String,
-    /// `amd64`, ...
-    pub arch: String,
-    /// Experiments that are on, `GOEXPERIMENT` names.
-    pub experiments: Vec<String>,
-    /// Where the layouts of the runtime's structs come from: `dwarf` or a built-in table.
-    pub layout_source: String,
 }
 
 /// So many objects of so many bytes in all. The size of an object is that of its slot.

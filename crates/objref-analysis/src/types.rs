@@ -27,7 +27,7 @@ pub fn types(snapshot: &Snapshot, options: &TypeOptions) -> TypeReport {
     for &object in &snapshot.tree.order {
         let seen = &mut by_view[snapshot.view_index(object) as usize];
         seen.objects += 1;
-        seen.bytes += snapshot.heap.size(ObjId(object));
+        seen.bytes += snapshot.objects.size(ObjId(object));
     }
     let mut groups: FxHashMap<String, ByCertainty> = FxHashMap::default();
     let mut all = ByCertainty::default();
@@ -68,7 +68,7 @@ pub fn types(snapshot: &Snapshot, options: &TypeOptions) -> TypeReport {
     TypeReport {
         schema_version: TYPES_SCHEMA_VERSION,
         tool: Tool::this(),
-        core: snapshot.process.core.input().path().display().to_string(),
+        core: snapshot.facts.core.path.clone(),
         group_by: options.group_by,
         live: sum(&all),
         certainty: certain(&all, true),

@@ -22,7 +22,7 @@ pub(crate) fn reasons(snapshot: &Snapshot) -> Vec<UnknownRow> {
         if snapshot.view(object).is_some() {
             continue;
         }
-        let (id, size) = (ObjId(object), snapshot.heap.size(ObjId(object)));
+        let (id, size) = (ObjId(object), snapshot.objects.size(ObjId(object)));
         let root = roots.get(&object);
         let above = match root {
             Some(_) => u32::MAX,
@@ -36,7 +36,7 @@ pub(crate) fn reasons(snapshot: &Snapshot) -> Vec<UnknownRow> {
                 if row == next {
                     rows.push(UnknownRow {
                         slot: size,
-                        example: format!("{:#x}", snapshot.heap.address(id)),
+                        example: format!("{:#x}", snapshot.objects.address(id)),
                         ..UnknownRow::default()
                     });
                 }

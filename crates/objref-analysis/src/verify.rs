@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use objref_go::{GcPhase, MemStats, Miss, ObjId, Tally};
-use objref_snapshot::{CallId, ConservativePlace, Findings, Holder, INSIDE, Snapshot, short};
+use objref_snapshot::{CallId, ConservativePlace, Dump, Findings, Holder, INSIDE, Snapshot, short};
 use rustc_hash::FxHashMap;
 
 use crate::frames::root_kind_name;
@@ -21,9 +21,9 @@ const MAX_SLOTS: u64 = 1024;
 const MARK_TOLERANCE: u64 = 100;
 
 /// Checks the graph. `None` if the heap's own tables cannot be read a second time.
-pub fn verify(snapshot: &Snapshot) -> Option<Verification> {
-    let found = snapshot.evidence().ok()?;
-    let stats = snapshot.process.memstats().ok();
+pub fn verify(dump: &Dump, snapshot: &Snapshot) -> Option<Verification> {
+    let found = dump.evidence(snapshot).ok()?;
+    let stats = snapshot.facts.counters.as_ref().ok();
     let mut checks = vec![slots(&found)];
     checks.extend(
         [
@@ -44,16 +44,16 @@ pub fn verify(snapshot: &Snapshot) -> Option<Verification> {
                 "into pages of the heap that nothing uses",
             ),
         ]
-        .map(|(miss, code, text)| dangling(snapshot, &found, miss, code, text)),
+        .map(|(miss, code, text)| dangling(dump, snapshot, &found, miss, code, text)),
     );
-    checks.push(lost(snapshot, &found));
+    checks.push(lost(dump, snapshot, &found));
     checks.push(new_objects(&found));
-    checks.extend(counters(snapshot, &found, stats.as_ref()));
+    checks.extend(counters(snapshot, &found, stats));
     checks.push(conservative(&found, snapshot));
     Some(Verification {
         schema_version: VERIFY_SCHEMA_VERSION,
         tool: Tool::this(),
-        core: snapshot.process.core.input().path().display().to_string(),
+        core: snapshot.facts.core.path.clone(),
         contradictions: count(&checks, Verdict::Contradicts),
         checks,
         conservative_frames: conservative_frames(snapshot),
@@ -90,7 +90,14 @@ fn slots(found: &Findings) -> Check {
 }
 
 /// No pointer of a reached object or a root leads to what holds no object.
-fn dangling(snapshot: &Snapshot, found: &Findings, miss: Miss, code: &str, text: &str) -> Check {
+fn dangling(
+    dump: &Dump,
+    snapshot: &Snapshot,
+    found: &Findings,
+    miss: Miss,
+    code: &str,
+    text: &str,
+) -> Check {
     let inner = found.dangling.iter().filter(|d| d.target.miss == miss);
     let roots = found.dangling_roots.iter().filter(|(_, t)| t.miss == miss);
     let mut slots = BTreeSet::new();
@@ -110,7 +117,7 @@ fn dangling(snapshot: &Snapshot, found: &Findings, miss: Miss, code: &str, text:
     for dangling in inner {
         slots.insert((dangling.target.at, dangling.target.size));
         if examples.len() < EXAMPLES {
-            let from = describe(snapshot, dangling.from);
+            let from = describe(dump, snapshot, dangling.from);
             examples.push(Example {
                 address: dangling.target.at,
                 type_name: format!(
@@ -133,14 +140,14 @@ fn dangling(snapshot: &Snapshot, found: &Findings, miss: Miss, code: &str, text:
 }
 
 /// What the last cycle found live is reached, or was dropped since.
-fn lost(snapshot: &Snapshot, found: &Findings) -> Check {
-    let bytes = found.lost.iter().map(|id| snapshot.heap.size(*id)).sum();
+fn lost(dump: &Dump, snapshot: &Snapshot, found: &Findings) -> Check {
+    let bytes = found.lost.iter().map(|id| snapshot.objects.size(*id)).sum();
     let heads = match found.lost_heads.is_empty() {
         true => &found.lost,
         false => &found.lost_heads,
     };
     let mut heads = heads.clone();
-    heads.sort_by_key(|id| std::cmp::Reverse(snapshot.heap.size(*id)));
+    heads.sort_by_key(|id| std::cmp::Reverse(snapshot.objects.size(*id)));
     Check {
         code: "cycle.survivors-unreachable".to_owned(),
         verdict: match found.lost.len() {
@@ -155,7 +162,7 @@ fn lost(snapshot: &Snapshot, found: &Findings) -> Check {
         examples: heads
             .iter()
             .take(EXAMPLES)
-            .map(|id| describe(snapshot, *id))
+            .map(|id| describe(dump, snapshot, *id))
             .collect(),
     }
 }
@@ -192,7 +199,7 @@ fn counters(snapshot: &Snapshot, found: &Findings, stats: Option<&MemStats>) -> 
         let text = "the runtime's own counters cannot be read".to_owned();
         return vec![check("counters", Verdict::Skipped, text, Tally::default())];
     };
-    let ours = snapshot.heap.totals.allocated;
+    let ours = snapshot.objects.totals.allocated;
     let difference = Tally {
         bytes: ours.bytes.abs_diff(stats.heap_alloc),
         objects: ours.objects.abs_diff(stats.heap_objects),
@@ -200,7 +207,7 @@ fn counters(snapshot: &Snapshot, found: &Findings, stats: Option<&MemStats>) -> 
     // A thread that was stopped while it took a new span to allocate from, or swept one, has counted its slots in one
     // of the two places.
     // runtime/mcache.go: refill; mgcsweep.go: (*sweepLocked).sweep
-    let in_flight = snapshot.process.core.threads().len() as u64 * MAX_SLOTS;
+    let in_flight = snapshot.facts.core.threads * MAX_SLOTS;
     let allocated = match difference {
         Tally {
             bytes: 0,
@@ -314,11 +321,11 @@ fn conservative_frames(snapshot: &Snapshot) -> Vec<ConservativeFrames> {
 }
 
 /// An object with what is known of it.
-fn describe(snapshot: &Snapshot, id: ObjId) -> Example {
-    let (span, address) = snapshot.heap.locate(id);
-    let (process, bytes) = (&snapshot.process, span.elem_size);
+fn describe(dump: &Dump, snapshot: &Snapshot, id: ObjId) -> Example {
+    let (span, address) = snapshot.objects.locate(id);
+    let (process, bytes) = (&dump.process, span.elem_size);
     let stored = || {
-        let stored = snapshot.heap.stored_type(&process.space, span, address)?;
+        let stored = dump.heap.stored_type(&process.space, span, address)?;
         let ty = process.types.read(&process.space, stored)?;
         process.types.name(&process.space, &ty)
     };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use objref_mem::{Addr, AddressSpace, Fault};
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
 
 use crate::layout::{FieldAt, LayoutError, StructSource, find_size, layout, pointer_at, slice_at};
 use crate::module::AddrRange;
@@ -52,7 +53,7 @@ impl GLayout {
 
 /// What a goroutine was doing, as the scheduler has it.
 // runtime/runtime2.go: _Gidle…
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum GStatus {
     /// Just allocated, not yet initialised.
@@ -125,7 +126,7 @@ const SCAN_BIT: u32 = 0x1000;
 
 /// Registers that the scheduler saved when the goroutine stopped.
 // runtime/runtime2.go: gobuf
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedContext {
     /// Program counter.
     pub pc: Addr,
@@ -140,7 +141,7 @@ pub struct SavedContext {
 }
 
 /// A goroutine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Goroutine {
     /// Address of its `runtime.g`.
     pub addr: Addr,
@@ -201,7 +202,7 @@ impl Goroutine {
 }
 
 /// All goroutines that are not dead, in the order of their descriptors' creation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Goroutines {
     /// The goroutines.
     pub list: Vec<Goroutine>,

@@ -1,6 +1,7 @@
 //! The runtime's own counters, added up as `runtime.ReadMemStats` does.
 
 use objref_mem::{Addr, AddressSpace, Fault};
+use serde::{Deserialize, Serialize};
 
 use crate::heap::SIZE_CLASSES;
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout, pointer_at, slice_at};
@@ -51,7 +52,7 @@ layout! {
 }
 
 /// What the runtime counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemStats {
     /// `HeapAlloc`: bytes in allocated slots.
     pub heap_alloc: u64,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use objref_mem::{Addr, AddressSpace, Fault};
+use serde::{Deserialize, Serialize};
 
 use crate::gcprog;
 use crate::layout::{LayoutError, StructSource, layout, pointer_at};
@@ -43,7 +44,7 @@ layout! {
 }
 
 /// A half-open range of inferior addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddrRange {
     /// First address.
     pub start: Addr,

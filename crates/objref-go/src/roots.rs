@@ -2,6 +2,7 @@
 //! blocks of the tiny allocator.
 
 use objref_mem::{Addr, AddressSpace, Encoding, Fault, FaultKind};
+use serde::{Deserialize, Serialize};
 
 use crate::heap::{Heap, Span, Tally};
 use crate::layout::{FieldAt, StructSource, find_field, pointer_at, slice_at};
@@ -10,7 +11,7 @@ use crate::specials::{Circle, MAX_SPECIALS, Special, SpecialKind, Specials};
 use crate::version::GoVersion;
 
 /// Where a root pointer was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RootKind {
     /// A package-level variable, or data of the compiler's own.
     Global,

@@ -1,11 +1,12 @@
 //! Why goroutines are blocked, in the runtime's own words.
 
 use objref_mem::{Addr, AddressSpace};
+use serde::{Deserialize, Serialize};
 
 use crate::layout::slice_at;
 
 /// Texts by `g.waitreason`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitReasons {
     texts: Vec<String>,
 }

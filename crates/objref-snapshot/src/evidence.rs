@@ -3,6 +3,7 @@
 use objref_go::{GcPhase, Miscount, Miss, ObjId, OpenError, SpecialRoots, Tally};
 use rayon::prelude::*;
 
+use crate::dump::Dump;
 use crate::snapshot::Snapshot;
 
 /// What a comparison of the graph with the runtime's own evidence found.
@@ -67,9 +68,9 @@ pub struct Target {
 /// Objects per piece of work.
 const PIECE: usize = 1 << 14;
 
-impl Snapshot {
+impl Dump {
     /// Compares the graph with the bitmaps and counts of the allocator and of the last collection.
-    pub fn evidence(&self) -> Result<Findings, OpenError> {
+    pub fn evidence(&self, snapshot: &Snapshot) -> Result<Findings, OpenError> {
         let (process, heap) = (&self.process, &self.heap);
         let state = process.heap_state()?;
         let evidence = heap.evidence(&process.space, &process.layouts(), state)?;
@@ -82,7 +83,7 @@ impl Snapshot {
             reached: Tally::default(),
             reached_survivors: Tally::default(),
             reached_new: Tally::default(),
-            reached_conservatively: self.reached_conservatively(),
+            reached_conservatively: reached_conservatively(snapshot),
             survivors: evidence.survivors(heap),
             finalizable: SpecialRoots::new(&process.space, &process.layouts(), &process.version)
                 .map(|roots| roots.finalizable(heap))
@@ -93,11 +94,11 @@ impl Snapshot {
             awaiting_sweep: evidence.awaiting_sweep,
             under_sweep: evidence.under_sweep,
             miscounted: evidence.miscounted(heap),
-            dangling: self.dangling(&target),
+            dangling: self.dangling(snapshot, &target),
             dangling_roots: Vec::new(),
         };
         evidence.objects(heap, |id, span, _, survived| {
-            let reached = self.tree.is_reached(id.0);
+            let reached = snapshot.tree.is_reached(id.0);
             if reached {
                 found.reached.add(span.elem_size);
             }
@@ -110,35 +111,19 @@ impl Snapshot {
             }
         });
         found.lost_heads = self.heads(&found.lost);
-        let roots = self.dangling_roots.iter().enumerate();
+        let roots = snapshot.dangling_roots.iter().enumerate();
         found.dangling_roots = roots
             .filter_map(|(index, root)| Some((index, target(root.value)?)))
             .collect();
         Ok(found)
     }
 
-    fn reached_conservatively(&self) -> Tally {
-        let mut sum = Tally::default();
-        let mut doubtful = vec![false; self.tree.parent.len()];
-        for root in &self.roots {
-            doubtful[root.target.0 as usize] = root.place.conservative;
-        }
-        for level in 0..self.tree.depth() {
-            for &object in self.tree.level(level) {
-                if level > 0 {
-                    doubtful[object as usize] =
-                        doubtful[self.tree.parent[object as usize] as usize];
-                }
-                if doubtful[object as usize] {
-                    sum.add(self.heap.size(ObjId(object)));
-                }
-            }
-        }
-        sum
-    }
-
     /// Pointers in reached objects that lead to no object, in the order of the search.
-    fn dangling(&self, target: &(impl Fn(u64) -> Option<Target> + Sync)) -> Vec<Dangling> {
+    fn dangling(
+        &self,
+        snapshot: &Snapshot,
+        target: &(impl Fn(u64) -> Option<Target> + Sync),
+    ) -> Vec<Dangling> {
         let piece = |objects: &[u32]| {
             let mut found = Vec::new();
             for &object in objects {
@@ -159,7 +144,7 @@ impl Snapshot {
             }
             found
         };
-        let pieces: Vec<_> = self.tree.order.par_chunks(PIECE).map(piece).collect();
+        let pieces: Vec<_> = snapshot.tree.order.par_chunks(PIECE).map(piece).collect();
         pieces.into_iter().flatten().collect()
     }
 
@@ -179,4 +164,25 @@ impl Snapshot {
         let heads = objects.iter().zip(pointed_to);
         heads.filter(|(_, p)| !p).map(|(id, _)| *id).collect()
     }
+}
+
+/// What hangs from words that only may be pointers.
+fn reached_conservatively(snapshot: &Snapshot) -> Tally {
+    let mut sum = Tally::default();
+    let mut doubtful = vec![false; snapshot.tree.parent.len()];
+    for root in &snapshot.roots {
+        doubtful[root.target.0 as usize] = root.place.conservative;
+    }
+    for level in 0..snapshot.tree.depth() {
+        for &object in snapshot.tree.level(level) {
+            if level > 0 {
+                doubtful[object as usize] =
+                    doubtful[snapshot.tree.parent[object as usize] as usize];
+            }
+            if doubtful[object as usize] {
+                sum.add(snapshot.objects.size(ObjId(object)));
+            }
+        }
+    }
+    sum
 }

@@ -10,6 +10,7 @@ use objref_go::{
 };
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::infer::Inference;
 use crate::roots::{Candidate, Holder, NO_GOROUTINE, Place, RootTable, Typed};
@@ -22,7 +23,7 @@ use crate::types::TypeId;
 use crate::waits::Waits;
 
 /// What was found on stacks, and how well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackCounts {
     /// Goroutines that are alive.
     pub goroutines: u64,

@@ -1,11 +1,14 @@
 //! The whole heap as one value: who can be reached, from where, as what type, and under which name.
 //!
-//! [`Snapshot::load`] spells the way from a dump to that value out, stage by stage.
+//! [`Dump::snapshot`] spells the way from a dump to that value out, stage by stage.
 
 mod closure;
 mod describe;
 mod descriptors;
+mod diagnose;
+mod dump;
 mod evidence;
+mod facts;
 mod fit;
 mod flatten;
 mod goroutines;
@@ -30,12 +33,15 @@ mod types;
 mod view;
 mod waits;
 
+pub use diagnose::Diagnostic;
+pub use dump::{Dump, LoadOptions, NoProgress, Progress, SnapshotError};
 pub use evidence::{Dangling, Findings, Target};
+pub use facts::{Binary, Core, Facts, Go, Signal};
 pub use flatten::{MapPart, is_channel};
 pub use goroutines::{StackCounts, by_status};
 pub use names::short;
 pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};
-pub use snapshot::{Diagnostic, LoadOptions, NoProgress, Progress, Snapshot, SnapshotError};
+pub use snapshot::Snapshot;
 pub use stacks::{StackNode, StackTree};
 pub use step::{INSIDE, StepId, Steps};
 pub use traces::{CallId, ConservativeFrame, ConservativePlace, GoroutineTrace, Trace, Traces};

@@ -3,6 +3,7 @@
 use objref_go::{Heap, ObjId, RootKind, RootPointer, SpecialRoots, StackRoot, global_roots};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::describe::Vocabulary;
 use crate::infer::Inference;
@@ -14,7 +15,7 @@ use crate::symbols::DataSymbols;
 use crate::types::TypeId;
 
 /// Who holds a root reference.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Holder {
     /// A package-level variable, or data that the compiler or linker made: an index into the names of variables.
     Variable(u32),
@@ -25,7 +26,7 @@ pub enum Holder {
 }
 
 /// A root reference that reaches its object first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Root {
     /// The object.
     pub target: ObjId,
@@ -38,7 +39,7 @@ pub struct Root {
 }
 
 /// Where a root reference lies, beyond who holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Index of the goroutine; [`NO_GOROUTINE`] for roots outside stacks.
     pub goroutine: u32,
@@ -107,7 +108,7 @@ pub(crate) struct Typed {
 }
 
 /// How many root references of each kind there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootCount {
     /// What kind; `None` for stacks.
     pub kind: Option<RootKind>,

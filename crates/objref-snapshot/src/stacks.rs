@@ -1,13 +1,14 @@
 //! Goroutine stacks, merged: goroutines that stand in the same place share a path from their first function inwards.
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// A function on a merged stack: an id into [`StackTree`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct StackNode(pub u32);
 
 /// All distinct stacks, as a tree of functions.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct StackTree {
     parents: Vec<Option<StackNode>>,
     names: Vec<u32>,
@@ -15,7 +16,9 @@ pub struct StackTree {
     /// Per goroutine, the node of its innermost function.
     innermost: Vec<StackNode>,
     texts: Vec<String>,
+    #[serde(skip)]
     ids: FxHashMap<String, u32>,
+    #[serde(skip)]
     children: FxHashMap<(Option<StackNode>, u32), StackNode>,
 }
 

@@ -6,6 +6,7 @@
 use objref_go::ObjId;
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Place};
@@ -15,7 +16,7 @@ use crate::types::{Kind, TypeId};
 use crate::view::Form;
 
 /// A step's text: an id into [`Steps`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct StepId(pub u32);
 
 /// The step between two parts of one Go value, which reports do not show: from a map's header to its tables.

@@ -3,7 +3,7 @@
 use objref_go::GoProcess;
 use objref_mem::Addr;
 
-use crate::snapshot::Diagnostic;
+use crate::diagnose::Diagnostic;
 
 /// Stands for all variables of a binary without symbols; what they hold is told apart by its place.
 pub(crate) const STRIPPED: &str = "(globals, names stripped)";
@@ -33,14 +33,14 @@ pub(crate) fn diagnose(process: &GoProcess) -> Vec<Diagnostic> {
         "variable names and most types are missing: the binary is stripped"
     };
     let mut found = vec![Diagnostic {
-        code: "binary.stripped",
+        code: "binary.stripped".into(),
         message: message.to_owned(),
         count: 1,
     }];
     let missing = stripped.missing();
     if !missing.is_empty() {
         found.push(Diagnostic {
-            code: "runtime.not-found",
+            code: "runtime.not-found".into(),
             message: format!(
                 "variables of the runtime were not found: {}",
                 missing.join(", ")

@@ -3,17 +3,18 @@
 use objref_go::{FuncKind, Goroutine, LogicalFrame, Pclntab, read_labels};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// An open call and those that it was called from: an id into [`Traces`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Trace(pub u32);
 
 /// A place in the source: an id into [`Traces`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct CallId(pub u32);
 
 /// A function at a line of its source.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Call {
     function: u32,
     file: u32,
@@ -23,7 +24,7 @@ struct Call {
 }
 
 /// What there is to say of a goroutine's stack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoroutineTrace {
     /// The innermost call; `None` if not even that is known.
     pub innermost: Option<Trace>,
@@ -38,7 +39,7 @@ pub struct GoroutineTrace {
 }
 
 /// What was scanned conservatively.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum ConservativePlace {
     /// A frame, by its innermost call.
     Frame(CallId),
@@ -49,7 +50,7 @@ pub enum ConservativePlace {
 }
 
 /// Something that was scanned conservatively.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConservativeFrame {
     /// Index of the goroutine; [`NO_GOROUTINE`](crate::NO_GOROUTINE) if the thread runs none.
     pub goroutine: u32,
@@ -58,7 +59,7 @@ pub struct ConservativeFrame {
 }
 
 /// All distinct tracebacks as a tree, callers before callees.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Traces {
     /// Per goroutine, in the order of their list.
     pub of: Vec<GoroutineTrace>,

@@ -3,15 +3,16 @@
 use objref_dwarf::{DebugInfo, Kind as DwarfKind, TypeIdx, TypeTable};
 use objref_go::{GoProcess, RuntimeType};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::flatten::{MapPart, is_channel};
 
 /// A type of the snapshot.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
 /// What matters about a type for following references through it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Holds no reference: numbers, booleans.
     Scalar,
@@ -48,7 +49,7 @@ pub enum Kind {
 }
 
 /// A field of a struct.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Field {
     /// The field's name.
     pub name: String,
@@ -61,7 +62,7 @@ pub struct Field {
 }
 
 /// A Go type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Type {
     /// Go syntax, with full package paths.
     pub name: String,

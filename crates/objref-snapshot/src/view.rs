@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::types::{TypeId, Types};
 
 /// How a type fills an object.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Form {
     /// One value.
     One,
@@ -20,7 +21,7 @@ pub enum Form {
 }
 
 /// How sure a type is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Certainty {
     /// Nothing is known.
     Unknown,
@@ -53,7 +54,7 @@ impl Certainty {
 }
 
 /// What told the type of an object; of two that tell of the same layout, the later says more.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
     /// Nothing.
     Nothing,
@@ -87,7 +88,7 @@ impl Source {
 }
 
 /// A type, how it fills the object, and how that is known.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct View {
     /// The type; of an array's element where the form is `Many`.
     pub ty: TypeId,

@@ -11,6 +11,7 @@ use objref_snapshot::Snapshot;
 use crate::args::{
     Goroutines, GoroutinesArgs, GroupByArg, SummaryArgs, SummaryFormat, TypeGroupArg, TypesArgs,
 };
+use crate::pipeline::Subject;
 use crate::progress::Reporter;
 use crate::report::{answer, text_or_json};
 
@@ -42,7 +43,7 @@ pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
     answer(
         &args.common,
         Goroutines::Merged,
-        |snapshot, text, reporter, out| {
+        |Subject { snapshot, .. }, text, reporter, out| {
             reporter.phase("list goroutines");
             warn(snapshot, reporter);
             let report = objref_analysis::goroutines(snapshot, &options);
@@ -74,7 +75,7 @@ pub(crate) fn types(args: &TypesArgs) -> Result<ExitCode> {
     answer(
         &args.common,
         Goroutines::Merged,
-        |snapshot, text, reporter, out| {
+        |Subject { snapshot, .. }, text, reporter, out| {
             reporter.phase("count types");
             warn(snapshot, reporter);
             let report = objref_analysis::types(snapshot, &options);
@@ -93,10 +94,10 @@ pub(crate) fn verify(args: &SummaryArgs) -> Result<ExitCode> {
     answer(
         &args.common,
         Goroutines::Merged,
-        |snapshot, text, reporter, out| {
+        |Subject { dump, snapshot }, text, reporter, out| {
             reporter.phase("verify");
             warn(snapshot, reporter);
-            let found = objref_analysis::verify(snapshot)
+            let found = objref_analysis::verify(dump, snapshot)
                 .ok_or_else(|| io::Error::other("the heap's tables cannot be read again"))?;
             match format {
                 SummaryFormat::Text => verify_text(&found, text, out)?,

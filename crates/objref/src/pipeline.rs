@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use objref_analysis::thousands;
 use objref_mem::Input;
-use objref_snapshot::{LoadOptions, Progress, Snapshot};
+use objref_snapshot::{Dump, LoadOptions, Progress, Snapshot, SnapshotError};
 
 use crate::args::{CommonArgs, Goroutines};
 use crate::inputs::Inputs;
@@ -15,22 +15,33 @@ impl Progress for Reporter {
     }
 }
 
-/// Reads the heap.
-pub(crate) fn load(
-    inputs: Inputs,
-    args: &CommonArgs,
-    goroutines: Goroutines,
-    reporter: &Reporter,
-) -> Result<Snapshot> {
-    let options = LoadOptions {
-        force: args.force,
-        goroutines_each: goroutines == Goroutines::Each,
-    };
-    let shortfall = shortfall(&inputs);
-    let snapshot = Snapshot::load(inputs.core, inputs.image, &options, reporter);
-    match shortfall {
-        Some((what, way)) => snapshot.map_err(|error| anyhow!("{what}, and: {error}; {way}")),
-        None => Ok(snapshot?),
+/// What a command has to say something about.
+pub(crate) struct Subject {
+    pub(crate) dump: Dump,
+    pub(crate) snapshot: Snapshot,
+}
+
+impl Subject {
+    /// Reads the heap.
+    pub(crate) fn load(
+        inputs: Inputs,
+        args: &CommonArgs,
+        goroutines: Goroutines,
+        reporter: &Reporter,
+    ) -> Result<Self> {
+        let options = LoadOptions {
+            goroutines_each: goroutines == Goroutines::Each,
+        };
+        let shortfall = shortfall(&inputs);
+        let load = || -> Result<Self, SnapshotError> {
+            let dump = Dump::open(inputs.core, inputs.image, args.force, reporter)?;
+            let snapshot = dump.snapshot(&options, reporter)?;
+            Ok(Self { dump, snapshot })
+        };
+        match shortfall {
+            Some((what, way)) => load().map_err(|error| anyhow!("{what}, and: {error}; {way}")),
+            None => Ok(load()?),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::inputs::Inputs;
 use crate::listing;
 use crate::output::Output;
 use crate::page;
-use crate::pipeline;
+use crate::pipeline::Subject;
 use crate::progress::Reporter;
 
 /// Does what the command line says.
@@ -127,8 +127,8 @@ fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
 
 fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<ExitCode> {
     let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
-    answer(args, goroutines, |snapshot, text, reporter, out| {
-        write(snapshot, format, flame, text, reporter, out)?;
+    answer(args, goroutines, |subject, text, reporter, out| {
+        write(&subject.snapshot, format, flame, text, reporter, out)?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -137,7 +137,7 @@ fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Resu
 pub(crate) fn answer(
     args: &CommonArgs,
     goroutines: Goroutines,
-    write: impl FnOnce(&Snapshot, &TextOptions, &Reporter, &mut dyn Write) -> io::Result<ExitCode>,
+    write: impl FnOnce(&Subject, &TextOptions, &Reporter, &mut dyn Write) -> io::Result<ExitCode>,
 ) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
@@ -150,7 +150,7 @@ pub(crate) fn answer(
     let mut reporter = Reporter::new(args);
     reporter.phase("open the files");
     let inputs = Inputs::open(args, &reporter)?;
-    let snapshot = pipeline::load(inputs, args, goroutines, &reporter)?;
+    let subject = Subject::load(inputs, args, goroutines, &reporter)?;
 
     if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
         reporter.clear();
@@ -159,7 +159,7 @@ pub(crate) fn answer(
         colour: matches!(out, Output::Stdout(_)) && colour(args.color),
         ..TextOptions::default()
     };
-    let written = write(&snapshot, &text, &reporter, &mut out);
+    let written = write(&subject, &text, &reporter, &mut out);
     let status = written.map_err(|error| Output::explain(path, error))?;
     out.finish()?;
     reporter.finish();

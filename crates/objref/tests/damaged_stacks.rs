@@ -7,7 +7,7 @@ use std::sync::Arc;
 use objref_analysis::{GoroutineOptions, Summary, goroutines, summary};
 use objref_go::{FieldAt, GoProcess, Goroutines, Pclntab, StructSource, Unwinder};
 use objref_mem::{Addr, Core, Image, Input};
-use objref_snapshot::{LoadOptions, NoProgress, Snapshot};
+use objref_snapshot::{Dump, LoadOptions, NoProgress, Snapshot};
 
 /// The goroutines that are parked in the function that is damaged.
 const IN_SELECT: &str = "main.waitInSelect";
@@ -120,8 +120,8 @@ impl Victim {
         let input = |name: &str, bytes: &[u8]| Input::from_bytes(Path::new(name), bytes).unwrap();
         let core = Core::parse(input("core", &self.core)).unwrap();
         let image = Image::parse(input("exe", &self.exe)).unwrap();
-        let options = LoadOptions::default();
-        Snapshot::load(core, Arc::new(image), &options, &NoProgress).unwrap()
+        let dump = Dump::open(core, Arc::new(image), false, &NoProgress).unwrap();
+        dump.snapshot(&LoadOptions::default(), &NoProgress).unwrap()
     }
 }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::bits::PointerBits;
-use super::{Heap, SlotWord, ones};
+use super::{ObjectTable, SlotWord, ones};
 use crate::rtype::{MaskBudget, RuntimeTypes, TypeMask};
 
 /// Masks by the address of the type descriptor.
@@ -20,7 +20,11 @@ impl TypeMasks {
     }
 
     /// Gathers the types named by allocation headers and large spans of the heap.
-    pub(super) fn collect(space: &AddressSpace, types: &RuntimeTypes, heap: &Heap) -> TypeMasks {
+    pub(super) fn collect(
+        space: &AddressSpace,
+        types: &RuntimeTypes,
+        heap: &ObjectTable,
+    ) -> TypeMasks {
         let rooms: FxHashMap<u64, u64> = heap
             .spans
             .par_iter()

@@ -1,6 +1,6 @@
 //! From addresses to spans.
 
-use super::span::{PAGE, RawSpan};
+use super::span::PAGE;
 
 /// From an address to the span that covers it: two levels, the first indexed by 64 MiB of address space.
 #[derive(Debug, Default)]
@@ -19,21 +19,23 @@ const CHUNK_SHIFT: u32 = 26;
 const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
 
 impl PageTable {
-    /// `spans` in address order, not overlapping.
-    pub(super) fn new(spans: &[RawSpan]) -> PageTable {
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+    /// `spans` (start, pages) in address order, not overlapping.
+    pub(super) fn new(spans: impl DoubleEndedIterator<Item = (u64, u64)> + Clone) -> PageTable {
+        let (Some((first, _)), Some((last, pages))) =
+            (spans.clone().next(), spans.clone().next_back())
+        else {
             return PageTable::default();
         };
-        let first_chunk = first.start >> CHUNK_SHIFT;
-        let last_chunk = (last.start + last.npages * PAGE - 1) >> CHUNK_SHIFT;
+        let first_chunk = first >> CHUNK_SHIFT;
+        let last_chunk = (last + pages * PAGE - 1) >> CHUNK_SHIFT;
         let mut table = PageTable {
             first_chunk,
             chunks: vec![NONE; (last_chunk - first_chunk + 1) as usize],
             spans: Vec::new(),
         };
-        for (i, span) in spans.iter().enumerate() {
-            let mut page = span.start / PAGE;
-            let end = page + span.npages;
+        for (i, (start, pages)) in spans.enumerate() {
+            let mut page = start / PAGE;
+            let end = page + pages;
             while page < end {
                 let chunk = (page / PAGES_PER_CHUNK - first_chunk) as usize;
                 if page.is_multiple_of(PAGES_PER_CHUNK) && end - page >= PAGES_PER_CHUNK {

@@ -13,18 +13,17 @@ use objref_report::{
     FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, goroutines_text, json, summary_text,
     verify_text,
 };
-use objref_snapshot::{LoadOptions, NoProgress, Snapshot};
+use objref_snapshot::{Dump, LoadOptions, NoProgress};
 
 /// The live bytes, or the one line that says why there are none.
 pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     let input = |name: &str, bytes: &[u8]| Input::from_bytes(Path::new(name), bytes);
     let core = Core::parse(input("core", core).map_err(text)?).map_err(text)?;
     let image = Image::parse(input("exe", exe).map_err(text)?).map_err(text)?;
-    let options = LoadOptions {
-        force,
-        ..LoadOptions::default()
-    };
-    let snapshot = Snapshot::load(core, Arc::new(image), &options, &NoProgress).map_err(text)?;
+    let dump = Dump::open(core, Arc::new(image), force, &NoProgress).map_err(text)?;
+    let snapshot = dump
+        .snapshot(&LoadOptions::default(), &NoProgress)
+        .map_err(text)?;
 
     let numbers = summary(&snapshot);
     let live = numbers.heap.live;
@@ -66,7 +65,7 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     assert_eq!(bytes, live.bytes, "objects do not add up");
     let goroutines = goroutines(&snapshot, &GoroutineOptions::default());
     goroutines_text(&goroutines, &TextOptions::default(), &mut io::sink()).unwrap();
-    if let Some(checks) = verify(&snapshot) {
+    if let Some(checks) = verify(&dump, &snapshot) {
         verify_text(&checks, &TextOptions::default(), &mut io::sink()).unwrap();
     }
     Ok(live.bytes)

@@ -1,0 +1,364 @@
+//! The objects of the heap as tables: from an address to an object and back, without the dump.
+
+use objref_mem::Addr;
+use serde::{Deserialize, Serialize};
+
+use super::bits::{HEADER, PointerBits};
+use super::classes::fills_slot;
+use super::pages::PageTable;
+
+/// An allocated object of the heap: dense, in address order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct ObjId(pub u32);
+
+/// A span of the heap that holds objects.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Address of the first slot.
+    pub start: u64,
+    /// Size of a slot in bytes.
+    pub elem_size: u64,
+    /// Pages of 8 KiB.
+    pub npages: u64,
+    /// Number of slots.
+    pub nelems: u32,
+    /// Slots in use by the predicate the allocator itself uses, garbage not yet swept included.
+    pub allocated: u32,
+    /// Whether objects here hold no pointers.
+    pub noscan: bool,
+    /// The size class; 0 for a large object.
+    pub size_class: u8,
+    /// Head of the list of special records; 0 if none.
+    pub specials: Addr,
+    /// Type of a large object, or 0.
+    pub large_type: Addr,
+    pub(super) bits: PointerBits,
+    pub(super) first_word: u32,
+    /// Fixed-point reciprocal: `(offset * reciprocal) >> 32` is `offset / elem_size` within a small span.
+    pub(super) reciprocal: u32,
+}
+
+/// An object, with the span it was found in.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'h> {
+    /// The object.
+    pub id: ObjId,
+    /// Its span.
+    pub span: &'h Span,
+    /// Address of its slot.
+    pub at: u64,
+}
+
+/// 64 slots of a span: which are allocated, and the id of the first allocated one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SlotWord {
+    pub(super) live: u64,
+    pub(super) first_id: u32,
+}
+
+/// Bytes and number of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Size of the slots.
+    pub bytes: u64,
+    /// Number of slots.
+    pub objects: u64,
+}
+
+impl Tally {
+    /// Counts one object of `bytes`.
+    pub fn add(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.objects += 1;
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.objects += other.objects;
+    }
+}
+
+/// What the spans add up to.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct SpanTotals {
+    /// Spans that hold objects, and their bytes.
+    pub in_use: Tally,
+    /// Spans for stacks and the collector, and their bytes.
+    pub manual: Tally,
+    /// Span records that wait for use.
+    pub dead: u64,
+    /// Records that make no sense and were left out.
+    pub damaged: u64,
+    /// Spans whose bitmap disagrees with their own count of allocated objects, and no thread was about to make them agree.
+    pub miscounted: u64,
+    /// Allocated by the allocator's own predicate.
+    pub allocated: Tally,
+    /// Of `allocated`: found dead by the last collection, but not yet swept.
+    pub condemned: Tally,
+    /// Of `allocated`: taken by threads that had yet to make objects of them.
+    pub unmade: Tally,
+    /// Free slots in spans that are in use.
+    pub free: Tally,
+}
+
+/// The heap's objects and the tables that lead from an address to an object and back.
+#[derive(Debug)]
+pub struct ObjectTable {
+    pub(super) spans: Vec<Span>,
+    pub(super) words: Vec<SlotWord>,
+    /// For every 64th id, the span that holds it.
+    id_to_span: Vec<u32>,
+    pub(super) pages: PageTable,
+    objects: u32,
+    /// Sums over all spans.
+    pub totals: SpanTotals,
+}
+
+impl ObjectTable {
+    /// The tables over `spans`, in address order and not overlapping; `live` are their slots that hold objects, a bit
+    /// each, in words of their own for each span. `None` for more objects than ids.
+    pub(super) fn new(mut spans: Vec<Span>, live: &[u64], totals: SpanTotals) -> Option<Self> {
+        if live.len() > u32::MAX as usize {
+            return None;
+        }
+        let mut words = Vec::with_capacity(live.len());
+        let mut id_to_span = Vec::new();
+        let mut id: u64 = 0;
+        for (number, span) in spans.iter_mut().enumerate() {
+            span.first_word = words.len() as u32;
+            span.reciprocal = match span.size_class {
+                0 => 0,
+                _ => (u64::from(u32::MAX) / span.elem_size) as u32 + 1,
+            };
+            for live in &live[words.len()..][..span.word_count()] {
+                words.push(SlotWord {
+                    live: *live,
+                    first_id: id as u32,
+                });
+                id += u64::from(live.count_ones());
+            }
+            if id > u64::from(u32::MAX - 255) {
+                return None;
+            }
+            id_to_span.resize((id as usize).div_ceil(64), number as u32);
+        }
+        let pages = PageTable::new(spans.iter().map(|s| (s.start, s.npages)));
+        Some(Self {
+            spans,
+            words,
+            id_to_span,
+            pages,
+            objects: id as u32,
+            totals,
+        })
+    }
+
+    /// Number of objects: ids are `0..len`.
+    pub fn len(&self) -> usize {
+        self.objects as usize
+    }
+
+    /// Whether there is no object at all.
+    pub fn is_empty(&self) -> bool {
+        self.objects == 0
+    }
+
+    /// The spans that hold objects, in address order.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The object whose slot contains `addr`; `None` for free slots and everything outside the heap.
+    #[inline]
+    pub fn find(&self, addr: u64) -> Option<ObjId> {
+        self.resolve(addr).map(|o| o.id)
+    }
+
+    /// As [`Heap::find`], with the object's span and the address of its slot.
+    #[inline]
+    pub fn resolve(&self, addr: u64) -> Option<Object<'_>> {
+        let span = &self.spans[self.pages.span(addr)? as usize];
+        let index = span.index(addr)?;
+        let word = self.words[(span.first_word + index / 64) as usize];
+        let bit = 1u64 << (index % 64);
+        if word.live & bit == 0 {
+            return None;
+        }
+        let id = ObjId(word.first_id + (word.live & (bit - 1)).count_ones());
+        let at = span.start + u64::from(index) * span.elem_size;
+        Some(Object { id, span, at })
+    }
+
+    /// The span an address lies in, if it is one that holds objects.
+    pub fn span_at(&self, addr: u64) -> Option<&Span> {
+        Some(&self.spans[self.pages.span(addr)? as usize])
+    }
+
+    /// The object's span and the address of its slot.
+    #[inline]
+    pub fn locate(&self, id: ObjId) -> (&Span, u64) {
+        let span = self.span(id);
+        let words = &self.words[span.first_word as usize..][..span.word_count()];
+        let w = words.partition_point(|w| w.first_id <= id.0) - 1;
+        let index = w as u64 * 64 + u64::from(select(words[w].live, id.0 - words[w].first_id));
+        (span, span.start + index * span.elem_size)
+    }
+
+    /// The object's span.
+    #[inline]
+    pub fn span(&self, id: ObjId) -> &Span {
+        let group = id.0 as usize / 64;
+        let s = self.id_to_span[group] as usize;
+        let last = self.id_to_span.get(group + 1);
+        let end = last.map_or(self.spans.len(), |last| *last as usize + 1);
+        // Often the first; seldom, where thousands of spans hold nothing, far behind it.
+        let later = &self.spans[s + 1..end];
+        let passed = if later.len() < 8 {
+            later
+                .iter()
+                .take_while(|span| self.first_id(span) <= id.0)
+                .count()
+        } else {
+            later.partition_point(|span| self.first_id(span) <= id.0)
+        };
+        &self.spans[s + passed]
+    }
+
+    #[inline]
+    fn first_id(&self, span: &Span) -> u32 {
+        self.words[span.first_word as usize].first_id
+    }
+
+    /// Address of the object's slot.
+    #[inline]
+    pub fn address(&self, id: ObjId) -> u64 {
+        self.locate(id).1
+    }
+
+    /// Size of the object's slot in bytes.
+    #[inline]
+    pub fn size(&self, id: ObjId) -> u64 {
+        self.span(id).elem_size
+    }
+
+    /// Every object in address order: id, address of the slot, span.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjId, u64, &Span)> {
+        self.spans.iter().flat_map(move |span| {
+            let words = &self.words[span.first_word as usize..][..span.word_count()];
+            words.iter().enumerate().flat_map(move |(w, word)| {
+                ones(word.live).enumerate().map(move |(rank, bit)| {
+                    let index = w as u64 * 64 + u64::from(bit);
+                    (
+                        ObjId(word.first_id + rank as u32),
+                        span.start + index * span.elem_size,
+                        span,
+                    )
+                })
+            })
+        })
+    }
+
+    /// Calls `visit` for each object of `spans`, which are some of this heap's, that may hold pointers and that `marks`
+    /// has a bit for, by its id. In address order: there is nothing to be searched for.
+    #[inline]
+    pub fn marked<'h>(
+        &'h self,
+        spans: &'h [Span],
+        marks: &[u64],
+        mut visit: impl FnMut(Object<'h>),
+    ) {
+        for span in spans.iter().filter(|span| !span.noscan) {
+            let words = &self.words[span.first_word as usize..][..span.word_count()];
+            for (w, word) in words.iter().enumerate() {
+                let live = word.live.count_ones();
+                for rank in ones(bits_from(marks, word.first_id, live)) {
+                    let index = w as u64 * 64 + u64::from(select(word.live, rank));
+                    visit(Object {
+                        id: ObjId(word.first_id + rank),
+                        span,
+                        at: span.start + index * span.elem_size,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Where in the slot the program's data starts: behind the allocation header, if there is one.
+    #[inline]
+    pub fn data_offset(&self, span: &Span) -> u64 {
+        if matches!(span.bits, PointerBits::Header) {
+            HEADER
+        } else {
+            0
+        }
+    }
+}
+
+impl Span {
+    /// Index of the slot that contains `addr`, which lies in the span's pages; `None` past the last slot.
+    #[inline]
+    pub(super) fn index(&self, addr: u64) -> Option<u32> {
+        let offset = addr - self.start;
+        // Exact for every offset in a small span (runtime/mbitmap.go: divideByElemSize); 0 for single objects.
+        let index = (offset.wrapping_mul(u64::from(self.reciprocal)) >> 32) as u32;
+        // A chunk of a user arena ends before its pages do.
+        let beyond = self.reciprocal == 0 && offset >= self.elem_size;
+        (index < self.nelems && !beyond).then_some(index)
+    }
+
+    /// Whether the slots are blocks that several tiny objects share.
+    // runtime/malloc.go: tinySpanClass
+    pub fn is_tiny(&self) -> bool {
+        self.noscan && self.elem_size == 16
+    }
+
+    /// Whether an allocation of `size` bytes, its header included, would have got a slot of this span's size.
+    #[inline]
+    pub fn is_filled_by(&self, size: u64) -> bool {
+        fills_slot(size, self.elem_size, self.size_class, self.noscan)
+    }
+
+    pub(super) fn word_count(&self) -> usize {
+        (self.nelems as usize).div_ceil(64)
+    }
+}
+
+/// `count` bits of `marks` from `at` on, at most 64; what is beyond its end is not set.
+#[inline]
+fn bits_from(marks: &[u64], at: u32, count: u32) -> u64 {
+    let word = |index: u32| marks.get(index as usize).copied().unwrap_or(0);
+    let both = u128::from(word(at / 64 + 1)) << 64 | u128::from(word(at / 64));
+    (both >> (at % 64)) as u64 & ((1u128 << count) - 1) as u64
+}
+
+/// Position of the `rank`-th set bit.
+#[inline]
+fn select(word: u64, mut rank: u32) -> u32 {
+    // Most spans are full.
+    if word == u64::MAX {
+        return rank;
+    }
+    let mut at = 0;
+    for width in [32, 16, 8, 4, 2, 1] {
+        let below = ((word >> at) & ((1 << width) - 1)).count_ones();
+        if rank >= below {
+            rank -= below;
+            at += width;
+        }
+    }
+    at
+}
+
+/// Positions of the set bits, ascending.
+#[inline]
+pub(super) fn ones(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        (word != 0).then(|| {
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            bit
+        })
+    })
+}

@@ -1,0 +1,156 @@
+//! From a dump to the snapshot, stage by stage.
+
+use std::sync::Arc;
+
+use objref_go::{GoProcess, GoroutineError, Heap, ObjId, OpenError};
+use objref_graph::{Successors, bfs};
+use objref_mem::{Core, Image};
+
+use crate::describe::Vocabulary;
+use crate::diagnose::{diagnose, diagnose_stacks, note};
+use crate::facts::Facts;
+use crate::goroutines::add_stacks;
+use crate::infer::Inference;
+use crate::roots::RootTable;
+use crate::snapshot::Snapshot;
+use crate::stacks::StackTree;
+use crate::step::Describer;
+use crate::view::FinalViews;
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Keep goroutines apart that stand in the same place.
+    pub goroutines_each: bool,
+}
+
+/// Is told which phase begins.
+pub trait Progress: Sync {
+    /// The phase called `name` begins.
+    fn phase(&self, name: &str);
+}
+
+/// Progress that nobody watches.
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn phase(&self, _name: &str) {}
+}
+
+/// Why a snapshot could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The dump cannot be read as a Go process.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The goroutines cannot be read.
+    #[error(transparent)]
+    Goroutines(#[from] GoroutineError),
+}
+
+/// A dump with its binary, and where its heap is.
+pub struct Dump {
+    /// The process.
+    pub process: GoProcess,
+    /// The heap.
+    pub heap: Heap,
+}
+
+impl Dump {
+    /// Finds the runtime and its heap. With `force`, also with a binary that is not the one that wrote the dump.
+    pub fn open(
+        core: Core,
+        image: Arc<Image>,
+        force: bool,
+        progress: &dyn Progress,
+    ) -> Result<Dump, SnapshotError> {
+        progress.phase("binary");
+        let process = GoProcess::open(core, image, force)?;
+        progress.phase("heap");
+        let heap = process.heap()?;
+        Ok(Dump { process, heap })
+    }
+
+    /// From the dump to the snapshot.
+    pub fn snapshot(
+        &self,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Snapshot, SnapshotError> {
+        let Dump { process, heap } = self;
+        let mut diagnostics = diagnose(process, heap);
+
+        progress.phase("roots");
+        let mut infer = Inference::new(process, heap);
+        let mut table = RootTable::new(heap.len());
+        let unread = table.add_globals(&mut infer);
+        note(
+            &mut diagnostics,
+            "roots.data-missing",
+            "bytes of global variables are not in the dump",
+            unread,
+        );
+        let mut stacks = StackTree::default();
+        let (goroutines, stack_counts, traces) =
+            add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
+        diagnose_stacks(&mut diagnostics, &goroutines, &stack_counts);
+        let broken = table.add_runtime(&mut infer);
+        note(
+            &mut diagnostics,
+            "roots.broken-lists",
+            "lists of finalizers or cleanups break off",
+            broken,
+        );
+
+        progress.phase("graph");
+        let tree = bfs(self, table.candidates.iter().map(|c| c.target.0));
+
+        progress.phase("types");
+        infer.run(&tree);
+
+        progress.phase("names");
+        let mut words = Vocabulary::new(Describer { infer: &infer });
+        let roots = table.describe(&mut words);
+        let step_of = words.describe(&tree, &roots);
+        let steps = words.steps;
+        let Inference { model, views, .. } = infer;
+        let types = model.types;
+        let views = FinalViews::new(views);
+
+        Ok(Snapshot {
+            tree,
+            roots,
+            root_counts: table.counts,
+            variables: table.names,
+            goroutines,
+            stack_counts,
+            stacks,
+            traces,
+            dangling_roots: table.dangling,
+            types,
+            steps,
+            diagnostics,
+            views,
+            step_of,
+            objects: Arc::clone(heap.table()),
+            facts: Facts::of(process),
+        })
+    }
+}
+
+/// The heap as a graph; references are read from the dump each time.
+impl Successors for Dump {
+    fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    fn successors(&self, node: u32, visit: &mut impl FnMut(u32)) {
+        self.heap
+            .pointers(&self.process.space, ObjId(node), |_, value| {
+                if let Some(target) = self.heap.find(value) {
+                    visit(target.0);
+                }
+            });
+    }
+}
