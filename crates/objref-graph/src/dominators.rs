@@ -1,231 +1,232 @@
 //! Dominators: whose end would be the end of whom.
 //!
 //! A node dominates another if every path from the roots to that one leads through it. The
-//! immediate dominator is the nearest; over a pseudo-root they form a tree.
+//! immediate dominator is the nearest; over a pseudo-root they form a tree. What a node retains is
+//! itself and all that it dominates.
 //!
-//! Two steps:
+//! Everything is done over *places*: the pseudo-root, the entries, then the nodes in the order of the
+//! breadth-first search. A dominator of a node is on every path to it, so on that of the search, too,
+//! and has a smaller place.
 //!
-//! 1. **Contraction.** A node with one referrer is dominated by it. If the same holds for all that
+//! 1. **Rows.** The graph is asked once; its edges are kept by place ([`crate::rows`]).
+//! 2. **Contraction.** A node with one referrer is dominated by it. If the same holds for all that
 //!    it leads to, the whole tree below it can be set aside: no path leads through it back to the
 //!    rest. Most of a heap goes that way (strings, the ends of lists, values of maps).
-//! 2. **Lengauer and Tarjan** on what is left (*A Fast Algorithm for Finding Dominators in a
+//! 3. **Lengauer and Tarjan** on what is left (*A Fast Algorithm for Finding Dominators in a
 //!    Flowgraph*, TOPLAS 1979, the simple version), over the preorder numbers of a depth-first
 //!    search. Semidominators that come from smaller numbers need no search and are taken in while the
 //!    edges are read; edges from larger numbers are kept in rows. Semi-NCA, which is faster on graphs
 //!    of code, is quadratic on a long list whose values an index holds, too.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use crate::{BfsTree, NONE, ROOT, Successors};
+use crate::rows::{PIECE, Rows};
+use crate::{BfsTree, Entries, NONE, ROOT, Successors};
 
-/// Nodes per piece of work.
-const PIECE: usize = 1 << 14;
-
-/// The dominator tree of what was reached. See [`dominators`].
+/// The dominator tree of a graph and its entries. See [`dominators`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dominators {
-    /// Per node of the graph: its immediate dominator; [`ROOT`] if only the pseudo-root dominates
-    /// it, [`NONE`] if it was not reached.
+    /// Per node: its immediate dominator; a node, or behind the nodes an entry; [`ROOT`] if only the pseudo-root
+    /// dominates it, [`NONE`] if it was not reached.
     pub idom: Vec<u32>,
-    /// The reached nodes, each after its immediate dominator.
-    pub order: Vec<u32>,
+    /// Per node: what it retains; 0 if it was not reached.
+    pub retained: Vec<u64>,
+    /// Per entry: what it retains.
+    pub entries: Vec<u64>,
 }
 
-impl Dominators {
-    /// Per node, the sum of `size` over it and all that it dominates; 0 where not reached.
-    pub fn retained(&self, size: impl Fn(u32) -> u64 + Sync) -> Vec<u64> {
-        let mut retained: Vec<u64> = (0..self.idom.len() as u32)
-            .into_par_iter()
-            .map(|node| match self.idom[node as usize] {
-                NONE => 0,
-                _ => size(node),
-            })
-            .collect();
-        for &node in self.order.iter().rev() {
-            if let Some(above) = self.parent(node) {
-                retained[above as usize] += retained[node as usize];
-            }
-        }
-        retained
-    }
-
-    /// The immediate dominator, unless that is the pseudo-root or the node was not reached.
-    pub fn parent(&self, node: u32) -> Option<u32> {
-        let above = self.idom[node as usize];
-        (above < ROOT).then_some(above)
-    }
-}
-
-/// The dominators of `graph`, of which `tree` is the breadth-first tree from its roots.
+/// The dominators of `graph`, which `entries` hold, and what each node and entry retains, by `size` of the nodes.
+/// `tree` is the breadth-first tree from what the entries hold.
 ///
-/// O(m log n) in the worst case, near to linear in practice; nothing recurses. The result
-/// does not depend on the number of threads.
-pub fn dominators<G: Successors>(graph: &G, tree: &BfsTree) -> Dominators {
-    let plain = plain_nodes(graph, tree);
-    let forest = Forest::search(graph, tree, &plain);
-    let (semi, retreating) = edges(graph, tree, &forest);
-    let above = immediate(&forest, semi, &retreating);
+/// An entry is dominated by the entry that it is part of.
+///
+/// O(m log n) in the worst case, near to linear in practice; nothing recurses. The result does not depend on the number
+/// of threads.
+pub fn dominators<G: Successors>(
+    graph: &G,
+    tree: &BfsTree,
+    entries: &Entries,
+    size: impl Fn(u32) -> u64 + Sync,
+) -> Dominators {
+    let rows = Rows::of(graph, tree, entries);
+    let plain = plain_places(&rows);
+    let forest = Forest::search(&rows, &plain);
+    let (semi, retreating) = edges(&rows, &forest);
+    let number_above = immediate(&forest, semi, &retreating);
     drop(retreating);
+    let above = all_places(&rows, &plain, &forest, &number_above);
+    drop((rows, plain, forest, number_above));
 
+    let first = entries.len() + 1;
+    let nodes = tree.order.par_iter().map(|node| size(*node));
+    let mut sum: Vec<u64> = rayon::iter::repeat_n(0, first).chain(nodes).collect();
+    for place in (1..above.len()).rev() {
+        sum[above[place] as usize] += sum[place];
+    }
     let mut idom = vec![NONE; graph.len()];
-    let mut order = Vec::with_capacity(tree.order.len());
-    order.extend_from_slice(&forest.vertex[1..]);
-    for (number, &node) in forest.vertex.iter().enumerate().skip(1) {
-        idom[node as usize] = match above[number] {
+    let mut retained = vec![0; graph.len()];
+    for ((&node, &above), &sum) in tree.order.iter().zip(&above[first..]).zip(&sum[first..]) {
+        idom[node as usize] = match above as usize {
             0 => ROOT,
-            dominator => forest.vertex[dominator as usize],
+            entry if entry < first => (graph.len() + entry - 1) as u32,
+            place => tree.order[place - first],
         };
+        retained[node as usize] = sum;
     }
-    for &node in tree.order.iter().filter(|n| plain[**n as usize]) {
-        idom[node as usize] = tree.parent[node as usize];
-        order.push(node);
+    sum.truncate(first);
+    sum.remove(0);
+    Dominators {
+        idom,
+        retained,
+        entries: sum,
     }
-    Dominators { idom, order }
 }
 
-/// Which nodes have one referrer and lead to nothing but such nodes.
-fn plain_nodes<G: Successors>(graph: &G, tree: &BfsTree) -> Vec<bool> {
-    // 0, 1, or more referrers; being a root is one more.
-    let referrers: Vec<AtomicU8> = tree
-        .parent
-        .par_iter()
-        .map(|&parent| AtomicU8::new(u8::from(parent == ROOT)))
-        .collect();
-    tree.order.par_chunks(PIECE).for_each(|nodes| {
-        for &node in nodes {
-            graph.successors(node, &mut |next| {
-                let seen = &referrers[next as usize];
-                match seen.load(Relaxed) {
-                    0 if seen.fetch_add(1, Relaxed) == 0 => {}
-                    _ => seen.store(2, Relaxed),
-                }
-            });
-        }
-    });
-    let shared = |node: u32| referrers[node as usize].load(Relaxed) != 1;
-    let plain: Vec<AtomicU8> = (0..graph.len()).map(|_| AtomicU8::new(1)).collect();
-    tree.order.par_chunks(PIECE).for_each(|nodes| {
-        for &node in nodes {
-            let mut leads_back = shared(node) || tree.parent[node as usize] == ROOT;
-            graph.successors(node, &mut |next| leads_back |= shared(next));
-            if leads_back {
-                plain[node as usize].store(0, Relaxed);
-            }
-        }
-    });
-    // A node that is not plain has holders that are not: of those with one, that is the parent here.
-    let mut plain: Vec<bool> = plain.into_iter().map(|p| p.into_inner() == 1).collect();
-    for &node in tree.order.iter().rev() {
-        let parent = tree.parent[node as usize];
-        if !plain[node as usize] && parent != ROOT {
-            plain[parent as usize] = false;
+/// Which places have one referrer and lead to nothing but such places.
+fn plain_places(rows: &Rows) -> BitSet {
+    // What a place that is not shared is the only one to lead to comes behind it.
+    let mut plain = BitSet::new(rows.len);
+    for place in (1..rows.len).rev() {
+        let is_plain = |target: &u32| *target as usize == place || plain.has(*target as usize);
+        if rows.referrers[place] == 1 && rows.row(place).iter().all(is_plain) {
+            plain.add(place);
         }
     }
     plain
 }
 
-/// The depth-first search over the nodes that are not plain. Numbers are preorder; 0 is the
+/// A bit per place.
+struct BitSet(Vec<u64>);
+
+impl BitSet {
+    fn new(len: usize) -> Self {
+        Self(vec![0; len.div_ceil(64)])
+    }
+
+    fn add(&mut self, place: usize) {
+        self.0[place / 64] |= 1 << (place % 64);
+    }
+
+    #[inline]
+    fn has(&self, place: usize) -> bool {
+        self.0[place / 64] >> (place % 64) & 1 != 0
+    }
+}
+
+/// The depth-first search over the places that are not plain. Numbers are preorder; 0 is the
 /// pseudo-root.
 struct Forest {
-    /// Per number, the node; the pseudo-root stands for none.
+    /// Per number, the place.
     vertex: Vec<u32>,
     /// Per number, that of the parent.
     parent: Vec<u32>,
-    /// Per node, its number; 0 if it has none.
+    /// Per place, its number; 0 if it has none.
     number: Vec<u32>,
 }
 
 impl Forest {
-    fn search<G: Successors>(graph: &G, tree: &BfsTree, plain: &[bool]) -> Forest {
+    fn search(rows: &Rows, plain: &BitSet) -> Forest {
         let mut forest = Forest {
-            vertex: vec![NONE],
+            vertex: vec![0],
             parent: vec![0],
-            number: vec![0; graph.len()],
+            number: vec![0; rows.len],
         };
-        // Nodes to visit, and the number of who wants it. The last to want a node is its parent, so
-        // that the order is that of a search that goes down at once.
-        let mut pending: Vec<(u32, u32)> = Vec::new();
-        for &root in tree.level(0) {
-            if !plain[root as usize] {
-                pending.push((root, 0));
-            }
-            while let Some((node, parent)) = pending.pop() {
-                if forest.number[node as usize] != 0 {
-                    continue;
-                }
-                let number = forest.vertex.len() as u32;
-                forest.number[node as usize] = number;
-                forest.vertex.push(node);
-                forest.parent.push(parent);
-                graph.successors(node, &mut |next| {
-                    if !plain[next as usize] && forest.number[next as usize] == 0 {
-                        pending.push((next, number));
-                    }
-                });
-            }
+        // The way down to where the search is: numbers, and how far their rows have been followed.
+        let mut path: Vec<(u32, u32)> = vec![(0, 0)];
+        while let Some((above, next)) = path.last_mut() {
+            let row = rows.row(forest.vertex[*above as usize] as usize);
+            let unseen = |target: &u32| {
+                *target != 0 && forest.number[*target as usize] == 0 && !plain.has(*target as usize)
+            };
+            let Some(ahead) = row[*next as usize..].iter().position(unseen) else {
+                path.pop();
+                continue;
+            };
+            let target = row[*next as usize + ahead];
+            *next += ahead as u32 + 1;
+            let number = forest.vertex.len() as u32;
+            forest.number[target as usize] = number;
+            forest.vertex.push(target);
+            forest.parent.push(*above);
+            path.push((number, 0));
         }
         forest
     }
 }
 
-/// Edges that lead to smaller numbers, in rows by their ends. The order in a row is any.
+/// Edges that lead to smaller numbers, in rows by their ends.
 struct Retreating {
     /// Per number, where its row starts; then the end of the last.
     starts: Vec<usize>,
-    sources: Vec<AtomicU32>,
+    sources: Vec<u32>,
 }
 
 impl Retreating {
-    fn row(&self, to: usize) -> &[AtomicU32] {
+    fn row(&self, to: usize) -> &[u32] {
         &self.sources[self.starts[to]..self.starts[to + 1]]
     }
 }
 
 /// Sorts the edges: per number, the smallest that leads to it, if that is smaller; and the others.
-fn edges<G: Successors>(graph: &G, tree: &BfsTree, forest: &Forest) -> (Vec<u32>, Retreating) {
-    let nodes = forest.vertex.len();
-    let walk = |visit: &(dyn Fn(u32, u32) + Sync)| {
-        let numbers = (1..nodes as u32).into_par_iter().with_min_len(PIECE);
-        numbers.for_each(|from| {
-            graph.successors(
-                forest.vertex[from as usize],
-                &mut |next| match forest.number[next as usize] {
-                    0 => {}
-                    to => visit(from, to),
-                },
-            );
-        });
-    };
+fn edges(rows: &Rows, forest: &Forest) -> (Vec<u32>, Retreating) {
     let least: Vec<AtomicU32> = forest.parent.iter().map(|&p| AtomicU32::new(p)).collect();
-    for &root in tree.level(0) {
-        least[forest.number[root as usize] as usize].store(0, Relaxed);
-    }
-    let counts: Vec<AtomicU32> = (0..nodes).map(|_| AtomicU32::new(0)).collect();
-    walk(&|from, to| {
-        if from < to {
-            least[to as usize].fetch_min(from, Relaxed);
-        } else if from > to {
-            counts[to as usize].fetch_add(1, Relaxed);
+    let piece = |piece: usize| {
+        let mut retreating = Vec::new();
+        let places = piece * PIECE..rows.len.min((piece + 1) * PIECE);
+        for place in places {
+            let from = forest.number[place];
+            if from == 0 && place != 0 {
+                continue;
+            }
+            for &target in rows.row(place) {
+                let to = forest.number[target as usize];
+                if from < to {
+                    least[to as usize].fetch_min(from, Relaxed);
+                } else if from > to && to != 0 {
+                    retreating.push((to, from));
+                }
+            }
         }
-    });
-    let mut starts = Vec::with_capacity(nodes + 1);
-    let mut sum = 0;
-    for count in &counts {
-        starts.push(sum);
-        sum += count.load(Relaxed) as usize;
+        retreating
+    };
+    let pieces = (0..rows.len.div_ceil(PIECE)).into_par_iter().map(piece);
+    let pieces: Vec<Vec<(u32, u32)>> = pieces.collect();
+    let mut starts = vec![0; forest.vertex.len() + 1];
+    for &(to, _) in pieces.iter().flatten() {
+        starts[to as usize + 1] += 1;
     }
-    starts.push(sum);
-    let sources: Vec<AtomicU32> = (0..sum).map(|_| AtomicU32::new(0)).collect();
-    walk(&|from, to| {
-        if from > to {
-            let left = counts[to as usize].fetch_sub(1, Relaxed) as usize;
-            sources[starts[to as usize] + left - 1].store(from, Relaxed);
-        }
-    });
+    for number in 1..starts.len() {
+        starts[number] += starts[number - 1];
+    }
+    // Filled from the back of each row, so that the starts are right again in the end.
+    let mut sources = vec![0; starts[forest.vertex.len()]];
+    for (to, from) in pieces.into_iter().flatten() {
+        let end = &mut starts[to as usize + 1];
+        *end -= 1;
+        sources[*end] = from;
+    }
+    starts.remove(0);
+    starts.push(sources.len());
     let least = least.into_iter().map(AtomicU32::into_inner).collect();
     (least, Retreating { starts, sources })
+}
+
+/// Per place, that of its immediate dominator.
+fn all_places(rows: &Rows, plain: &BitSet, forest: &Forest, number_above: &[u32]) -> Vec<u32> {
+    let mut above = vec![0; rows.len];
+    for (number, &place) in forest.vertex.iter().enumerate() {
+        above[place as usize] = forest.vertex[number_above[number] as usize];
+    }
+    for place in 0..rows.len {
+        for &target in rows.row(place) {
+            if plain.has(target as usize) && target as usize != place {
+                above[target as usize] = place as u32;
+            }
+        }
+    }
+    above
 }
 
 /// Per number, that of its immediate dominator; `semi` are the semidominators through no other
@@ -243,7 +244,7 @@ fn immediate(forest: &Forest, mut semi: Vec<u32>, edges: &Retreating) -> Vec<u32
     let mut idom: Vec<u32> = vec![0; nodes];
     for w in (1..nodes).rev() {
         for from in edges.row(w) {
-            let label = links.eval(from.load(Relaxed), w as u32 + 1, &semi);
+            let label = links.eval(*from, w as u32 + 1, &semi);
             semi[w] = semi[w].min(semi[label as usize]);
         }
         let list = &mut first[semi[w] as usize];

@@ -6,18 +6,22 @@
 //!
 //! - [`Successors`]: what a graph has to be able to do.
 //! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
-//! - [`dominators()`]: whose end would be the end of whom, and what each retains.
+//! - [`dominators()`]: whose end would be the end of whom, and what each retains; [`Entries`]: what the
+//!   graph is held from.
 //! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
 //!   implements petgraph's visit traits, so petgraph's algorithms run on it.
 
 mod bfs;
 mod csr;
 mod dominators;
+mod entries;
 mod petgraph;
+mod rows;
 
 pub use bfs::{BfsTree, NONE, ROOT, bfs};
 pub use csr::Csr;
 pub use dominators::{Dominators, dominators};
+pub use entries::Entries;
 pub use petgraph::{Edge, Edges, Visited};
 
 /// A directed graph over the nodes `0..len`.

@@ -1,12 +1,59 @@
 //! Dominators against their definition, and against petgraph.
 
-use objref_graph::{Csr, Dominators, NONE, ROOT, Successors, bfs, dominators};
+use objref_graph::{Csr, Dominators, Entries, NONE, ROOT, Successors, bfs, dominators};
 use petgraph::algo::dominators::simple_fast;
 use petgraph::graph::DiGraph;
 use proptest::prelude::*;
 
-fn of(graph: &Csr, roots: &[u32]) -> Dominators {
-    dominators(graph, &bfs(graph, roots.iter().copied()))
+/// A graph, and what holds it.
+#[derive(Clone, Debug)]
+struct Held {
+    graph: Csr,
+    parents: Vec<u32>,
+    holds: Vec<(u32, u32)>,
+}
+
+impl Held {
+    fn from_roots(graph: Csr, roots: &[u32]) -> Held {
+        let entries = 0..roots.len() as u32;
+        Held {
+            graph,
+            parents: vec![ROOT; roots.len()],
+            holds: entries.zip(roots.iter().copied()).collect(),
+        }
+    }
+
+    fn dominators(&self) -> Dominators {
+        let tree = bfs(&self.graph, self.holds.iter().map(|(_, node)| *node));
+        let entries = Entries::new(self.parents.clone(), self.holds.clone());
+        dominators(&self.graph, &tree, &entries, size)
+    }
+
+    /// The same with the entries as nodes behind the others, and its roots.
+    fn flat(&self) -> (Csr, Vec<u32>) {
+        let nodes = self.graph.len() as u32;
+        let mut edges: Vec<(u32, u32)> = (0..nodes)
+            .flat_map(|from| self.graph.targets(from).iter().map(move |to| (from, *to)))
+            .collect();
+        edges.extend(
+            self.holds
+                .iter()
+                .map(|(entry, node)| (nodes + entry, *node)),
+        );
+        let mut roots = Vec::new();
+        for (entry, &parent) in (nodes..).zip(&self.parents) {
+            match parent {
+                ROOT => roots.push(entry),
+                parent => edges.push((nodes + parent, entry)),
+            }
+        }
+        let all = nodes as usize + self.parents.len();
+        (Csr::from_edges(all, edges.iter().copied()), roots)
+    }
+}
+
+fn size(node: u32) -> u64 {
+    u64::from(node) * 7 + 1
 }
 
 /// What is reached when `without` is not there.
@@ -23,56 +70,56 @@ fn reached(graph: &Csr, roots: &[u32], without: u32) -> Vec<bool> {
 }
 
 /// The definition: a node dominates what is not reached without it, and retains what it dominates.
-fn check(graph: &Csr, roots: &[u32]) -> Result<(), TestCaseError> {
-    let found = of(graph, roots);
-    let size = |node: u32| u64::from(node) * 7 + 1;
-    let retained = found.retained(size);
-    let all = reached(graph, roots, NONE);
-    let nodes = 0..graph.len() as u32;
-    let chain = |node: u32| {
-        std::iter::successors(found.parent(node), |&above| found.parent(above)).collect::<Vec<_>>()
+fn check(held: &Held) -> Result<(), TestCaseError> {
+    let found = held.dominators();
+    let (flat, roots) = held.flat();
+    let nodes = held.graph.len() as u32;
+    let all = reached(&flat, &roots, NONE);
+    let above = |node: u32| match found.idom.get(node as usize) {
+        Some(above) => *above,
+        None => match held.parents[(node - nodes) as usize] {
+            ROOT => ROOT,
+            parent => nodes + parent,
+        },
     };
-    let mut order = found.order.clone();
-    order.sort_unstable();
-    let reachable: Vec<u32> = nodes.clone().filter(|n| all[*n as usize]).collect();
-    prop_assert_eq!(&order, &reachable);
-    for node in nodes {
+    for node in 0..flat.len() as u32 {
+        let entry = node.checked_sub(nodes);
+        let retained = match entry {
+            None => found.retained[node as usize],
+            Some(entry) => found.entries[entry as usize],
+        };
         if !all[node as usize] {
             prop_assert_eq!(found.idom[node as usize], NONE);
-            prop_assert_eq!(retained[node as usize], 0);
+            prop_assert_eq!(retained, 0);
             continue;
         }
-        let left = reached(graph, roots, node);
-        let lost: Vec<u32> = reachable
-            .iter()
-            .copied()
-            .filter(|n| !left[*n as usize])
+        let left = reached(&flat, &roots, node);
+        let lost: Vec<u32> = (0..flat.len() as u32)
+            .filter(|n| all[*n as usize] && !left[*n as usize])
             .collect();
-        let sum: u64 = lost.iter().map(|n| size(*n)).sum();
-        prop_assert_eq!(retained[node as usize], sum, "retained by {}", node);
+        let sum: u64 = lost.iter().filter(|n| **n < nodes).map(|n| size(*n)).sum();
+        prop_assert_eq!(retained, sum, "retained by {}", node);
         for &other in lost.iter().filter(|n| **n != node) {
-            prop_assert!(chain(other).contains(&node), "{} dominates {}", node, other);
-        }
-    }
-    let place = |node: u32| found.order.iter().position(|n| *n == node).unwrap();
-    for &node in &found.order {
-        if let Some(above) = found.parent(node) {
-            prop_assert!(place(above) < place(node));
+            let up = |node: u32| Some(above(node)).filter(|above| *above != ROOT);
+            let chain: Vec<u32> = std::iter::successors(up(other), |&n| up(n)).collect();
+            prop_assert!(chain.contains(&node), "{} dominates {}", node, other);
         }
     }
     Ok(())
 }
 
-fn petgraph_says(graph: &Csr, roots: &[u32]) -> Vec<u32> {
+/// The immediate dominators of the nodes, by petgraph.
+fn petgraph_says(held: &Held) -> Vec<u32> {
+    let (flat, roots) = held.flat();
     let mut other = DiGraph::<(), ()>::new();
-    let nodes: Vec<_> = (0..=graph.len()).map(|_| other.add_node(())).collect();
-    let top = nodes[graph.len()];
-    for from in 0..graph.len() as u32 {
-        for &to in graph.targets(from) {
+    let nodes: Vec<_> = (0..=flat.len()).map(|_| other.add_node(())).collect();
+    let top = nodes[flat.len()];
+    for from in 0..flat.len() as u32 {
+        for &to in flat.targets(from) {
             other.add_edge(nodes[from as usize], nodes[to as usize], ());
         }
     }
-    for &root in roots {
+    for &root in &roots {
         other.add_edge(top, nodes[root as usize], ());
     }
     let found = simple_fast(&other, top);
@@ -81,29 +128,39 @@ fn petgraph_says(graph: &Csr, roots: &[u32]) -> Vec<u32> {
         Some(above) if above == top => ROOT,
         Some(above) => above.index() as u32,
     };
-    (0..graph.len() as u32).map(idom).collect()
+    (0..held.graph.len() as u32).map(idom).collect()
 }
 
-fn graphs(nodes: u32, edges: usize) -> impl Strategy<Value = (Csr, Vec<u32>)> {
-    (1..nodes).prop_flat_map(move |n| {
+fn graphs(nodes: u32, edges: usize) -> impl Strategy<Value = Held> {
+    (1..nodes, 1..6u32).prop_flat_map(move |(n, entries)| {
         let edge = (0..n, 0..n);
-        let roots = proptest::collection::vec(0..n, 1..4);
-        (proptest::collection::vec(edge, 0..edges), roots).prop_map(move |(edges, roots)| {
-            (Csr::from_edges(n as usize, edges.iter().copied()), roots)
-        })
+        let holds = proptest::collection::vec((0..entries, 0..n), 1..8);
+        let parents =
+            (0..entries).map(|e| prop_oneof![Just(ROOT), Just(e.wrapping_sub(1).min(ROOT))]);
+        let parents: Vec<_> = parents.collect();
+        (proptest::collection::vec(edge, 0..edges), holds, parents).prop_map(
+            move |(edges, holds, mut parents)| {
+                parents[0] = ROOT;
+                Held {
+                    graph: Csr::from_edges(n as usize, edges.iter().copied()),
+                    parents,
+                    holds,
+                }
+            },
+        )
     })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
-    fn a_node_dominates_what_is_lost_without_it((graph, roots) in graphs(14, 40)) {
-        check(&graph, &roots)?;
+    fn a_node_dominates_what_is_lost_without_it(held in graphs(14, 40)) {
+        check(&held)?;
     }
 
     #[test]
-    fn petgraph_agrees((graph, roots) in graphs(60, 160)) {
-        prop_assert_eq!(of(&graph, &roots).idom, petgraph_says(&graph, &roots));
+    fn petgraph_agrees(held in graphs(60, 160)) {
+        prop_assert_eq!(held.dominators().idom, petgraph_says(&held));
     }
 }
 
@@ -114,15 +171,15 @@ fn long_lists_and_wide_fans() {
     let list = (1..nodes).flat_map(|n| [(n - 1, n), (n, n - 1)]);
     let values = (0..nodes).map(|n| (n, nodes + n));
     let graph = Csr::from_edges(2 * nodes as usize + 1, list.clone().chain(values.clone()));
-    let found = of(&graph, &[0]);
+    let found = Held::from_roots(graph, &[0]).dominators();
     assert!((1..nodes).all(|n| found.idom[n as usize] == n - 1));
     assert!((0..nodes).all(|n| found.idom[(nodes + n) as usize] == n));
-    let retained = found.retained(|_| 1);
-    assert_eq!(retained[0], 2 * u64::from(nodes));
+    let all: u64 = (0..2 * nodes).map(size).sum();
+    assert_eq!((found.retained[0], &found.entries[..]), (all, &[all][..]));
 
     let fan = (0..nodes).map(|n| (2 * nodes, nodes + n));
     let graph = Csr::from_edges(2 * nodes as usize + 1, list.chain(values).chain(fan));
-    let found = of(&graph, &[0, 2 * nodes]);
+    let found = Held::from_roots(graph, &[0, 2 * nodes]).dominators();
     assert!((0..nodes).all(|n| found.idom[(nodes + n) as usize] == ROOT));
 }
 
@@ -137,14 +194,15 @@ fn the_threads_do_not_matter() {
     };
     let edges: Vec<(u32, u32)> = (0..350_000).map(|_| (next(), next())).collect();
     let graph = Csr::from_edges(200_000, edges.iter().copied());
+    let held = Held::from_roots(graph, &[1, 2, 3]);
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
-        pool.install(|| of(&graph, &[1, 2, 3]))
+        pool.install(|| held.dominators())
     };
     let one = run(1);
     assert_eq!(one, run(3));
-    assert_eq!(one.idom, petgraph_says(&graph, &[1, 2, 3]));
+    assert_eq!(one.idom, petgraph_says(&held));
 }
