@@ -10,6 +10,7 @@
 //! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
+mod dominator_frames;
 mod flame;
 mod frames;
 mod goroutine_report;
@@ -18,6 +19,7 @@ mod measure;
 mod names;
 mod object_row;
 mod prune;
+mod root_frames;
 mod stack_states;
 mod summary;
 mod type_report;
@@ -27,6 +29,7 @@ mod unknown;
 mod verification;
 mod verify;
 
+pub use dominator_frames::dominator_tree;
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
 pub use frames::frame_tree;
 pub use goroutine_report::{

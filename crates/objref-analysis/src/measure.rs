@@ -1,9 +1,9 @@
 //! From the snapshot to its summary and its listing of objects.
 
 use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
-use objref_snapshot::{Holder, Snapshot, by_status, short};
+use objref_snapshot::{Dominator, Holder, Retained, Snapshot, by_status, short};
 
-use crate::frames::root_kind_name;
+use crate::root_frames::root_kind_name;
 use crate::{
     Amount, Diagnostic, Goroutines, Heap, ObjectRow, Parent, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
@@ -186,6 +186,7 @@ fn runtime(snapshot: &Snapshot) -> RuntimeCounters {
 /// Calls `visit` with every reachable object in address order, until it fails.
 pub fn each_object<E>(
     snapshot: &Snapshot,
+    retained: &Retained,
     mut visit: impl FnMut(&ObjectRow<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let distances = snapshot.tree.distances();
@@ -210,6 +211,11 @@ pub fn each_object<E>(
                     .address(ObjId(snapshot.tree.parent[id.0 as usize])),
             ),
         };
+        let dominator = retained.dominator(id.0);
+        let root = match dominator {
+            Some(Dominator::Holder(holder)) => Some(holder_name(snapshot, holder)),
+            _ => None,
+        };
         visit(&ObjectRow {
             address,
             size: span.elem_size,
@@ -217,6 +223,13 @@ pub fn each_object<E>(
             certainty: certainty.word(),
             distance: distances[id.0 as usize],
             parent,
+            retained: retained.bytes(id.0),
+            dominator: match dominator {
+                Some(Dominator::Object(above)) => {
+                    Some(Parent::Object(snapshot.objects.address(ObjId(above))))
+                }
+                _ => root.as_deref().map(Parent::Root),
+            },
         })?;
     }
     Ok(())

@@ -27,4 +27,8 @@ pub struct ObjectRow<'a> {
     pub distance: u32,
     /// What holds it on that way.
     pub parent: Parent<'a>,
+    /// The bytes that the collector would free if it went away, its own included.
+    pub retained: u64,
+    /// What keeps it alive all alone, if anything does.
+    pub dominator: Option<Parent<'a>>,
 }

@@ -6,7 +6,7 @@ use objref_go::{GcPhase, MemStats, Miss, ObjId, Tally};
 use objref_snapshot::{CallId, ConservativePlace, Dump, Findings, Holder, INSIDE, Snapshot, short};
 use rustc_hash::FxHashMap;
 
-use crate::frames::root_kind_name;
+use crate::root_frames::root_kind_name;
 use crate::{
     Check, ConservativeFrames, Example, Frame, Scanned, Tool, VERIFY_SCHEMA_VERSION, Verdict,
     Verification, thousands,

@@ -31,6 +31,20 @@ pub enum RootKind {
     SystemStack,
 }
 
+impl RootKind {
+    /// All kinds.
+    pub const ALL: [RootKind; 8] = [
+        RootKind::Global,
+        RootKind::Finalizer,
+        RootKind::FinalizerQueue,
+        RootKind::Cleanup,
+        RootKind::CleanupQueue,
+        RootKind::WeakHandle,
+        RootKind::TinyBlock,
+        RootKind::SystemStack,
+    ];
+}
+
 /// A pointer that the collector starts from.
 #[derive(Clone, Copy, Debug)]
 pub struct RootPointer {

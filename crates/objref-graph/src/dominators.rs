@@ -65,14 +65,18 @@ pub fn dominators<G: Successors>(
     for place in (1..above.len()).rev() {
         sum[above[place] as usize] += sum[place];
     }
+    // One column after the other, so that no more than two of each are there at a time.
     let mut idom = vec![NONE; graph.len()];
-    let mut retained = vec![0; graph.len()];
-    for ((&node, &above), &sum) in tree.order.iter().zip(&above[first..]).zip(&sum[first..]) {
+    for (&node, &above) in tree.order.iter().zip(&above[first..]) {
         idom[node as usize] = match above as usize {
             0 => ROOT,
             entry if entry < first => (graph.len() + entry - 1) as u32,
             place => tree.order[place - first],
         };
+    }
+    drop(above);
+    let mut retained = vec![0; graph.len()];
+    for (&node, &sum) in tree.order.iter().zip(&sum[first..]) {
         retained[node as usize] = sum;
     }
     sum.truncate(first);

@@ -6,10 +6,12 @@ use objref_analysis::{ObjectRow, Parent};
 
 use crate::restore::printable;
 
-/// Writes one line per object: `address size type certainty distance parent`, with a header line.
+/// Writes one line per object: `address size type certainty distance parent retained idom`, with a header
+/// line.
 ///
 /// Addresses are hexadecimal with `0x`. The parent is the address of the object that holds this one,
-/// or the name of the root that does. A tab, newline or backslash inside a name is written as `\t`,
+/// or the name of the root that does; so is the immediate dominator, which is `shared` where several
+/// roots hold the object. A tab, newline or backslash inside a name is written as `\t`,
 /// `\n` or `\\`; other control characters as a picture of them, so that none reaches a terminal.
 #[derive(Debug)]
 pub struct ObjectsTsv<W> {
@@ -24,7 +26,7 @@ impl<W: Write> ObjectsTsv<W> {
     ///
     /// What `out` says.
     pub fn new(mut out: W) -> io::Result<Self> {
-        out.write_all(b"address\tsize\ttype\tcertainty\tdistance\tparent\n")?;
+        out.write_all(b"address\tsize\ttype\tcertainty\tdistance\tparent\tretained\tidom\n")?;
         Ok(Self {
             out,
             line: Vec::with_capacity(256),
@@ -49,9 +51,13 @@ impl<W: Write> ObjectsTsv<W> {
         line.push(b'\t');
         decimal(line, row.distance.into());
         line.push(b'\t');
-        match row.parent {
-            Parent::Object(address) => hexadecimal(line, address),
-            Parent::Root(name) => text(line, name),
+        holder(line, row.parent);
+        line.push(b'\t');
+        decimal(line, row.retained);
+        line.push(b'\t');
+        match row.dominator {
+            Some(dominator) => holder(line, dominator),
+            None => line.extend_from_slice(b"shared"),
         }
         line.push(b'\n');
         self.out.write_all(line)
@@ -65,6 +71,13 @@ impl<W: Write> ObjectsTsv<W> {
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
+    }
+}
+
+fn holder(line: &mut Vec<u8>, holder: Parent<'_>) {
+    match holder {
+        Parent::Object(address) => hexadecimal(line, address),
+        Parent::Root(name) => text(line, name),
     }
 }
 
@@ -121,6 +134,8 @@ mod tests {
             certainty: "exact",
             distance: 0,
             parent: Parent::Root("main.cache"),
+            retained: 1 << 40,
+            dominator: None,
         };
         out.row(&row).unwrap();
         let parent = Parent::Object(row.address);
@@ -130,6 +145,7 @@ mod tests {
             type_name: "a\tb",
             distance: 1_000_000,
             parent,
+            dominator: Some(parent),
             ..row
         })
         .unwrap();

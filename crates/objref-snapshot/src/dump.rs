@@ -111,7 +111,7 @@ impl Dump {
 
         progress.phase("names");
         let mut words = Vocabulary::new(Describer { infer: &infer });
-        let roots = table.describe(&mut words);
+        let (roots, other_roots) = table.describe(&mut words);
         let step_of = words.describe(&tree, &roots);
         let steps = words.steps;
         let Inference { model, views, .. } = infer;
@@ -121,6 +121,7 @@ impl Dump {
         Ok(Snapshot {
             tree,
             roots,
+            other_roots,
             root_counts: table.counts,
             variables: table.names,
             goroutines,

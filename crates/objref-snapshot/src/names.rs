@@ -85,6 +85,15 @@ pub(crate) fn reference_name(types: &Types, ty: TypeId, form: Form) -> String {
     }
 }
 
+/// What can be said of an object of which nothing is known: the size of its slot, in bytes.
+pub(crate) fn size_class(size: u64) -> String {
+    if size > 32768 {
+        "[large]".to_owned()
+    } else {
+        format!("[{size} B]")
+    }
+}
+
 /// `ty` as declared, shortened.
 pub(crate) fn type_name(types: &Types, ty: TypeId) -> String {
     match &types.get(ty) {

@@ -2,7 +2,7 @@
 
 use objref_go::{Heap, ObjId, RootKind, RootPointer, SpecialRoots, StackRoot, global_roots};
 use objref_mem::Addr;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::describe::Vocabulary;
@@ -25,7 +25,7 @@ pub enum Holder {
     Runtime(RootKind),
 }
 
-/// A root reference that reaches its object first.
+/// A root reference.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Root {
     /// The object.
@@ -118,7 +118,11 @@ pub struct RootCount {
 
 /// Gathers roots while evidence of types is noted.
 pub(crate) struct RootTable {
+    /// The references that are the first to their objects.
     pub(crate) candidates: Vec<Candidate>,
+    /// The others; of those from one holder to one object the first.
+    others: Vec<Candidate>,
+    held: FxHashSet<(Holder, ObjId)>,
     /// Names of variables.
     pub(crate) names: Vec<String>,
     paths: Vec<String>,
@@ -132,6 +136,8 @@ impl RootTable {
     pub(crate) fn new(objects: usize) -> Self {
         RootTable {
             candidates: Vec::new(),
+            others: Vec::new(),
+            held: FxHashSet::default(),
             names: Vec::new(),
             paths: Vec::new(),
             path_ids: FxHashMap::default(),
@@ -141,7 +147,7 @@ impl RootTable {
         }
     }
 
-    /// Counts a reference and keeps it if it is the first to its object.
+    /// Counts a reference and keeps it if it is the first from its holder to its object.
     pub(crate) fn add(&mut self, kind: Option<RootKind>, candidate: Candidate) {
         match self.counts.iter_mut().find(|c| c.kind == kind) {
             Some(count) => count.references += 1,
@@ -156,7 +162,10 @@ impl RootTable {
         );
         if self.seen[word] & bit == 0 {
             self.seen[word] |= bit;
+            self.held.insert((candidate.holder, candidate.target));
             self.candidates.push(candidate);
+        } else if self.held.insert((candidate.holder, candidate.target)) {
+            self.others.push(candidate);
         }
     }
 
@@ -320,17 +329,16 @@ impl RootTable {
         broken
     }
 
-    /// The roots in words, in order.
-    pub(crate) fn describe(&self, words: &mut Vocabulary<'_, '_>) -> Vec<Root> {
-        self.candidates
-            .iter()
-            .map(|c| Root {
-                target: c.target,
-                holder: c.holder,
-                step: self.step(words, c),
-                place: c.place,
-            })
-            .collect()
+    /// The roots in words, in order: those that are the first to their objects, and the others.
+    pub(crate) fn describe(&self, words: &mut Vocabulary<'_, '_>) -> (Vec<Root>, Vec<Root>) {
+        let mut root = |c: &Candidate| Root {
+            target: c.target,
+            holder: c.holder,
+            step: self.step(words, c),
+            place: c.place,
+        };
+        let first = self.candidates.iter().map(&mut root).collect();
+        (first, self.others.iter().map(&mut root).collect())
     }
 
     fn step(&self, words: &mut Vocabulary<'_, '_>, c: &Candidate) -> StepId {

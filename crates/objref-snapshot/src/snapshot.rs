@@ -8,7 +8,7 @@ use objref_graph::BfsTree;
 use crate::diagnose::Diagnostic;
 use crate::facts::Facts;
 use crate::goroutines::StackCounts;
-use crate::names::{allocated_name, view_name};
+use crate::names::{allocated_name, reference_name, size_class, view_name};
 use crate::roots::{DanglingRoot, Root, RootCount};
 use crate::stacks::StackTree;
 use crate::step::{StepId, Steps};
@@ -26,6 +26,9 @@ pub struct Snapshot {
     pub tree: BfsTree,
     /// The root references that reach their objects first, in the order of the first level of `tree`.
     pub roots: Vec<Root>,
+    /// The other root references: to objects that one of `roots` reaches, too. Of several from one holder to one
+    /// object only the first is here or there.
+    pub other_roots: Vec<Root>,
     /// Root references by kind.
     pub root_counts: Vec<RootCount>,
     /// Names of the variables that roots are in.
@@ -95,6 +98,14 @@ impl Snapshot {
     /// The name under which the runtime allocates the view's type, or its elements' type.
     pub fn allocated_name(&self, view: &View) -> String {
         allocated_name(&self.types, view.ty)
+    }
+
+    /// How a reference to the object is written: `*T`, `[]T`, `string`; `? [64 B]` where nothing is known.
+    pub fn reference_name(&self, object: u32) -> String {
+        match self.views.get(object) {
+            Some(view) => reference_name(&self.types, view.ty, view.form),
+            None => format!("? {}", size_class(self.objects.size(ObjId(object)))),
+        }
     }
 
     /// How the object's parent in the tree refers to it.

@@ -168,6 +168,9 @@ pub(crate) struct CommonArgs {
 #[derive(ClapArgs, Debug)]
 #[command(next_help_heading = "The picture")]
 pub(crate) struct FlameArgs {
+    /// Each object under the shortest path that holds it, or under what would free it (retained size)
+    #[arg(long, value_name = "TREE", default_value = "path")]
+    pub(crate) tree: TreeArg,
     /// What the width of a frame stands for
     #[arg(long, value_name = "METRIC", default_value = "bytes")]
     pub(crate) metric: MetricArg,
@@ -246,6 +249,14 @@ pub(crate) enum GroupByArg {
     Label,
     /// What they do or wait for
     Wait,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TreeArg {
+    /// Held along the shortest path
+    Path,
+    /// Retained: what the collector would free if it went away
+    Dominator,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,33 +2,42 @@
 
 use std::io::{self, Write};
 
-use objref_analysis::{Summary, TypeOptions, frame_tree, types};
+use objref_analysis::{Summary, TypeOptions, dominator_tree, frame_tree, types};
 use objref_report::{HtmlReport, HtmlTree, html};
-use objref_snapshot::Snapshot;
 
-use crate::args::{FlameArgs, Layout};
+use crate::args::{FlameArgs, Layout, TreeArg};
+use crate::pipeline::Subject;
 use crate::progress::Reporter;
 use crate::report::{order, prune_options, title};
 
 /// Writes the page.
 pub(crate) fn write(
-    snapshot: &Snapshot,
+    subject: &Subject,
     summary: &Summary,
     args: &FlameArgs,
     reporter: &Reporter,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let snapshot = &subject.snapshot;
+    let retained = subject.retained(reporter);
     reporter.phase("count types");
     let types = types(snapshot, &TypeOptions::default());
     reporter.phase("merge chains");
     let paths = frame_tree(snapshot);
+    let dominated = dominator_tree(snapshot, &retained);
     reporter.phase("write the page");
     let prune = prune_options(args, 0.0);
     let report = HtmlReport {
-        title: args.title.clone().unwrap_or_else(|| title(summary)),
+        title: args
+            .title
+            .clone()
+            .unwrap_or_else(|| title(summary, TreeArg::Path)),
         summary,
         types: &types,
-        trees: vec![HtmlTree::shortest_paths(&paths)],
+        trees: vec![
+            HtmlTree::shortest_paths(&paths),
+            HtmlTree::dominators(&dominated),
+        ],
         prune,
         metric: prune.metric,
         order: order(args),

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use objref_analysis::thousands;
 use objref_mem::Input;
-use objref_snapshot::{Dump, LoadOptions, Progress, Snapshot, SnapshotError};
+use objref_snapshot::{Dump, LoadOptions, Progress, Retained, Snapshot, SnapshotError};
 
 use crate::args::{CommonArgs, Goroutines};
 use crate::inputs::Inputs;
@@ -22,6 +22,12 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// What everything retains.
+    pub(crate) fn retained(&self, reporter: &Reporter) -> Retained {
+        Reporter::phase(reporter, "dominators");
+        Retained::of(&self.dump, &self.snapshot)
+    }
+
     /// Reads the heap.
     pub(crate) fn load(
         inputs: Inputs,

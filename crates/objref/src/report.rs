@@ -6,17 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use objref_analysis::{
-    Metric, PruneOptions, Summary, each_object, frame_tree, iec, summary, thousands,
+    Metric, PruneOptions, Summary, dominator_tree, each_object, frame_tree, iec, summary, thousands,
 };
 use objref_report::{
     FlameOptions, ObjectsTsv, Order, TextOptions, flame_svg, folded, json, summary_text,
 };
 
-use objref_snapshot::Snapshot;
-
 use crate::args::{
     Args, Command, CommonArgs, FlameArgs, Format, Goroutines, Layout, MainArgs, MetricArg, Sort,
-    SummaryFormat, When,
+    SummaryFormat, TreeArg, When,
 };
 use crate::failure::Usage;
 use crate::inputs::Inputs;
@@ -128,7 +126,7 @@ fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
 fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<ExitCode> {
     let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
     answer(args, goroutines, |subject, text, reporter, out| {
-        write(&subject.snapshot, format, flame, text, reporter, out)?;
+        write(subject, format, flame, text, reporter, out)?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -176,7 +174,7 @@ fn colour(when: When) -> bool {
 }
 
 fn write(
-    snapshot: &Snapshot,
+    subject: &Subject,
     format: Format,
     flame: Option<&FlameArgs>,
     text: &TextOptions,
@@ -184,7 +182,7 @@ fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     reporter.phase("add up");
-    let summary = summary(snapshot);
+    let summary = summary(&subject.snapshot);
     // What shows no warnings itself leaves them to us.
     if !matches!(format, Format::Text | Format::Json) {
         for diagnostic in &summary.diagnostics {
@@ -194,16 +192,17 @@ fn write(
     match (format, flame) {
         (Format::Text, _) => summary_text(&summary, text, out),
         (Format::Json, _) => json(&summary, out),
-        (Format::Svg, Some(flame)) => draw(snapshot, &summary, flame, reporter, out),
-        (Format::Html, Some(flame)) => page::write(snapshot, &summary, flame, reporter, out),
+        (Format::Svg, Some(flame)) => draw(subject, &summary, flame, reporter, out),
+        (Format::Html, Some(flame)) => page::write(subject, &summary, flame, reporter, out),
         (Format::Folded, Some(flame)) => {
-            let (tree, metric) = tree(snapshot, flame, reporter);
+            let (tree, metric) = tree(subject, flame, reporter);
             folded(&tree, metric, out)
         }
         (Format::Tsv | Format::Svg | Format::Html | Format::Folded, _) => {
+            let retained = subject.retained(reporter);
             reporter.phase("write objects");
             let mut objects = ObjectsTsv::new(out)?;
-            each_object(snapshot, |row| objects.row(row))?;
+            each_object(&subject.snapshot, &retained, |row| objects.row(row))?;
             objects.finish().map(drop)
         }
     }
@@ -211,12 +210,22 @@ fn write(
 
 /// The tree as it is wanted.
 fn tree(
-    snapshot: &Snapshot,
+    subject: &Subject,
     args: &FlameArgs,
     reporter: &Reporter,
 ) -> (objref_analysis::FrameTree, Metric) {
-    reporter.phase("merge chains");
-    let tree = frame_tree(snapshot);
+    let snapshot = &subject.snapshot;
+    let tree = match args.tree {
+        TreeArg::Path => {
+            reporter.phase("merge chains");
+            frame_tree(snapshot)
+        }
+        TreeArg::Dominator => {
+            let retained = subject.retained(reporter);
+            reporter.phase("merge chains");
+            dominator_tree(snapshot, &retained)
+        }
+    };
     reporter.phase("draw");
     let options = prune_options(args, 0.05);
     (tree.prune(&options), options.metric)
@@ -245,19 +254,25 @@ pub(crate) fn order(args: &FlameArgs) -> Order {
 }
 
 fn draw(
-    snapshot: &Snapshot,
+    subject: &Subject,
     summary: &Summary,
     args: &FlameArgs,
     reporter: &Reporter,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let (tree, metric) = tree(snapshot, args, reporter);
+    let (tree, metric) = tree(subject, args, reporter);
     let live = summary.heap.live;
     let mut subtitle = format!(
-        "{} live in {} objects, each drawn once, under the shortest chain of references that \
-         holds it; width: {}",
+        "{} live in {} objects, each drawn once, {}; width: {}",
         iec(live.bytes),
         thousands(live.objects),
+        match args.tree {
+            TreeArg::Path =>
+                "held along the shortest path: the shortest chain of references from a root",
+            TreeArg::Dominator => {
+                "retained: under what alone keeps it alive, so that a frame is as wide as what would be freed with it"
+            }
+        },
         metric.name(),
     );
     match summary.diagnostics.len() {
@@ -266,7 +281,10 @@ fn draw(
         n => subtitle.push_str(&format!("; {n} warnings")),
     }
     let options = FlameOptions {
-        title: args.title.clone().unwrap_or_else(|| title(summary)),
+        title: args
+            .title
+            .clone()
+            .unwrap_or_else(|| title(summary, args.tree)),
         subtitle: Some(subtitle),
         notes: notes(summary),
         metric,
@@ -278,7 +296,7 @@ fn draw(
 }
 
 /// The headline, unless another is given.
-pub(crate) fn title(summary: &Summary) -> String {
+pub(crate) fn title(summary: &Summary, tree: TreeArg) -> String {
     let command = summary
         .core
         .command
@@ -289,7 +307,11 @@ pub(crate) fn title(summary: &Summary) -> String {
         .file_name()
         .and_then(|n| n.to_str())
         .unwrap_or(program);
-    format!("Who keeps what alive in {program} ({})", summary.go.version)
+    let what = match tree {
+        TreeArg::Path => "Who keeps what alive",
+        TreeArg::Dominator => "Who retains what",
+    };
+    format!("{what} in {program} ({})", summary.go.version)
 }
 
 /// What the file says about itself to those who open it in an editor.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use objref_analysis::{
-    GoroutineOptions, Metric, PruneOptions, each_object, frame_tree, goroutines, summary, verify,
+    GoroutineOptions, Metric, PruneOptions, dominator_tree, each_object, frame_tree, goroutines,
+    summary, verify,
 };
 use objref_mem::{Core, Image, Input};
 use objref_report::{
     FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, goroutines_text, json, summary_text,
     verify_text,
 };
-use objref_snapshot::{Dump, LoadOptions, NoProgress};
+use objref_snapshot::{Dump, Holder, LoadOptions, NoProgress, Retained};
 
 /// The live bytes, or the one line that says why there are none.
 pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
@@ -34,6 +35,9 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     let by_root: u64 = numbers.roots.iter().map(|kind| kind.bytes).sum();
     assert_eq!(by_root, live.bytes, "roots do not add up");
 
+    let retained = Retained::of(&dump, &snapshot);
+    let held = dominator_tree(&snapshot, &retained);
+    assert_eq!(held.totals().bytes[0], live.bytes, "retained do not add up");
     let tree = frame_tree(&snapshot);
     assert_eq!(tree.totals().bytes[0], live.bytes, "frames do not add up");
     let tree = tree.prune(&PruneOptions {
@@ -57,8 +61,19 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     json(&numbers, &mut io::sink()).unwrap();
     let mut rows = ObjectsTsv::new(io::sink()).unwrap();
     let mut bytes = 0;
-    each_object(&snapshot, |row| {
+    let held: u64 = retained
+        .holders()
+        .filter(|h| !matches!(h, Holder::Stack(n) if snapshot.stacks.parent(*n).is_some()))
+        .map(|h| retained.holder_bytes(h))
+        .sum();
+    assert!(held <= live.bytes, "more is retained than is live");
+    each_object(&snapshot, &retained, |row| {
         bytes += row.size;
+        assert!(
+            row.size <= row.retained && row.retained <= live.bytes,
+            "retained by {:#x}",
+            row.address
+        );
         rows.row(row)
     })
     .unwrap();

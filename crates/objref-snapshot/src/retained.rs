@@ -1,0 +1,114 @@
+//! What each object and each holder of roots retains: what the collector would free if it went away.
+
+use objref_go::{ObjId, RootKind};
+use objref_graph::{Dominators, Entries, NONE, ROOT, Successors, dominators};
+
+use crate::roots::Holder;
+use crate::snapshot::Snapshot;
+use crate::stacks::StackNode;
+
+/// What keeps an object alive all alone, and is the nearest that does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Dominator {
+    /// Another object.
+    Object(u32),
+    /// A root. For functions on stacks: they, with all that they called.
+    Holder(Holder),
+    /// None: it is held from several places that have nothing in common.
+    Shared,
+}
+
+/// The dominator tree of the objects and the holders of roots.
+#[derive(Clone, Debug)]
+pub struct Retained {
+    tree: Dominators,
+    holders: Holders,
+}
+
+/// Numbers of the holders of roots: variables, then functions on stacks, then what the runtime holds.
+#[derive(Clone, Copy, Debug)]
+struct Holders {
+    variables: u32,
+    stacks: u32,
+}
+
+impl Holders {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            variables: snapshot.variables.len() as u32,
+            stacks: snapshot.stacks.len() as u32,
+        }
+    }
+
+    fn number(self, holder: Holder) -> u32 {
+        match holder {
+            Holder::Variable(index) => index,
+            Holder::Stack(node) => self.variables + node.0,
+            Holder::Runtime(kind) => self.variables + self.stacks + kind as u32,
+        }
+    }
+
+    fn holder(self, number: u32) -> Holder {
+        match number.checked_sub(self.variables) {
+            None => Holder::Variable(number),
+            Some(node) if node < self.stacks => Holder::Stack(StackNode(node)),
+            Some(rest) => Holder::Runtime(RootKind::ALL[(rest - self.stacks) as usize]),
+        }
+    }
+
+    fn len(self) -> usize {
+        self.variables as usize + self.stacks as usize + RootKind::ALL.len()
+    }
+}
+
+impl Retained {
+    /// The dominator tree over the references of `graph`, the heap that the snapshot is of.
+    pub fn of<G: Successors>(graph: &G, snapshot: &Snapshot) -> Retained {
+        let holders = Holders::of(snapshot);
+        let parent = |number| match holders.holder(number) {
+            Holder::Stack(node) => match snapshot.stacks.parent(node) {
+                Some(caller) => holders.number(Holder::Stack(caller)),
+                None => ROOT,
+            },
+            _ => ROOT,
+        };
+        let parents = (0..holders.len() as u32).map(parent).collect();
+        let roots = snapshot.roots.iter().chain(&snapshot.other_roots);
+        let holds = roots.map(|root| (holders.number(root.holder), root.target.0));
+        let entries = Entries::new(parents, holds.collect());
+        let size = |object| snapshot.objects.size(ObjId(object));
+        Retained {
+            tree: dominators(graph, &snapshot.tree, &entries, size),
+            holders,
+        }
+    }
+
+    /// What keeps the object alive all alone; `None` if nothing keeps it alive.
+    pub fn dominator(&self, object: u32) -> Option<Dominator> {
+        match self.tree.idom[object as usize] {
+            NONE => None,
+            ROOT => Some(Dominator::Shared),
+            above => Some(match above.checked_sub(self.tree.idom.len() as u32) {
+                None => Dominator::Object(above),
+                Some(number) => Dominator::Holder(self.holders.holder(number)),
+            }),
+        }
+    }
+
+    /// Bytes that the object keeps alive, its own included; 0 for garbage.
+    pub fn bytes(&self, object: u32) -> u64 {
+        self.tree.retained[object as usize]
+    }
+
+    /// Bytes that the holder keeps alive. A function on a stack keeps what those that it called keep, too.
+    pub fn holder_bytes(&self, holder: Holder) -> u64 {
+        self.tree.entries[self.holders.number(holder) as usize]
+    }
+
+    /// All holders of roots, those of nothing too: variables, then functions on stacks, callers first, then the
+    /// runtime.
+    pub fn holders(&self) -> impl Iterator<Item = Holder> {
+        let holders = self.holders;
+        (0..holders.len() as u32).map(move |number| holders.holder(number))
+    }
+}
