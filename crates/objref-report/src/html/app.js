@@ -108,7 +108,8 @@ function about(frame) {
   const exact = bytes < 1024 ? "" : ` (${exactBytes(bytes)})`;
   const lines = [`${iec(bytes)}${exact}, ${objects(tree.total.objects[frame])}`];
   const own = tree.own[metric][frame];
-  if (own > 0 && own < value) lines.push(`${amount(metric, own)} of it directly`);
+  const part = metric === "bytes" ? "of it" : "of them";
+  if (own > 0 && own < value) lines.push(`${amount(metric, own)} ${part} directly`);
   if (frame !== 0) {
     const share = `${percent(value, tree.total[metric][0])} of all`;
     const parent = tree.total[metric][tree.parent[frame]];
