@@ -27,6 +27,13 @@ pub(crate) fn write(
     let dominated = dominator_tree(snapshot, &retained);
     reporter.phase("write the page");
     let prune = prune_options(args, 0.0);
+    let mut trees = vec![
+        HtmlTree::shortest_paths(&paths),
+        HtmlTree::dominators(&dominated),
+    ];
+    if args.tree == TreeArg::Dominator {
+        trees.reverse();
+    }
     let report = HtmlReport {
         title: args
             .title
@@ -34,10 +41,7 @@ pub(crate) fn write(
             .unwrap_or_else(|| title(summary, TreeArg::Path)),
         summary,
         types: &types,
-        trees: vec![
-            HtmlTree::shortest_paths(&paths),
-            HtmlTree::dominators(&dominated),
-        ],
+        trees,
         prune,
         metric: prune.metric,
         order: order(args),
