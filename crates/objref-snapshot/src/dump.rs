@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use objref_go::{GoProcess, GoroutineError, Heap, ObjId, OpenError};
+use objref_go::{GoProcess, GoroutineError, Heap, OpenError};
 use objref_graph::{Successors, bfs};
 use objref_mem::{Core, Image};
 
@@ -11,6 +11,7 @@ use crate::diagnose::{diagnose, diagnose_stacks, note};
 use crate::facts::Facts;
 use crate::goroutines::add_stacks;
 use crate::infer::Inference;
+use crate::references::{References, successors};
 use crate::roots::RootTable;
 use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
@@ -78,6 +79,15 @@ impl Dump {
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Snapshot, SnapshotError> {
+        Ok(self.load(options, progress)?.0)
+    }
+
+    /// From the dump to the snapshot, with the words for all references.
+    pub fn load(
+        &self,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<(Snapshot, References<'_>), SnapshotError> {
         let Dump { process, heap } = self;
         let mut diagnostics = diagnose(process, heap);
 
@@ -114,11 +124,7 @@ impl Dump {
         let (roots, other_roots) = table.describe(&mut words);
         let step_of = words.describe(&tree, &roots);
         let steps = words.steps;
-        let Inference { model, views, .. } = infer;
-        let types = model.types;
-        let views = FinalViews::new(views);
-
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             tree,
             roots,
             other_roots,
@@ -129,14 +135,15 @@ impl Dump {
             stacks,
             traces,
             dangling_roots: table.dangling,
-            types,
+            types: infer.model.types.clone(),
             steps,
             diagnostics,
-            views,
+            views: FinalViews::new(&infer.views),
             step_of,
             objects: Arc::clone(heap.table()),
             facts: Facts::of(process),
-        })
+        };
+        Ok((snapshot, References::of_dump(infer)))
     }
 }
 
@@ -147,11 +154,6 @@ impl Successors for Dump {
     }
 
     fn successors(&self, node: u32, visit: &mut impl FnMut(u32)) {
-        self.heap
-            .pointers(&self.process.space, ObjId(node), |_, value| {
-                if let Some(target) = self.heap.find(value) {
-                    visit(target.0);
-                }
-            });
+        successors(&self.process, &self.heap, node, visit);
     }
 }

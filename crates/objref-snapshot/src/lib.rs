@@ -3,21 +3,25 @@
 //! [`Dump::snapshot`] spells the way from a dump to that value out, stage by stage.
 
 mod closure;
+mod column;
 mod describe;
 mod descriptors;
 mod diagnose;
 mod dump;
+mod edges;
 mod evidence;
 mod facts;
 mod fit;
 mod flatten;
 mod goroutines;
+mod index;
 mod infer;
 mod interfaces;
 mod map_types;
 mod mask;
 mod names;
 mod recovered;
+mod references;
 mod retained;
 mod roots;
 mod rounds;
@@ -40,7 +44,9 @@ pub use evidence::{Dangling, Findings, Target};
 pub use facts::{Binary, Core, Facts, Go, Signal};
 pub use flatten::{MapPart, is_channel};
 pub use goroutines::{StackCounts, by_status};
+pub use index::{INDEX_VERSION, Index, IndexError, is_index, write_index};
 pub use names::short;
+pub use references::{References, Word};
 pub use retained::{Dominator, Retained};
 pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};
 pub use snapshot::Snapshot;

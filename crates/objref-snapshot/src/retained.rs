@@ -83,6 +83,52 @@ impl Retained {
         }
     }
 
+    /// From columns that were written; `None` if they contradict the snapshot.
+    pub(crate) fn from_columns(
+        snapshot: &Snapshot,
+        idom: Vec<u32>,
+        retained: Vec<u64>,
+        entries: Vec<u64>,
+    ) -> Option<Retained> {
+        let holders = Holders::of(snapshot);
+        let objects = snapshot.objects.len();
+        if [idom.len(), retained.len()] != [objects; 2] || entries.len() != holders.len() {
+            return None;
+        }
+        // A dominator stands before what it dominates.
+        let mut seen = vec![false; objects];
+        for &object in &snapshot.tree.order {
+            let above = idom[object as usize];
+            let holds = match (above, (above as usize).checked_sub(objects)) {
+                (ROOT, _) => true,
+                (above, None) => seen[above as usize],
+                (_, Some(holder)) => holder < holders.len(),
+            };
+            if !holds {
+                return None;
+            }
+            seen[object as usize] = true;
+        }
+        let reached = |object: usize| snapshot.tree.is_reached(object as u32);
+        let all = idom.iter().enumerate();
+        all.clone()
+            .all(|(object, above)| (*above == NONE) != reached(object))
+            .then_some(Retained {
+                tree: Dominators {
+                    idom,
+                    retained,
+                    entries,
+                },
+                holders,
+            })
+    }
+
+    /// Dominators by number, retained bytes of the objects, and of the holders.
+    pub(crate) fn columns(&self) -> (&[u32], &[u64], &[u64]) {
+        let tree = &self.tree;
+        (&tree.idom, &tree.retained, &tree.entries)
+    }
+
     /// What keeps the object alive all alone; `None` if nothing keeps it alive.
     pub fn dominator(&self, object: u32) -> Option<Dominator> {
         match self.tree.idom[object as usize] {

@@ -53,6 +53,23 @@ impl StackTree {
         }
     }
 
+    /// Whether every number that leads somewhere leads to something, for that many goroutines.
+    pub(crate) fn is_sound(&self, goroutines: usize) -> bool {
+        let nodes = self.parents.len();
+        let behind = |(node, parent): (usize, &Option<StackNode>)| {
+            parent.is_none_or(|parent| (parent.0 as usize) < node)
+        };
+        self.names.len() == nodes
+            && self.goroutines.len() == nodes
+            && self.innermost.len() <= goroutines
+            && self.parents.iter().enumerate().all(behind)
+            && self
+                .names
+                .iter()
+                .all(|name| (*name as usize) < self.texts.len())
+            && self.innermost.iter().all(|node| (node.0 as usize) < nodes)
+    }
+
     /// Number of nodes; ids are `0..len`, callers before callees.
     pub fn len(&self) -> usize {
         self.parents.len()

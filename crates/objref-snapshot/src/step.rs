@@ -23,7 +23,7 @@ pub struct StepId(pub u32);
 pub const INSIDE: StepId = StepId(0);
 
 /// The texts of all steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Steps {
     texts: Vec<String>,
     by_text: FxHashMap<String, StepId>,
@@ -37,6 +37,16 @@ impl Default for Steps {
         };
         steps.intern(String::new());
         steps
+    }
+}
+
+impl From<Vec<String>> for Steps {
+    fn from(texts: Vec<String>) -> Self {
+        let ids = (0..texts.len() as u32).map(StepId);
+        Steps {
+            by_text: texts.iter().cloned().zip(ids).collect(),
+            texts,
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub struct ConservativeFrame {
 }
 
 /// All distinct tracebacks as a tree, callers before callees.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Traces {
     /// Per goroutine, in the order of their list.
     pub of: Vec<GoroutineTrace>,
@@ -76,6 +76,45 @@ pub struct Traces {
 }
 
 impl Traces {
+    /// Whether every number that leads somewhere leads to something, for that many goroutines.
+    pub(crate) fn is_sound(&self, goroutines: usize) -> bool {
+        let (traces, sites, texts) = (self.parents.len(), self.sites.len(), self.texts.len());
+        let site = |call: CallId| (call.0 as usize) < sites;
+        let behind = |(trace, parent): (usize, &Option<Trace>)| {
+            parent.is_none_or(|parent| (parent.0 as usize) < trace)
+        };
+        self.calls.len() == traces
+            && self.of.len() == goroutines
+            && self.parents.iter().enumerate().all(behind)
+            && self.calls.iter().all(|call| site(*call))
+            && self
+                .sites
+                .iter()
+                .all(|call| (call.function as usize) < texts && (call.file as usize) < texts)
+            && self.of.iter().all(|of| {
+                of.innermost.is_none_or(|trace| (trace.0 as usize) < traces)
+                    && of.created.is_none_or(site)
+                    && (of.labels as usize) < self.labels.len()
+            })
+            && self.conservative.iter().all(|frame| match frame.place {
+                ConservativePlace::Frame(call) => site(call),
+                _ => true,
+            })
+    }
+
+    /// Leaves out labels and the directories of source files.
+    pub(crate) fn redact(&mut self) {
+        for labels in &mut self.labels {
+            labels.clear();
+        }
+        for call in &self.sites {
+            let file = &mut self.texts[call.file as usize];
+            if let Some((_, name)) = file.rsplit_once('/') {
+                *file = name.to_owned();
+            }
+        }
+    }
+
     /// Number of traces; ids are `0..len`.
     pub fn len(&self) -> usize {
         self.parents.len()

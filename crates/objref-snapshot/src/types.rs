@@ -78,7 +78,7 @@ pub struct Type {
 pub(crate) const UNKNOWN: TypeId = TypeId(TypeTable::UNKNOWN.0);
 
 /// All types of the snapshot, by id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Types {
     all: Vec<Type>,
     traits: Vec<Traits>,
@@ -111,10 +111,31 @@ impl Traits {
 /// More types than this are not kept: ids share a word with what else is known of an object.
 pub(crate) const MAX_TYPES: usize = 1 << 24;
 
-impl Types {
-    fn new(all: Vec<Type>) -> Types {
+impl From<Vec<Type>> for Types {
+    fn from(all: Vec<Type>) -> Types {
         let traits = all.iter().map(Traits::of).collect();
         Types { all, traits }
+    }
+}
+
+impl Types {
+    /// All of them, by id.
+    pub(crate) fn all(&self) -> &[Type] {
+        &self.all
+    }
+
+    /// Whether every type that another one names is there.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_there = |id: TypeId| (id.0 as usize) < self.all.len();
+        self.all.iter().all(|ty| {
+            let kind = match ty.kind {
+                Kind::Pointer(elem) | Kind::Slice(elem) | Kind::Array(elem, _) => is_there(elem),
+                Kind::Map { header } => header.is_none_or(is_there),
+                Kind::Chan { header, elem } => header.is_none_or(is_there) && is_there(elem),
+                _ => true,
+            };
+            kind && ty.fields.iter().all(|field| is_there(field.ty))
+        })
     }
 
     /// The type with this id.
@@ -196,7 +217,7 @@ impl<'p> TypeModel<'p> {
     pub(crate) fn new(process: &'p GoProcess) -> Self {
         let mut model = TypeModel {
             process,
-            types: Types::new(convert(&process.debug)),
+            types: Types::from(convert(&process.debug)),
             by_name: FxHashMap::default(),
             by_descriptor: FxHashMap::default(),
             pending: Vec::new(),

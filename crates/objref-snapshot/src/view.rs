@@ -261,16 +261,16 @@ impl Views {
 /// The views as they are in the end: a column of indices into the distinct ones.
 #[derive(Debug)]
 pub(crate) struct FinalViews {
-    column: Vec<u32>,
-    distinct: Vec<View>,
+    pub(crate) column: Vec<u32>,
+    pub(crate) distinct: Vec<View>,
 }
 
 impl FinalViews {
-    pub(crate) fn new(views: Views) -> Self {
+    pub(crate) fn new(views: &Views) -> Self {
         let mut distinct = vec![Code(0).view()];
         let mut known = FxHashMap::from_iter([(0, 0)]);
-        let column = views.0.into_iter().map(|cell| {
-            let code = cell.into_inner();
+        let column = views.0.iter().map(|cell| {
+            let code = cell.load(Relaxed);
             *known.entry(code).or_insert_with(|| {
                 distinct.push(Code(code).view());
                 distinct.len() as u32 - 1

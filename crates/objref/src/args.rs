@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Types(TypesArgs),
     /// What the goroutines wait for, those on the same stack put together
     Goroutines(GoroutinesArgs),
+    /// Save what was found, to be opened instead of the core: in no time, and without it
+    Index(IndexArgs),
     /// Check the graph against the runtime's own evidence; status 1 if they contradict each other
     Verify(SummaryArgs),
 }
@@ -104,6 +106,15 @@ pub(crate) struct TypesArgs {
 }
 
 #[derive(ClapArgs, Debug)]
+pub(crate) struct IndexArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// Leave out the command line, paths and labels: only shape, types and sizes are kept
+    #[arg(long)]
+    pub(crate) redact: bool,
+}
+
+#[derive(ClapArgs, Debug)]
 pub(crate) struct GoroutinesArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -130,7 +141,7 @@ pub(crate) struct GoroutinesArgs {
 /// What every command takes.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct CommonArgs {
-    /// The core; its binary may stand here too
+    /// The core; its binary may stand here too. Or an index of the core, see `objref index`
     #[arg(value_name = "CORE", required = true, num_args = 1..=2)]
     pub(crate) files: Vec<PathBuf>,
     /// The binary that was running; without it, it is looked for beside the core and where the
@@ -147,6 +158,9 @@ pub(crate) struct CommonArgs {
     /// Write here instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Open CORE.objref instead of the core if it is there, and write it if it is not
+    #[arg(long)]
+    pub(crate) index: bool,
     /// Go on although the binary, or the debug file, is not of the build that was running
     #[arg(long)]
     pub(crate) force: bool,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use objref_mem::{Core, ElfKind, Image, Input};
+use objref_snapshot::is_index;
 
 use crate::args::CommonArgs;
 use crate::debug_file;
@@ -12,9 +13,15 @@ use crate::failure::Usage;
 use crate::progress::Reporter;
 
 /// A core and its binary, headers read.
-pub(crate) struct Inputs {
+pub(crate) struct Files {
     pub(crate) core: Core,
     pub(crate) image: Arc<Image>,
+}
+
+/// What there is to read: at least one of both.
+pub(crate) struct Inputs {
+    pub(crate) files: Option<Files>,
+    pub(crate) index: Option<Arc<Input>>,
 }
 
 impl Inputs {
@@ -26,19 +33,24 @@ impl Inputs {
             .chain(&args.exe)
             .map(PathBuf::as_path)
             .collect();
-        if named.len() > 2 {
-            let files = named.len();
-            bail!(Usage(format!(
-                "{files} files: give one core and one binary"
-            )));
-        }
-        let (mut cores, mut others) = (Vec::new(), Vec::new());
-        for path in named {
+        let (mut cores, mut others, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
+        for path in &named {
             let input = Input::open(path)?;
             match input.elf_kind() {
                 Some(ElfKind::Core) => cores.push(input),
+                _ if is_index(&input) => indexes.push(input),
                 _ => others.push(input),
             }
+        }
+        if cores.len() + others.len() > 2 || indexes.len() > 1 {
+            let files = named.len();
+            bail!(Usage(format!(
+                "{files} files: give one core and one binary, or one index"
+            )));
+        }
+        let index = indexes.pop();
+        if index.is_some() && cores.is_empty() {
+            return Ok(Self { files: None, index });
         }
         if cores.len() > 1 {
             let (a, b) = (cores[0].path().display(), cores[1].path().display());
@@ -55,8 +67,11 @@ impl Inputs {
         };
         debug_file::attach(&mut image, &core, args, reporter)?;
         Ok(Self {
-            core,
-            image: Arc::new(image),
+            files: Some(Files {
+                core,
+                image: Arc::new(image),
+            }),
+            index,
         })
     }
 }

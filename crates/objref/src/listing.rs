@@ -3,15 +3,16 @@
 use std::io;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use objref_analysis::{GoroutineOptions, GroupBy, TypeGroup, TypeOptions, thousands};
 use objref_report::{goroutines_text, json, types_text, verify_text};
 use objref_snapshot::Snapshot;
 
 use crate::args::{
-    Goroutines, GoroutinesArgs, GroupByArg, SummaryArgs, SummaryFormat, TypeGroupArg, TypesArgs,
+    GoroutinesArgs, GroupByArg, IndexArgs, SummaryArgs, SummaryFormat, TypeGroupArg, TypesArgs,
 };
-use crate::pipeline::Subject;
+use crate::failure::Usage;
+use crate::pipeline::Needs;
 use crate::progress::Reporter;
 use crate::report::{answer, text_or_json};
 
@@ -42,8 +43,9 @@ pub(crate) fn goroutines(args: &GoroutinesArgs) -> Result<ExitCode> {
     };
     answer(
         &args.common,
-        Goroutines::Merged,
-        |Subject { snapshot, .. }, text, reporter, out| {
+        Needs::default(),
+        |subject, text, reporter, out| {
+            let snapshot = &subject.snapshot;
             reporter.phase("list goroutines");
             warn(snapshot, reporter);
             let report = objref_analysis::goroutines(snapshot, &options);
@@ -74,8 +76,9 @@ pub(crate) fn types(args: &TypesArgs) -> Result<ExitCode> {
     };
     answer(
         &args.common,
-        Goroutines::Merged,
-        |Subject { snapshot, .. }, text, reporter, out| {
+        Needs::default(),
+        |subject, text, reporter, out| {
+            let snapshot = &subject.snapshot;
             reporter.phase("count types");
             warn(snapshot, reporter);
             let report = objref_analysis::types(snapshot, &options);
@@ -93,8 +96,12 @@ pub(crate) fn verify(args: &SummaryArgs) -> Result<ExitCode> {
     let format = text_or_json(&args.common, args.format)?;
     answer(
         &args.common,
-        Goroutines::Merged,
-        |Subject { dump, snapshot }, text, reporter, out| {
+        Needs {
+            dump: true,
+            ..Needs::default()
+        },
+        |subject, text, reporter, out| {
+            let (dump, snapshot) = (subject.dump()?, &subject.snapshot);
             reporter.phase("verify");
             warn(snapshot, reporter);
             let found = objref_analysis::verify(dump, snapshot)
@@ -109,6 +116,24 @@ pub(crate) fn verify(args: &SummaryArgs) -> Result<ExitCode> {
             })
         },
     )
+}
+
+/// `objref index`
+pub(crate) fn index(args: &IndexArgs) -> Result<ExitCode> {
+    if args.common.output.is_none() {
+        bail!(Usage(
+            "say where to write the index: -o FILE.objref".to_owned()
+        ));
+    }
+    let needs = Needs {
+        references: true,
+        ..Needs::default()
+    };
+    answer(&args.common, needs, |subject, _, reporter, out| {
+        warn(&subject.snapshot, reporter);
+        subject.write_index(args.redact, reporter, out)?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Says on standard error what has to be said with every number.

@@ -1,7 +1,8 @@
 //! The report as an HTML page.
 
-use std::io::{self, Write};
+use std::io::Write;
 
+use anyhow::Result;
 use objref_analysis::{Summary, TypeOptions, dominator_tree, frame_tree, types};
 use objref_report::{HtmlReport, HtmlTree, html};
 
@@ -12,19 +13,19 @@ use crate::report::{order, prune_options, title};
 
 /// Writes the page.
 pub(crate) fn write(
-    subject: &Subject,
+    subject: &Subject<'_>,
     summary: &Summary,
     args: &FlameArgs,
     reporter: &Reporter,
     out: &mut dyn Write,
-) -> io::Result<()> {
+) -> Result<()> {
     let snapshot = &subject.snapshot;
-    let retained = subject.retained(reporter);
+    let retained = subject.retained(reporter)?;
     reporter.phase("count types");
     let types = types(snapshot, &TypeOptions::default());
     reporter.phase("merge chains");
     let paths = frame_tree(snapshot);
-    let dominated = dominator_tree(snapshot, &retained);
+    let dominated = dominator_tree(snapshot, retained);
     reporter.phase("write the page");
     let prune = prune_options(args, 0.0);
     let mut trees = vec![
@@ -47,5 +48,5 @@ pub(crate) fn write(
         order: order(args),
         roots_at_bottom: args.layout == Layout::Flame,
     };
-    html(&report, out)
+    Ok(html(&report, out)?)
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use objref_analysis::{
-    Metric, PruneOptions, Summary, dominator_tree, each_object, frame_tree, iec, summary, thousands,
+    FrameTree, Metric, PruneOptions, Summary, dominator_tree, each_object, frame_tree, iec,
+    summary, thousands,
 };
 use objref_report::{
     FlameOptions, ObjectsTsv, Order, TextOptions, flame_svg, folded, json, summary_text,
@@ -17,11 +18,10 @@ use crate::args::{
     SummaryFormat, TreeArg, When,
 };
 use crate::failure::Usage;
-use crate::inputs::Inputs;
 use crate::listing;
 use crate::output::Output;
 use crate::page;
-use crate::pipeline::Subject;
+use crate::pipeline::{Needs, Opened, Subject};
 use crate::progress::Reporter;
 
 /// Does what the command line says.
@@ -44,12 +44,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Types(args)) => listing::types(args),
         Some(Command::Goroutines(args)) => listing::goroutines(args),
         Some(Command::Verify(args)) => listing::verify(args),
+        Some(Command::Index(args)) => listing::index(args),
     }
 }
 
 /// `objref -v summary core` takes `summary` for a file.
 fn misplaced_command(args: &CommonArgs) -> Result<()> {
-    for name in ["summary", "objects", "types", "goroutines", "verify"] {
+    for name in [
+        "summary",
+        "objects",
+        "types",
+        "goroutines",
+        "verify",
+        "index",
+    ] {
         if args.files[0] == Path::new(name) && !args.files[0].exists() {
             let way = format!("objref {name} [OPTIONS] CORE");
             bail!(Usage(format!(
@@ -124,8 +132,11 @@ fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
 }
 
 fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<ExitCode> {
-    let goroutines = flame.map_or(Goroutines::Merged, |flame| flame.goroutines);
-    answer(args, goroutines, |subject, text, reporter, out| {
+    let needs = Needs {
+        each_goroutine: flame.is_some_and(|flame| flame.goroutines == Goroutines::Each),
+        ..Needs::default()
+    };
+    answer(args, needs, |subject, text, reporter, out| {
         write(subject, format, flame, text, reporter, out)?;
         Ok(ExitCode::SUCCESS)
     })
@@ -134,8 +145,8 @@ fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Resu
 /// Makes the snapshot and writes what `write` has to say about it.
 pub(crate) fn answer(
     args: &CommonArgs,
-    goroutines: Goroutines,
-    write: impl FnOnce(&Subject, &TextOptions, &Reporter, &mut dyn Write) -> io::Result<ExitCode>,
+    needs: Needs,
+    write: impl FnOnce(&Subject<'_>, &TextOptions, &Reporter, &mut dyn Write) -> Result<ExitCode>,
 ) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
@@ -147,8 +158,8 @@ pub(crate) fn answer(
     let mut out = Output::open(path)?;
     let mut reporter = Reporter::new(args);
     reporter.phase("open the files");
-    let inputs = Inputs::open(args, &reporter)?;
-    let subject = Subject::load(inputs, args, goroutines, &reporter)?;
+    let opened = Opened::open(args, needs, &reporter)?;
+    let subject = opened.subject(needs, &reporter)?;
 
     if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
         reporter.clear();
@@ -158,7 +169,10 @@ pub(crate) fn answer(
         ..TextOptions::default()
     };
     let written = write(&subject, &text, &reporter, &mut out);
-    let status = written.map_err(|error| Output::explain(path, error))?;
+    let status = written.map_err(|error| match error.downcast::<io::Error>() {
+        Ok(error) => Output::explain(path, error),
+        Err(error) => error,
+    })?;
     out.finish()?;
     reporter.finish();
     Ok(status)
@@ -174,13 +188,13 @@ fn colour(when: When) -> bool {
 }
 
 fn write(
-    subject: &Subject,
+    subject: &Subject<'_>,
     format: Format,
     flame: Option<&FlameArgs>,
     text: &TextOptions,
     reporter: &Reporter,
     out: &mut dyn Write,
-) -> io::Result<()> {
+) -> Result<()> {
     reporter.phase("add up");
     let summary = summary(&subject.snapshot);
     // What shows no warnings itself leaves them to us.
@@ -190,30 +204,31 @@ fn write(
         }
     }
     match (format, flame) {
-        (Format::Text, _) => summary_text(&summary, text, out),
-        (Format::Json, _) => json(&summary, out),
-        (Format::Svg, Some(flame)) => draw(subject, &summary, flame, reporter, out),
-        (Format::Html, Some(flame)) => page::write(subject, &summary, flame, reporter, out),
+        (Format::Text, _) => summary_text(&summary, text, out)?,
+        (Format::Json, _) => json(&summary, out)?,
+        (Format::Svg, Some(flame)) => draw(subject, &summary, flame, reporter, out)?,
+        (Format::Html, Some(flame)) => page::write(subject, &summary, flame, reporter, out)?,
         (Format::Folded, Some(flame)) => {
-            let (tree, metric) = tree(subject, flame, reporter);
-            folded(&tree, metric, out)
+            let (tree, metric) = tree(subject, flame, reporter)?;
+            folded(&tree, metric, out)?;
         }
         (Format::Tsv | Format::Svg | Format::Html | Format::Folded, _) => {
-            let retained = subject.retained(reporter);
+            let retained = subject.retained(reporter)?;
             reporter.phase("write objects");
             let mut objects = ObjectsTsv::new(out)?;
-            each_object(&subject.snapshot, &retained, |row| objects.row(row))?;
-            objects.finish().map(drop)
+            each_object(&subject.snapshot, retained, |row| objects.row(row))?;
+            objects.finish()?;
         }
     }
+    Ok(())
 }
 
 /// The tree as it is wanted.
 fn tree(
-    subject: &Subject,
+    subject: &Subject<'_>,
     args: &FlameArgs,
     reporter: &Reporter,
-) -> (objref_analysis::FrameTree, Metric) {
+) -> Result<(FrameTree, Metric)> {
     let snapshot = &subject.snapshot;
     let tree = match args.tree {
         TreeArg::Path => {
@@ -221,14 +236,14 @@ fn tree(
             frame_tree(snapshot)
         }
         TreeArg::Dominator => {
-            let retained = subject.retained(reporter);
+            let retained = subject.retained(reporter)?;
             reporter.phase("merge chains");
-            dominator_tree(snapshot, &retained)
+            dominator_tree(snapshot, retained)
         }
     };
     reporter.phase("draw");
     let options = prune_options(args, 0.05);
-    (tree.prune(&options), options.metric)
+    Ok((tree.prune(&options), options.metric))
 }
 
 /// What of a tree is drawn; by default frames of `min_width` percent at least.
@@ -254,13 +269,13 @@ pub(crate) fn order(args: &FlameArgs) -> Order {
 }
 
 fn draw(
-    subject: &Subject,
+    subject: &Subject<'_>,
     summary: &Summary,
     args: &FlameArgs,
     reporter: &Reporter,
     out: &mut dyn Write,
-) -> io::Result<()> {
-    let (tree, metric) = tree(subject, args, reporter);
+) -> Result<()> {
+    let (tree, metric) = tree(subject, args, reporter)?;
     let live = summary.heap.live;
     let mut subtitle = format!(
         "{} live in {} objects, each drawn once, {}; width: {}",
@@ -292,7 +307,7 @@ fn draw(
         order: order(args),
         ..FlameOptions::default()
     };
-    flame_svg(&tree, &options, out)
+    Ok(flame_svg(&tree, &options, out)?)
 }
 
 /// The headline, unless another is given.

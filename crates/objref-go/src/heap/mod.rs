@@ -9,6 +9,7 @@ mod classes;
 mod evidence;
 mod mask;
 mod pages;
+mod parts;
 mod slots;
 mod span;
 mod table;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use arena::arena_base;
 pub use classes::SIZE_CLASSES;
 pub use evidence::{Evidence, Miscount, Miss};
+pub use parts::SpanPart;
 pub use span::{ReadError, SpanState};
 pub use table::{ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
 

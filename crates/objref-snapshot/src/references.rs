@@ -1,0 +1,100 @@
+//! Every reference of the heap, in words: read from the dump again, or from an index.
+
+use std::borrow::Cow;
+
+use objref_go::{Heap, ObjId};
+use objref_graph::Successors;
+
+use crate::edges::Edges;
+use crate::infer::Inference;
+use crate::snapshot::Snapshot;
+use crate::step::{Describer, StepId, StepKey};
+
+/// The references between the objects of a snapshot.
+pub struct References<'a>(Source<'a>);
+
+enum Source<'a> {
+    Dump(Box<Inference<'a>>),
+    Index(Edges),
+}
+
+/// What a reference is called: few words serve many references.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Word(Spelled);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Spelled {
+    Key(StepKey),
+    Step(StepId),
+}
+
+impl<'a> References<'a> {
+    pub(crate) fn of_dump(infer: Inference<'a>) -> Self {
+        References(Source::Dump(Box::new(infer)))
+    }
+
+    pub(crate) fn of_index(edges: Edges) -> Self {
+        References(Source::Index(edges))
+    }
+
+    /// Calls `visit` with each object that `object` refers to and what the reference is called, in the order of the
+    /// pointers in it.
+    pub fn each(&self, object: u32, mut visit: impl FnMut(u32, Word)) {
+        match &self.0 {
+            Source::Dump(infer) => {
+                let describer = Describer { infer };
+                describer.references(ObjId(object), |reference| {
+                    let key = describer.key(&reference);
+                    visit(reference.target.0, Word(Spelled::Key(key)));
+                });
+            }
+            Source::Index(edges) => {
+                for (target, step) in edges.of(object) {
+                    visit(target, Word(Spelled::Step(step)));
+                }
+            }
+        }
+    }
+
+    /// The words for a reference; none for one between two parts of one Go value, which reports do not show.
+    pub fn text<'s>(&self, snapshot: &'s Snapshot, word: Word) -> Cow<'s, str> {
+        match (word.0, &self.0) {
+            (Spelled::Step(step), _) => snapshot.steps.text(step).into(),
+            (Spelled::Key(key), Source::Dump(infer)) => Describer { infer }.text(key).into(),
+            // A word of another heap.
+            (Spelled::Key(_), Source::Index(_)) => "?".into(),
+        }
+    }
+}
+
+impl Successors for References<'_> {
+    fn len(&self) -> usize {
+        match &self.0 {
+            Source::Dump(infer) => infer.heap.len(),
+            Source::Index(edges) => edges.len(),
+        }
+    }
+
+    #[inline]
+    fn successors(&self, node: u32, visit: &mut impl FnMut(u32)) {
+        match &self.0 {
+            Source::Dump(infer) => successors(infer.process, infer.heap, node, visit),
+            Source::Index(edges) => edges.of(node).for_each(|(target, _)| visit(target)),
+        }
+    }
+}
+
+/// Calls `visit` with each object that the object `node` refers to.
+#[inline]
+pub(crate) fn successors(
+    process: &objref_go::GoProcess,
+    heap: &Heap,
+    node: u32,
+    visit: &mut impl FnMut(u32),
+) {
+    heap.pointers(&process.space, ObjId(node), |_, value| {
+        if let Some(target) = heap.find(value) {
+            visit(target.0);
+        }
+    });
+}
