@@ -16,6 +16,10 @@
 //!
 //! Frames of the root part of a path (a variable; the functions of a stack) are closed off by
 //! [`FrameTree::set_barrier`], so that no reference ever folds back into them.
+//!
+//! A frame may also know its retained size. **That one does not add up**: what one frame retains may
+//! be retained by another one above, below or beside it, so it is carried, never summed into parents.
+//! (If the tree is the dominator tree, what a frame retains is its total of bytes.)
 
 use std::borrow::Cow;
 
@@ -88,6 +92,8 @@ pub struct FrameTree {
     objects: Vec<u64>,
     levels: Vec<Levels>,
     flags: Vec<u8>,
+    /// May be shorter than the others; empty as long as nothing is known.
+    retained: Vec<u64>,
     /// `(parent, name)` to the child, or to the ancestor that it was folded into.
     steps: FxHashMap<(u32, u32), u32>,
 }
@@ -115,6 +121,7 @@ impl FrameTree {
             objects: vec![0],
             levels: vec![Levels::NONE],
             flags: vec![BARRIER],
+            retained: Vec::new(),
             steps: FxHashMap::default(),
         }
     }
@@ -177,6 +184,17 @@ impl FrameTree {
         let levels = &mut self.levels[frame];
         levels.min = levels.min.min(level);
         levels.max = levels.max.max(level);
+    }
+
+    /// Adds to what a frame retains: bytes that the collector would free if the objects that hang
+    /// directly from it went away. Where one of these objects retains another one, the caller adds the
+    /// first only. A single call makes the sizes of all frames known: 0 where nothing is added.
+    pub fn add_retained(&mut self, frame: u32, bytes: u64) {
+        let frame = frame as usize;
+        if self.retained.len() <= frame {
+            self.retained.resize(frame + 1, 0);
+        }
+        self.retained[frame] = self.retained[frame].saturating_add(bytes);
     }
 
     /// How many frames there are, [`ROOT_FRAME`] included.
@@ -243,6 +261,13 @@ impl FrameTree {
         self.objects[frame as usize]
     }
 
+    /// The bytes that would be freed with the objects that hang directly from the frame; `None` if
+    /// retained sizes are not known. Of frames that stand for others it is the sum of theirs.
+    pub fn retained(&self, frame: u32) -> Option<u64> {
+        let known = !self.retained.is_empty();
+        known.then(|| self.retained.get(frame as usize).copied().unwrap_or(0))
+    }
+
     /// Whether the frame stands for others that [`FrameTree::prune`] has cut off.
     pub fn is_cut(&self, frame: u32) -> bool {
         self.flags[frame as usize] & CUT != 0
@@ -268,6 +293,9 @@ impl FrameTree {
         self.objects[to] = from.objects[frame];
         self.levels[to] = from.levels[frame];
         self.flags[to] = from.flags[frame];
+        if let Some(retained) = from.retained(frame as u32) {
+            self.add_retained(copy, retained);
+        }
         self.steps.insert((parent, name), copy);
         copy
     }
@@ -277,14 +305,18 @@ impl FrameTree {
         self.bytes[0] = from.bytes[0];
         self.objects[0] = from.objects[0];
         self.levels[0] = from.levels[0];
+        if let Some(retained) = from.retained(ROOT_FRAME) {
+            self.add_retained(ROOT_FRAME, retained);
+        }
     }
 
     /// Adds a frame that stands for others.
-    pub(crate) fn push_cut(&mut self, parent: u32, name: &str, bytes: u64, objects: u64) {
+    pub(crate) fn push_cut(&mut self, parent: u32, name: &str, bytes: u64, objects: u64) -> u32 {
         let name = self.names.intern(name);
-        let frame = self.push(parent, name) as usize;
-        self.bytes[frame] = bytes;
-        self.objects[frame] = objects;
-        self.flags[frame] = CUT;
+        let frame = self.push(parent, name);
+        self.bytes[frame as usize] = bytes;
+        self.objects[frame as usize] = objects;
+        self.flags[frame as usize] = CUT;
+        frame
     }
 }

@@ -59,6 +59,8 @@ struct Cut {
     frames: u64,
     bytes: u64,
     objects: u64,
+    /// The sum of what the frames retain, each by itself.
+    retained: u64,
 }
 
 impl FrameTree {
@@ -111,7 +113,10 @@ impl FrameTree {
                 (false, 1) => "(deeper: 1 frame)".to_owned(),
                 (false, n) => format!("(deeper: {n} frames)"),
             };
-            out.push_cut(copy[frame as usize], &name, cut.bytes, cut.objects);
+            let cut_frame = out.push_cut(copy[frame as usize], &name, cut.bytes, cut.objects);
+            if self.retained(frame).is_some() {
+                out.add_retained(cut_frame, cut.retained);
+            }
         }
         out
     }
@@ -135,8 +140,12 @@ impl FrameTree {
             .filter(|&frame| copy[frame as usize] == u32::MAX)
         {
             let parent = self.parent(frame) as usize;
-            let below = std::mem::take(&mut cuts[frame as usize]).frames;
-            cuts[parent].frames += below + 1;
+            let below = std::mem::take(&mut cuts[frame as usize]);
+            let retained = below
+                .retained
+                .saturating_add(self.retained(frame).unwrap_or(0));
+            cuts[parent].frames += below.frames + 1;
+            cuts[parent].retained = cuts[parent].retained.saturating_add(retained);
             if copy[parent] != u32::MAX {
                 cuts[parent].bytes += bytes[frame as usize];
                 cuts[parent].objects += objects[frame as usize];

@@ -150,6 +150,34 @@ fn big_by_either_measure() {
     );
 }
 
+#[test]
+fn retained_sizes_are_carried_not_added_up() {
+    let mut tree = FrameTree::new();
+    add(&mut tree, &["a"], 8, 0);
+    let b = add(&mut tree, &["a", "b"], 8, 1);
+    assert_eq!(tree.retained(b), None);
+    assert_eq!(tree.prune(&PruneOptions::default()).retained(b), None);
+
+    tree.add_retained(b, 100);
+    tree.add_retained(b, 20);
+    let c = add(&mut tree, &["a", "b", "c"], 1, 2);
+    assert_eq!(
+        [1, b, c].map(|f| tree.retained(f)),
+        [Some(0), Some(120), Some(0)]
+    );
+    tree.add_retained(c, 7);
+    let options = PruneOptions {
+        max_depth: 1,
+        ..PruneOptions::default()
+    };
+    let pruned = tree.prune(&options);
+    assert_eq!(pruned.label(2), "(deeper: 2 frames)");
+    assert_eq!(
+        [0, 1, 2].map(|f| pruned.retained(f)),
+        [Some(0), Some(0), Some(127)]
+    );
+}
+
 fn paths() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
     prop::collection::vec((prop::collection::vec(0u8..6, 1..9), 0u64..1000), 0..60)
 }
@@ -191,12 +219,17 @@ proptest! {
         metric in prop_oneof![Just(Metric::Bytes), Just(Metric::Objects)],
         either in any::<bool>(),
     ) {
-        let tree = build(&paths);
+        let mut tree = build(&paths);
+        for frame in tree.frames().skip(1).step_by(2) {
+            tree.add_retained(frame, 1 << (frame % 32));
+        }
+        let retained = |tree: &FrameTree| tree.frames().filter_map(|f| tree.retained(f)).sum::<u64>();
         let options = PruneOptions { metric, either, min_share, max_depth, max_frames };
         let pruned = tree.prune(&options);
         let (before, after) = (tree.totals(), pruned.totals());
         prop_assert_eq!(after.bytes[0], before.bytes[0]);
         prop_assert_eq!(after.objects[0], before.objects[0]);
+        prop_assert_eq!(retained(&pruned), retained(&tree));
 
         let kept = pruned.frames().filter(|&f| !pruned.is_cut(f)).count();
         prop_assert!(kept <= max_frames.max(1));
@@ -216,6 +249,7 @@ proptest! {
             prop_assert_eq!(after.bytes[frame as usize], before.bytes[old as usize]);
             prop_assert_eq!(after.objects[frame as usize], before.objects[old as usize]);
             prop_assert_eq!(pruned.self_bytes(frame), tree.self_bytes(old));
+            prop_assert_eq!(pruned.retained(frame), tree.retained(old));
         }
     }
 }
