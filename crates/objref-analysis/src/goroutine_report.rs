@@ -3,6 +3,7 @@
 //! The JSON form is an interface, as that of [`Summary`](crate::Summary): fields may be added within a
 //! [`GOROUTINES_SCHEMA_VERSION`], but none is renamed, removed or changed in meaning.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Tool;
@@ -11,7 +12,7 @@ use crate::Tool;
 pub const GOROUTINES_SCHEMA_VERSION: u32 = 1;
 
 /// By what goroutines are put together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupBy {
     /// The same functions at the same lines.
@@ -38,7 +39,7 @@ impl GroupBy {
 }
 
 /// The goroutines of a dump.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GoroutineReport {
     /// [`GOROUTINES_SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -73,7 +74,7 @@ pub struct GoroutineReport {
 }
 
 /// Goroutines that have something in common.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GoroutineGroup {
     /// What they have in common; empty for a stack.
     pub key: String,
@@ -106,7 +107,7 @@ pub struct GoroutineGroup {
 }
 
 /// One goroutine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GoroutineRow {
     /// Its number.
     pub id: u64,
@@ -137,7 +138,7 @@ pub struct GoroutineRow {
 }
 
 /// Goroutines in one state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateCount {
     /// What they wait for, or their status.
     pub state: String,
@@ -146,7 +147,7 @@ pub struct StateCount {
 }
 
 /// Goroutines that one `go` statement started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreatorCount {
     /// The statement.
     pub at: Frame,
@@ -155,7 +156,7 @@ pub struct CreatorCount {
 }
 
 /// Goroutines with the same profiler labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabelCount {
     /// The labels, by key.
     pub labels: Vec<(String, String)>,
@@ -164,7 +165,7 @@ pub struct LabelCount {
 }
 
 /// A traceback.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stack {
     /// The innermost call first.
     pub frames: Vec<Frame>,
@@ -173,7 +174,7 @@ pub struct Stack {
 }
 
 /// An open call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
     /// The function's full name.
     pub function: String,

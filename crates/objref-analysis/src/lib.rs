@@ -4,6 +4,7 @@
 //!
 //! - [`FrameTree`]: who keeps what alive, merged into the frames of a flame graph; built step by
 //!   step with recursion folded away, cut to a readable size by [`FrameTree::prune`].
+//! - [`TreeReport`]: the same for programs.
 //! - [`Summary`]: the numbers of one dump on one page.
 //! - [`GoroutineReport`]: the goroutines, those that have something in common put together.
 //! - [`TypeReport`]: the histogram of types, and why objects have none.
@@ -22,6 +23,7 @@ mod prune;
 mod root_frames;
 mod stack_states;
 mod summary;
+mod tree_report;
 mod type_report;
 mod types;
 mod units;
@@ -46,6 +48,7 @@ pub use summary::{
     Amount, Diagnostic, Goroutines, Heap, Reconciliation, RootKind, RuntimeCounters,
     SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
+pub use tree_report::{TREE_SCHEMA_VERSION, TreeFrame, TreeKind, TreeReport};
 pub use type_report::{Certain, TYPES_SCHEMA_VERSION, TypeGroup, TypeReport, TypeRow, UnknownRow};
 pub use types::{TypeOptions, types};
 pub use units::{duration, iec, thousands};

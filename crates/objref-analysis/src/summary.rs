@@ -4,6 +4,7 @@
 //! renamed, removed or changed in meaning. What could not be read is `null`, never 0.
 
 use objref_snapshot::{Binary, Core, Go};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::thousands;
@@ -12,7 +13,7 @@ use crate::thousands;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything a summary says.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -39,7 +40,7 @@ pub struct Summary {
 }
 
 /// Who wrote a report.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// `objref`.
     pub name: String,
@@ -58,7 +59,7 @@ impl Tool {
 }
 
 /// So many objects of so many bytes in all. The size of an object is that of its slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Amount {
     /// Bytes.
     pub bytes: u64,
@@ -67,7 +68,7 @@ pub struct Amount {
 }
 
 /// The heap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Heap {
     /// Reachable from a root.
     pub live: Amount,
@@ -88,7 +89,7 @@ pub struct Heap {
 }
 
 /// The part of the live objects whose type is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Typed {
     /// Bytes.
     pub bytes: u64,
@@ -115,7 +116,7 @@ impl Typed {
 }
 
 /// Spans by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spans {
     /// `mSpanInUse`: heap objects.
     pub in_use: SpanAmount,
@@ -126,7 +127,7 @@ pub struct Spans {
 }
 
 /// So many spans of so many bytes in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpanAmount {
     /// Spans.
     pub count: u64,
@@ -135,7 +136,7 @@ pub struct SpanAmount {
 }
 
 /// The goroutines.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Goroutines {
     /// How many there are, dead ones not counted.
     pub total: u64,
@@ -150,7 +151,7 @@ pub struct Goroutines {
 }
 
 /// How many goroutines are in a status.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusCount {
     /// As Go's own traces call it: `chan receive`, `select`, `running`, ...
     pub status: String,
@@ -159,7 +160,7 @@ pub struct StatusCount {
 }
 
 /// Roots of one kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RootKind {
     /// `global`, `stack`, `finalizer`, ...
     pub kind: String,
@@ -172,7 +173,7 @@ pub struct RootKind {
 }
 
 /// What the runtime itself counts, at the moment of the dump.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeCounters {
     /// As `runtime.MemStats.HeapAlloc`: bytes of allocated objects.
     pub heap_alloc_bytes: Option<u64>,
@@ -201,7 +202,7 @@ pub struct RuntimeCounters {
 }
 
 /// Our count of the heap against the runtime's.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reconciliation {
     /// What was compared, in words: `allocated` or `reachable`.
     pub what: String,
@@ -252,7 +253,7 @@ impl Reconciliation {
 }
 
 /// Something that went wrong without stopping us.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
     /// Stable, for programs.
     pub code: String,

@@ -1,5 +1,6 @@
 //! The histogram of types.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Amount, Tool};
@@ -8,7 +9,7 @@ use crate::{Amount, Tool};
 pub const TYPES_SCHEMA_VERSION: u32 = 1;
 
 /// What objects are put together by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TypeGroup {
     /// Their type; runs of values of one type are `[]T`, whatever their length.
@@ -32,7 +33,7 @@ impl TypeGroup {
 }
 
 /// What the live objects are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TypeReport {
     /// [`TYPES_SCHEMA_VERSION`]
     pub schema_version: u32,
@@ -59,7 +60,7 @@ pub struct TypeReport {
 }
 
 /// Objects whose type is known that surely.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Certain {
     /// `exact`, `inferred`, `shape` or `unknown`.
     pub certainty: String,
@@ -69,7 +70,7 @@ pub struct Certain {
 }
 
 /// Objects that are alike.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TypeRow {
     /// The type, the package or the kind; `?` where nothing is known.
     pub name: String,
@@ -81,7 +82,7 @@ pub struct TypeRow {
 }
 
 /// Objects without a type for the same reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnknownRow {
     /// Why.
     pub reason: String,

@@ -2,6 +2,7 @@
 //!
 //! The JSON form is an interface, as that of [`Summary`](crate::Summary).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Tool;
@@ -10,7 +11,7 @@ use crate::Tool;
 pub const VERIFY_SCHEMA_VERSION: u32 = 1;
 
 /// The graph against the runtime's own evidence.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// [`VERIFY_SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -27,7 +28,7 @@ pub struct Verification {
 }
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it must be.
@@ -42,7 +43,7 @@ pub enum Verdict {
 }
 
 /// One check.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// A stable name.
     pub code: String,
@@ -59,7 +60,7 @@ pub struct Check {
 }
 
 /// One object that a check is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Example {
     /// Its address.
     pub address: u64,
@@ -72,7 +73,7 @@ pub struct Example {
 }
 
 /// What is scanned conservatively.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scanned {
     /// A frame.
@@ -85,7 +86,7 @@ pub enum Scanned {
 }
 
 /// What was scanned conservatively: frames of one function at one line, or stacks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConservativeFrames {
     /// What it is.
     pub what: Scanned,

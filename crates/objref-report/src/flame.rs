@@ -7,7 +7,7 @@ use inferno::flamegraph::{Direction, Options, TextTruncateDirection};
 use objref_analysis::{FrameTree, Metric, ROOT_FRAME, Totals, iec, thousands};
 
 use crate::colour::colour;
-use crate::restore::{NOTE, Restore, disguise};
+use crate::restore::{NOTE, Restore, clean, disguise};
 use crate::walk::{self, Order};
 
 /// The frame of what hangs directly from the root of the tree.
@@ -117,11 +117,6 @@ fn note(metric: Metric, bytes: u64, objects: u64) -> String {
         Metric::Bytes => format!("bytes{size}, {} object{plural}", thousands(objects)),
         Metric::Objects => format!("object{plural}, {} bytes{size}", thousands(bytes)),
     }
-}
-
-/// `text` without characters that XML cannot have.
-fn clean(text: &str) -> String {
-    text.chars().map(crate::restore::printable).collect()
 }
 
 /// What inferno is given, and what we need to know about what it makes of that.

@@ -6,6 +6,9 @@
 //! - [`flame_svg`]: the reference flame graph, one self-contained SVG.
 //! - [`folded()`]: the same as lines for other flame graph tools.
 //! - [`html()`]: trees, tables and what the numbers rest on, as one page to walk about in.
+//! - [`pprof()`]: as a profile for `go tool pprof`.
+//! - [`speedscope()`]: as profiles for speedscope.app.
+//! - [`dot()`]: small graphs for graphviz; [`frame_graph`] makes one of a tree.
 //! - [`summary_text`]: the page of numbers.
 //! - [`goroutines_text`]: the goroutines.
 //! - [`types_text`]: the histogram of types.
@@ -14,26 +17,33 @@
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
 mod colour;
+mod dot;
 mod flame;
 mod folded;
 mod goroutines;
 mod html;
 mod json;
 mod objects;
+mod pprof;
+mod protobuf;
 mod restore;
+mod speedscope;
 mod summary;
 mod text;
 mod types;
 mod verify;
 mod walk;
 
+pub use dot::{DotEdge, DotGraph, DotNode, dot, frame_graph};
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};
 pub use goroutines::goroutines_text;
 pub use html::{HtmlReport, HtmlTree, html};
 pub use json::json;
 pub use objects::ObjectsTsv;
+pub use pprof::{PprofOptions, pprof};
 pub use restore::printable;
+pub use speedscope::speedscope;
 pub use summary::summary_text;
 pub use text::TextOptions;
 pub use types::types_text;

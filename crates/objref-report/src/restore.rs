@@ -36,6 +36,19 @@ pub fn printable(c: char) -> char {
     }
 }
 
+/// `text` with each control character as [`printable`] has it.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(printable).collect()
+}
+
+/// The name of a frame as it is shown: clean, and never empty.
+pub(crate) fn shown(name: &str) -> String {
+    match name {
+        "" => "?".to_owned(),
+        name => clean(name),
+    }
+}
+
 /// Puts the original characters back into what is written through it.
 pub(crate) struct Restore<W, N> {
     to: W,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::restore::printable;
+use crate::restore::clean;
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) const INDENT: usize = 2;
 impl Page<'_> {
     /// The text without anything that would steer a terminal but its style.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
-        let text: String = text.chars().map(printable).collect();
+        let text = clean(text);
         let code = match style {
             _ if !self.options.colour => return text,
             Style::Plain => return text,

@@ -24,7 +24,7 @@ pub(crate) fn totals(tree: &FrameTree, metric: Metric) -> Vec<u64> {
 }
 
 /// The value of the frame itself.
-fn own(tree: &FrameTree, metric: Metric, frame: u32) -> u64 {
+pub(crate) fn own(tree: &FrameTree, metric: Metric, frame: u32) -> u64 {
     match metric {
         Metric::Bytes => tree.self_bytes(frame),
         Metric::Objects => tree.self_objects(frame),

@@ -1,6 +1,7 @@
 //! What is known of a dump and its binary beyond the heap.
 
 use objref_go::{GcPhase, GoProcess, MemStats, main_module};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the files and the runtime say of themselves.
@@ -19,7 +20,7 @@ pub struct Facts {
 }
 
 /// The dump.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Core {
     /// The file as it was named.
     pub path: String,
@@ -40,7 +41,7 @@ pub struct Core {
 }
 
 /// A signal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signal {
     /// Its number.
     pub number: i32,
@@ -49,7 +50,7 @@ pub struct Signal {
 }
 
 /// The program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Binary {
     /// The file as it was named or found.
     pub path: String,
@@ -66,7 +67,7 @@ pub struct Binary {
 }
 
 /// Which Go built the program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Go {
     /// As in `go1.26.1`.
     pub version: String,

@@ -4,21 +4,84 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-const EXAMPLES: &str = "\
+// Paragraphs with a heading; they become sections of the manual pages, and the tests run the examples.
+const AFTER_HELP: &str = "\
 Examples:
   objref core --exe server > ref.svg        who keeps what alive, as a picture
   objref core --exe server -o heap.html     the same with tables, as a page to walk about in
   objref core --exe server                  the numbers, on a terminal
-  objref summary core --format json         the same for programs
+  objref core --exe server -o heap.pb.gz    for go tool pprof -http=: heap.pb.gz
+  objref core --exe server -o heap.speedscope.json
+  objref core --exe server -o heap.dot --max-frames 30
+  objref core --exe server -o heap.tree.json
+  objref summary core --format json         the numbers for programs
   objref objects core -o heap.tsv           every reachable object
   objref types core --unknown               what it is made of, and what has no type
   objref goroutines core --filter net/http  what they wait for, by stack
 
-Cores and binaries may be compressed with zstd, gzip, lz4 or xz. The core and the binary can be
-told apart by what they are, so their order does not matter.
+Input:
+  Cores and binaries may be compressed with zstd, gzip, lz4 or xz. They are told
+  apart by what they are, so their order does not matter.
 
-Exit status: 0 done, 1 verify found a contradiction, 2 the command line makes no sense, 3 the input cannot be used or the output
-not be written.";
+Extensions:
+  .svg .folded                the picture, and the same for flame graph tools
+  .html                       the picture and tables, as a page to walk about in
+  .pb.gz .pprof               the tree as a profile for go tool pprof
+  .speedscope.json            the tree for speedscope.app
+  .dot                        the biggest frames for graphviz
+  .tree.json                  the tree for programs
+  .txt .json                  the summary, for people and for programs
+  .tsv                        every reachable object
+
+Exit status:
+  0 done
+  1 verify found a contradiction
+  2 the command line makes no sense
+  3 the input cannot be used or the output not be written";
+
+const SUMMARY_HELP: &str = "\
+Examples:
+  objref summary core --exe server
+  objref summary core --exe server -o summary.json";
+
+const OBJECTS_HELP: &str = "\
+Examples:
+  objref objects core --exe server | sort -k2,2nr | head
+  objref objects core --exe server -o heap.tsv";
+
+const TYPES_HELP: &str = "\
+Examples:
+  objref types core --exe server -n 10
+  objref types core --exe server --group package
+  objref types core --exe server --unknown";
+
+const GOROUTINES_HELP: &str = "\
+Examples:
+  objref goroutines core --exe server
+  objref goroutines core --exe server --group-by creator
+  objref goroutines core --exe server --all --filter 'main\\.report' -o leaked.json";
+
+const INDEX_HELP: &str = "\
+Examples:
+  objref index core --exe server -o heap.objref  and then objref heap.objref
+  objref index core --exe server --redact -o shared.objref";
+
+const VERIFY_HELP: &str = "\
+Examples:
+  objref verify core --exe server
+  objref verify core --exe server --format json";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  objref completions bash > objref.bash  and source it, or put it where bash-completion looks
+  objref completions zsh -o _objref      into a folder of $fpath
+  objref completions fish -o objref.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  objref man > objref.1  and man ./objref.1
+  objref man goroutines
+  objref man -o man1";
 
 /// Who keeps what alive in a core of a Go program.
 ///
@@ -32,7 +95,7 @@ not be written.";
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     arg_required_else_help = true,
-    after_help = EXAMPLES
+    after_help = AFTER_HELP
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -44,17 +107,29 @@ pub(crate) struct Args {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// The numbers of the dump on one page
+    #[command(after_help = SUMMARY_HELP)]
     Summary(SummaryArgs),
     /// Every reachable object: address, size, type, and what holds it
+    #[command(after_help = OBJECTS_HELP)]
     Objects(ObjectsArgs),
     /// The histogram of types: how many objects of which type, and how sure that is
+    #[command(after_help = TYPES_HELP)]
     Types(TypesArgs),
     /// What the goroutines wait for, those on the same stack put together
+    #[command(after_help = GOROUTINES_HELP)]
     Goroutines(GoroutinesArgs),
     /// Save what was found, to be opened instead of the core: in no time, and without it
+    #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
     /// Check the graph against the runtime's own evidence; status 1 if they contradict each other
+    #[command(after_help = VERIFY_HELP)]
     Verify(SummaryArgs),
+    /// A script that completes command lines in a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// The manual page, of all or of a command
+    #[command(after_help = MAN_HELP)]
+    Man(ManArgs),
 }
 
 /// The main job.
@@ -138,7 +213,27 @@ pub(crate) struct GoroutinesArgs {
     pub(crate) system: bool,
 }
 
-/// What every command takes.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+    /// Write here instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ManArgs {
+    /// The command that the page is about
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+    /// Write all pages into this folder
+    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// What every command that reads a core takes.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct CommonArgs {
     /// The core; its binary may stand here too. Or an index of the core, see `objref index`
@@ -195,10 +290,9 @@ pub(crate) struct FlameArgs {
     /// Leave out frames further than this from the root
     #[arg(long, value_name = "N", default_value = "200")]
     pub(crate) max_depth: u32,
-    /// Draw the N biggest frames at most
-    #[arg(long, value_name = "N", default_value = "10000",
-          value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_frames: u64,
+    /// Draw the N biggest frames at most [default: 10000, of dot 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_frames: Option<u64>,
     /// Goroutines that stand in the same place as one, or each by itself
     #[arg(long, value_name = "HOW", default_value = "merged")]
     pub(crate) goroutines: Goroutines,
@@ -221,6 +315,14 @@ pub(crate) enum Format {
     Html,
     /// The picture as lines for other flame graph tools
     Folded,
+    /// The tree as a profile for go tool pprof: inuse_space, inuse_objects
+    Pprof,
+    /// The tree for speedscope.app
+    Speedscope,
+    /// The biggest frames as boxes and arrows, for graphviz
+    Dot,
+    /// The tree for programs
+    TreeJson,
     /// The summary for people
     Text,
     /// The summary for programs

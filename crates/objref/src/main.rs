@@ -2,15 +2,18 @@
 //!
 //! Glue only. What happens, in order: [`args`] says what is wanted, [`inputs`] finds the core and
 //! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
-//! [`report`], [`page`] and [`listing`] write the answer to [`output`]. [`progress`] tells the user how far that is.
+//! [`report`], [`picture`], [`page`] and [`listing`] write the answer to [`output`]. [`progress`] tells the
+//! user how far that is.
 
 mod args;
 mod debug_file;
 mod failure;
 mod inputs;
 mod listing;
+mod manual;
 mod output;
 mod page;
+mod picture;
 mod pipeline;
 mod progress;
 mod report;

@@ -7,9 +7,9 @@ use objref_analysis::{Summary, TypeOptions, dominator_tree, frame_tree, types};
 use objref_report::{HtmlReport, HtmlTree, html};
 
 use crate::args::{FlameArgs, Layout, TreeArg};
+use crate::picture::{FRAMES, order, prune_options, title};
 use crate::pipeline::Subject;
 use crate::progress::Reporter;
-use crate::report::{order, prune_options, title};
 
 /// Writes the page.
 pub(crate) fn write(
@@ -27,7 +27,7 @@ pub(crate) fn write(
     let paths = frame_tree(snapshot);
     let dominated = dominator_tree(snapshot, retained);
     reporter.phase("write the page");
-    let prune = prune_options(args, 0.0);
+    let prune = prune_options(args, 0.0, FRAMES);
     let mut trees = vec![
         HtmlTree::shortest_paths(&paths),
         HtmlTree::dominators(&dominated),
