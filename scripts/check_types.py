@@ -56,7 +56,7 @@ class Tally:
 
     def add(self, row, allocated, verdict):
         """Count one object."""
-        address, size, reported, certainty, _, parent = row
+        address, size, reported, certainty, _, parent, *_ = row
         size = int(size)
         is_typed = certainty != "unknown"
         self.objects += 1
@@ -166,7 +166,7 @@ def measure(objref, core, exe, allocations):
     with (tempfile.TemporaryFile("w+") as errors,
           subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process):
         header = process.stdout.readline().rstrip("\n").split("\t")
-        if header != ["address", "size", "type", "certainty", "distance", "parent"]:
+        if header[:6] != ["address", "size", "type", "certainty", "distance", "parent"]:
             errors.seek(0)
             sys.exit(f"{' '.join(map(str, command))}: {header} {errors.read()}")
         for line in process.stdout:

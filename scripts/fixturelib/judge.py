@@ -23,6 +23,7 @@ from .gotypes import COMPLEX128, POINTER, STRUCT
 
 # runtime/iface.go: what convT16 and its like allocate, and which kinds of types they stand for.
 BOXED_NUMBERS = ("runtime.uint16InterfacePtr", "runtime.uint32InterfacePtr", "runtime.uint64InterfacePtr")
+ITABS = "runtime.itabTableType"  # runtime/iface.go: itabAdd
 NUMBER = re.compile(r"u?int\d*|uintptr|float\d+|complex64|bool|[^*\[\]()]+\.[^*()]+|\[\d+\][a-z\d]+|struct\{[^*]*\}")
 NAMED = re.compile(r"[^*\[\]()]+\.[^*()]+")
 ARRAY = re.compile(r"(?:\[(\d+)\])?(.*)", re.DOTALL)
@@ -45,7 +46,7 @@ def spell(size, ty):
 
 def _one(allocations, slot, size, ty, reported):
     if ty is None:
-        return reported == "string" or reported.startswith("[") or "hchan" in reported
+        return reported == "string" or reported.startswith("[") or "hchan" in reported or reported == ITABS
     if ty.name is None:
         return None
     if ty.name in BOXED_NUMBERS:

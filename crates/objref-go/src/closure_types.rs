@@ -83,14 +83,14 @@ fn leas(code: &[u8], start: Addr) -> impl Iterator<Item = (usize, Addr)> {
     })
 }
 
-// cmd/compile/internal/typecheck/func.go: ClosureType
+// cmd/compile/internal/typecheck/func.go: ClosureType: the first field is .F up to Go 1.20
 fn is_closure(space: &AddressSpace, types: &RuntimeTypes, at: Addr) -> bool {
     let Some(ty) = types.read(space, at).filter(|ty| ty.kind == Kind::Struct) else {
         return false;
     };
     let fields = types.fields(space, &ty, 1);
     let first = fields.first();
-    first.is_some_and(|f| f.name == "F" && f.offset == 0)
+    first.is_some_and(|f| matches!(f.name.as_str(), "F" | ".F") && f.offset == 0)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub(crate) enum SpecialKind {
     WeakHandle,
     /// A function to run once the object is gone.
     Cleanup,
+    /// Where the object was allocated: one of those that the memory profile samples.
+    Profile,
     /// What holds nothing.
     Other,
 }
@@ -37,6 +39,7 @@ pub(crate) struct Special {
 #[derive(Clone, Copy, Debug)]
 struct Numbers {
     finalizer: u64,
+    profile: u64,
     weak_handle: Option<u64>,
     cleanup: Option<u64>,
 }
@@ -46,14 +49,15 @@ impl Numbers {
     fn new(source: &dyn StructSource, minor: u32) -> Self {
         let get =
             |name: &str, table: Option<u64>| source.constant(name).map(|v| v as u64).or(table);
-        let (finalizer, weak, cleanup) = match minor {
-            ..=22 => (1, None, None),
-            23 => (1, Some(2), None),
-            24 => (1, Some(2), Some(6)),
-            _ => (2, Some(3), Some(7)),
+        let (finalizer, weak, profile, cleanup) = match minor {
+            ..=22 => (1, None, 2, None),
+            23 => (1, Some(2), 3, None),
+            24 => (1, Some(2), 3, Some(6)),
+            _ => (2, Some(3), 4, Some(7)),
         };
         Numbers {
             finalizer: get("runtime._KindSpecialFinalizer", Some(finalizer)).unwrap_or(finalizer),
+            profile,
             weak_handle: get("runtime._KindSpecialWeakHandle", weak),
             cleanup: get("runtime._KindSpecialCleanup", cleanup),
         }
@@ -66,6 +70,8 @@ impl Numbers {
             SpecialKind::WeakHandle
         } else if Some(number) == self.cleanup {
             SpecialKind::Cleanup
+        } else if number == self.profile {
+            SpecialKind::Profile
         } else {
             SpecialKind::Other
         }

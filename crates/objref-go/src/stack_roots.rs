@@ -41,8 +41,10 @@ pub enum StackRootKind {
     Arg,
     /// A local variable whose address is taken, and which a live pointer points to.
     StackObject,
-    /// A deferred call.
+    /// The record of a deferred call.
     Defer,
+    /// The function of a deferred call.
+    Deferred,
     /// The closure that a parked goroutine goes on with.
     Context,
     /// A register of a goroutine stopped between two instructions; for vector registers, where they were saved.
@@ -353,25 +355,18 @@ impl<'p> StackReader<'p> {
                 return;
             };
             let scan = &mut self.scan;
-            let mut root = |slot, value| {
-                scan.pointer(
-                    StackRootKind::Defer,
-                    StackRoot::NO_FRAME,
-                    slot,
-                    value,
-                    false,
-                    emit,
-                );
+            let mut root = |kind, slot, value| {
+                scan.pointer(kind, StackRoot::NO_FRAME, slot, value, false, emit);
             };
-            root(self.defers.func.at(at), func);
-            root(self.defers.link.at(at), link);
+            root(StackRootKind::Deferred, self.defers.func.at(at), func);
+            root(StackRootKind::Defer, self.defers.link.at(at), link);
             if self
                 .defers
                 .heap
                 .read(self.space, at)
                 .is_ok_and(|heap| heap != 0)
             {
-                root(found_at, at);
+                root(StackRootKind::Defer, found_at, at);
             }
             found_at = self.defers.link.at(at);
             at = link;

@@ -21,12 +21,11 @@ impl Closures {
         self.by_code.get(&code).copied()
     }
 
-    /// What the code that makes closures says of them, where DWARF does not: it describes captured variables from Go
-    /// 1.23 on.
+    /// What the code that makes closures says of them: DWARF describes captured variables from Go 1.23 on, and of these
+    /// not the ones of which the function needs no more than a part.
     pub(crate) fn made(&mut self, process: &GoProcess, code: Addr) -> Option<Addr> {
-        let described = process.stripped.is_none() && process.version.minor >= 23;
-        let made = (!described).then(|| self.made.get_or_insert_with(|| process.closure_types()));
-        made?.get(code)
+        let made = self.made.get_or_insert_with(|| process.closure_types());
+        made.get(code)
     }
 
     pub(crate) fn add(&mut self, code: Addr, closure: Option<(TypeId, Form)>) {
@@ -48,7 +47,7 @@ pub(crate) fn closure_type(
             let fields = captures.map(|c| Field {
                 name: c.name,
                 offset: c.offset,
-                ty: TypeId(c.ty.0),
+                ty: TypeId::of(c.ty),
                 embedded: false,
             });
             (
@@ -66,10 +65,10 @@ pub(crate) fn closure_type(
     if let Some(made) = made_by_reflect(&name, model) {
         return Some((made, Form::One));
     }
-    if fields.is_empty()
-        && let Some(made) = made.and_then(|at| model.by_descriptor(at))
-    {
-        fields.extend(model.get(made).fields.iter().skip(1).cloned());
+    if let Some(made) = made.and_then(|at| model.by_descriptor(at)) {
+        complete(&mut fields, &model.get(made).fields, |field| {
+            model.get(field.ty).size
+        });
     }
     if fields.is_empty()
         && let Some(receiver) = bound_receiver(&name, model)
@@ -88,16 +87,32 @@ pub(crate) fn closure_type(
     };
     let end = fields
         .iter()
-        .map(|f| f.offset + model.get(f.ty).size)
+        .map(|f| f.offset.saturating_add(model.get(f.ty).size))
         .max()
         .unwrap_or(8);
     let ty = Type {
         name: format!("func {name}"),
-        size: end.next_multiple_of(8),
+        size: end.checked_next_multiple_of(8).unwrap_or(end),
         kind: Kind::Struct,
         fields,
     };
     Some((model.add(ty), form))
+}
+
+/// Adds those fields of the struct that closures are allocated as that are missing from what is known to be captured,
+/// unless the two contradict each other.
+fn complete(known: &mut Vec<Field>, made: &[Field], size: impl Fn(&Field) -> u64) {
+    let agrees = |field: &Field| {
+        let same = made.iter().find(|m| m.offset == field.offset);
+        same.is_some_and(|m| size(m) == size(field))
+    };
+    if known.iter().all(agrees) {
+        let captured = made.iter().filter(|m| m.offset > 0);
+        let missing = captured.filter(|m| known.iter().all(|k| k.offset != m.offset));
+        let missing: Vec<Field> = missing.cloned().collect();
+        known.extend(missing);
+        known.sort_by_key(|field| field.offset);
+    }
 }
 
 /// What `reflect` allocates for functions of its making, which start with the address of a stub.
@@ -119,4 +134,53 @@ fn bound_receiver(function: &str, model: &TypeModel<'_>) -> Option<TypeId> {
         None => receiver.to_owned(),
     };
     model.by_name(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(name: &str, offset: u64, ty: u32) -> Field {
+        Field {
+            name: name.to_owned(),
+            offset,
+            ty: TypeId(ty),
+            embedded: false,
+        }
+    }
+
+    /// Types are numbered by their size here.
+    fn completed(mut known: Vec<Field>) -> Vec<(String, u64)> {
+        let made = [
+            field("F", 0, 8),
+            field("X0", 8, 16),
+            field("X1", 24, 8),
+            field("X2", 32, 1),
+        ];
+        complete(&mut known, &made, |field| u64::from(field.ty.0));
+        known.into_iter().map(|f| (f.name, f.offset)).collect()
+    }
+
+    fn names(fields: &[(&str, u64)]) -> Vec<(String, u64)> {
+        let owned = fields.iter().map(|(name, at)| ((*name).to_owned(), *at));
+        owned.collect()
+    }
+
+    #[test]
+    fn what_debug_information_leaves_out_is_taken_from_the_allocated_struct() {
+        let known = vec![field("t", 24, 8)];
+        assert_eq!(completed(known), names(&[("X0", 8), ("t", 24), ("X2", 32)]));
+        assert_eq!(
+            completed(Vec::new()),
+            names(&[("X0", 8), ("X1", 24), ("X2", 32)])
+        );
+    }
+
+    #[test]
+    fn a_struct_that_contradicts_is_that_of_another_closure() {
+        let known = vec![field("t", 24, 16)];
+        assert_eq!(completed(known), names(&[("t", 24)]));
+        let known = vec![field("t", 16, 8)];
+        assert_eq!(completed(known), names(&[("t", 16)]));
+    }
 }

@@ -58,7 +58,7 @@ impl TypeModel<'_> {
             .types
             .offset(addr)
             .and_then(|offset| process.debug.types().by_runtime_type(offset))
-            .map(|idx| TypeId(idx.0));
+            .map(TypeId::of);
         let id = described.or_else(|| {
             let ty = process.types.read(&process.space, addr)?;
             self.start(&ty)

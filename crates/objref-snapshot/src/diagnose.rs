@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::goroutines::StackCounts;
 use crate::stripped;
+use crate::types::Types;
 
 /// Something that every report says with its numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,22 @@ fn missing_heap(process: &GoProcess, heap: &Heap) -> u64 {
 /// Size of a runtime page, in bytes.
 // runtime/malloc.go: pageShift
 const PAGE: u64 = 8192;
+
+/// What is to be said of inference: `unsettled` objects were not followed again.
+pub(crate) fn diagnose_types(found: &mut Vec<Diagnostic>, types: &Types, unsettled: u64) {
+    note(
+        found,
+        "types.unsettled",
+        "objects were not looked at again when more became known of them: what they refer to may have less of a type",
+        unsettled,
+    );
+    note(
+        found,
+        "types.too-many",
+        "types were left out: there are too many",
+        types.dropped,
+    );
+}
 
 /// What is wrong with the goroutines.
 pub(crate) fn diagnose_stacks(

@@ -7,7 +7,7 @@ use objref_graph::{Successors, bfs};
 use objref_mem::{Core, Image};
 
 use crate::describe::Vocabulary;
-use crate::diagnose::{diagnose, diagnose_stacks, note};
+use crate::diagnose::{diagnose, diagnose_stacks, diagnose_types, note};
 use crate::facts::Facts;
 use crate::goroutines::add_stacks;
 use crate::infer::Inference;
@@ -117,7 +117,8 @@ impl Dump {
         let tree = bfs(self, table.candidates.iter().map(|c| c.target.0));
 
         progress.phase("types");
-        infer.run(&tree);
+        let unsettled = infer.run(&tree);
+        diagnose_types(&mut diagnostics, &infer.model.types, unsettled);
 
         progress.phase("names");
         let mut words = Vocabulary::new(Describer { infer: &infer });

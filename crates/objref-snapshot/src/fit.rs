@@ -117,6 +117,10 @@ impl<'p> Inference<'p> {
         if traits.channel {
             return true;
         }
+        // runtime/iface.go: itabAdd: the tables that it leads to are not in the heap.
+        if self.model.get(ty).name == "runtime.itabTableType" {
+            return true;
+        }
         // runtime/map.go: bmap: where keys and values have no pointers, other things keep overflow buckets alive.
         let slots = &self.shapes.get(&self.model, ty).slots;
         traits.map_part == Some(MapPart::Bucket)

@@ -1,6 +1,6 @@
 //! Flattening a type into the slots of its [`Shape`].
 
-use crate::mask::has_pointers;
+use crate::mask::{Steps, has_pointers};
 use crate::shape::{Hold, Repeat, Shape, Slot};
 use crate::types::{Field, Kind, TypeId, TypeModel};
 
@@ -15,6 +15,7 @@ pub(crate) fn flatten(model: &TypeModel<'_>, ty: TypeId) -> Shape {
     let mut builder = Builder {
         model,
         shape: Shape::default(),
+        steps: Steps::default(),
     };
     builder.flatten(ty, 0, "", 0);
     builder.shape
@@ -23,11 +24,12 @@ pub(crate) fn flatten(model: &TypeModel<'_>, ty: TypeId) -> Shape {
 struct Builder<'m, 'p> {
     model: &'m TypeModel<'p>,
     shape: Shape,
+    steps: Steps,
 }
 
 impl Builder<'_, '_> {
     fn flatten(&mut self, ty: TypeId, offset: u64, path: &str, depth: u32) {
-        if depth > MAX_DEPTH || self.shape.slots.len() > MAX_SLOTS {
+        if depth > MAX_DEPTH || self.shape.slots.len() > MAX_SLOTS || !self.steps.take() {
             return;
         }
         let hold = match self.model.get(ty).kind {
@@ -66,6 +68,11 @@ impl Builder<'_, '_> {
         if matches!(name, "time.Timer" | "time.Ticker") {
             return Hold::One(self.model.by_name("runtime.timeTimer").unwrap_or(elem));
         }
+        // runtime/mgc.go: gcBgMarkWorker
+        if name == "runtime.gcBgMarkWorkerNode" {
+            let padded = self.model.by_name("runtime.gcBgMarkWorkerNodePadded");
+            return Hold::One(padded.unwrap_or(elem));
+        }
         if name == "runtime.timer" {
             return Hold::Timer(elem);
         }
@@ -97,13 +104,13 @@ impl Builder<'_, '_> {
 
     fn array(&mut self, elem: TypeId, count: u64, offset: u64, path: &str, depth: u32) {
         let size = self.model.get(elem).size;
-        if size == 0 || count == 0 || !has_pointers(self.model, elem, depth + 1) {
+        if size == 0 || count == 0 || !has_pointers(self.model, elem, depth + 1, &mut self.steps) {
             return;
         }
         let path = format!("{path}[]");
         if count <= UNROLL {
             for i in 0..count {
-                self.flatten(elem, offset + i * size, &path, depth + 1);
+                self.flatten(elem, element(offset, i, size), &path, depth + 1);
             }
         } else {
             self.shape.repeats.push(Repeat {
@@ -122,8 +129,20 @@ impl Builder<'_, '_> {
         if self.is_atomic_pointer(ty) {
             return self.atomic_pointer(ty, offset, path);
         }
+        // sync/poolqueue.go: eface
+        if this.name == "sync.eface" {
+            return self.shape.slots.push(Slot {
+                offset,
+                hold: Hold::EmptyInterface,
+                ty: self.model.by_name("interface {}").unwrap_or(ty),
+                path: path.into(),
+            });
+        }
+        if is_weak_pointer(&this.name) {
+            return self.weak_pointer(ty, offset, path);
+        }
         for field in &this.fields {
-            let at = offset + field.offset;
+            let at = offset.saturating_add(field.offset);
             match (part, field.name.as_str()) {
                 // internal/runtime/maps/group.go: {ctrl; slots [8]struct{key, elem}}; runtime/map.go: bmap
                 (Some(MapPart::Group), "slots") => self.entries(field.ty, at, depth),
@@ -135,24 +154,35 @@ impl Builder<'_, '_> {
                 }
                 (Some(MapPart::Header), "dirPtr") => self.directory(field.ty, at),
                 (None, "buf") if is_channel(&this.name) => self.channel_buffer(ty, field, at),
-                (None, "c") if this.name == "runtime.sudog" => self.waited_for(field, at),
+                // From 1.26 on a wrapper hides the pointer's type.
+                // runtime/runtime2.go: sudog, maybeTraceableChan
+                (None, "c") if this.name == "runtime.sudog" => self.known(
+                    field,
+                    at,
+                    path,
+                    Hold::One,
+                    self.model.by_name("runtime.hchan"),
+                ),
                 // runtime/pprof/runtime.go: SetGoroutineLabels
                 (None, "labels") if this.name == "runtime.g" => {
-                    self.known_pointer(field, at, "runtime/pprof.labelMap")
+                    let labels = self.model.by_name("runtime/pprof.labelMap");
+                    self.known(field, at, path, Hold::One, labels)
                 }
+                // sync/pool.go: Pool: an array of poolLocal
                 (None, "local" | "victim") if this.name == "sync.Pool" => {
-                    self.pool(field.ty, at, &field.name)
+                    let local = self.model.by_name("sync.poolLocal");
+                    self.known(field, at, path, Hold::Many, local)
                 }
-                (None, "p") if this.name == "sync.entry" && self.is_untyped(field.ty) => {
-                    self.sync_map_value(field.ty, at)
-                }
-                _ => {
-                    let path = match path {
-                        "" => field.name.clone(),
-                        _ => format!("{path}.{}", field.name),
-                    };
-                    self.flatten(field.ty, at, &path, depth + 1);
-                }
+                // sync/map.go: entry: an *interface{}; an `atomic.Pointer` from 1.20 on
+                (None, "p") if this.name == "sync.entry" && self.is_untyped(field.ty) => self
+                    .known(
+                        field,
+                        at,
+                        path,
+                        Hold::One,
+                        self.model.by_name("interface {}"),
+                    ),
+                _ => self.flatten(field.ty, at, &way(path, field), depth + 1),
             }
         }
     }
@@ -170,7 +200,12 @@ impl Builder<'_, '_> {
                 } else {
                     "[value]"
                 };
-                self.flatten(field.ty, offset + i * size + field.offset, path, depth + 1);
+                self.flatten(
+                    field.ty,
+                    element(offset, i, size).saturating_add(field.offset),
+                    path,
+                    depth + 1,
+                );
             }
         }
     }
@@ -182,7 +217,7 @@ impl Builder<'_, '_> {
         };
         let size = self.model.get(elem).size;
         for i in 0..count.min(UNROLL) {
-            self.flatten(elem, offset + i * size, path, depth + 1);
+            self.flatten(elem, element(offset, i, size), path, depth + 1);
         }
     }
 
@@ -245,60 +280,36 @@ impl Builder<'_, '_> {
         });
     }
 
-    /// `c *hchan`, from 1.26 on behind a wrapper that hides the pointer's type.
-    // runtime/runtime2.go: sudog, maybeTraceableChan
-    fn waited_for(&mut self, field: &Field, offset: u64) {
-        let hold = self
-            .model
-            .by_name("runtime.hchan")
-            .map_or(Hold::Unknown, Hold::One);
-        self.shape.slots.push(Slot {
-            offset,
-            hold,
-            ty: field.ty,
-            path: "c".into(),
+    /// A field whose type does not say what it leads to, which is always the same.
+    fn known(
+        &mut self,
+        field: &Field,
+        offset: u64,
+        path: &str,
+        hold: fn(TypeId) -> Hold,
+        target: Option<TypeId>,
+    ) {
+        let pointer = target.and_then(|ty| {
+            let name = format!("*{}", self.model.get(ty).name);
+            self.model.by_name(&name)
         });
-    }
-
-    /// An `unsafe.Pointer` that always leads to the same type.
-    fn known_pointer(&mut self, field: &Field, offset: u64, name: &str) {
-        let hold = self.model.by_name(name).map_or(Hold::Unknown, Hold::One);
-        let pointer = self.model.by_name(&format!("*{name}"));
         self.shape.slots.push(Slot {
             offset,
-            hold,
+            hold: target.map_or(Hold::Unknown, hold),
             ty: pointer.unwrap_or(field.ty),
-            path: field.name.as_str().into(),
+            path: way(path, field).into(),
         });
     }
 
-    /// `local unsafe.Pointer`, an array of `poolLocal`.
-    // sync/pool.go: Pool
-    fn pool(&mut self, ty: TypeId, offset: u64, path: &str) {
-        let hold = self
-            .model
-            .by_name("sync.poolLocal")
-            .map_or(Hold::Unknown, Hold::Many);
+    /// `struct { _ [0]*T; u unsafe.Pointer }`
+    // weak/pointer.go: Pointer; 1.23: internal/weak
+    fn weak_pointer(&mut self, ty: TypeId, offset: u64, path: &str) {
+        let hold = self.model.weak_handle().map_or(Hold::Unknown, Hold::One);
         self.shape.slots.push(Slot {
             offset,
             hold,
             ty,
             path: path.into(),
-        });
-    }
-
-    /// `p unsafe.Pointer`, which is an `*interface{}`; an `atomic.Pointer` from 1.20 on.
-    // sync/map.go: entry
-    fn sync_map_value(&mut self, ty: TypeId, offset: u64) {
-        let hold = self
-            .model
-            .by_name("interface {}")
-            .map_or(Hold::Unknown, Hold::One);
-        self.shape.slots.push(Slot {
-            offset,
-            hold,
-            ty,
-            path: "p".into(),
         });
     }
 
@@ -341,12 +352,29 @@ impl Builder<'_, '_> {
             None => (Hold::Unknown, value.ty),
         };
         self.shape.slots.push(Slot {
-            offset: offset + value.offset,
+            offset: offset.saturating_add(value.offset),
             hold,
             ty,
             path: path.into(),
         });
     }
+}
+
+/// Where an element of an array is: damaged sizes have no bounds.
+fn element(offset: u64, index: u64, size: u64) -> u64 {
+    offset.saturating_add(index.saturating_mul(size))
+}
+
+/// The way to a field of what `path` leads to.
+fn way(path: &str, field: &Field) -> String {
+    match path {
+        "" => field.name.clone(),
+        _ => format!("{path}.{}", field.name),
+    }
+}
+
+fn is_weak_pointer(name: &str) -> bool {
+    name.starts_with("weak.Pointer[") || name.starts_with("internal/weak.Pointer[")
 }
 
 /// `runtime.hchan`, or the struct that the linker describes for a channel type.

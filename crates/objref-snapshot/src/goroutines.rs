@@ -310,6 +310,21 @@ fn add_root(
                 })
             })
         }
+        (StackRootKind::Defer | StackRootKind::Deferred, _) => {
+            let ty = infer.ask(|model| match root.kind {
+                StackRootKind::Defer => {
+                    let record = model.by_name("runtime._defer")?;
+                    Some(model.pointer_to(record))
+                }
+                _ => Some(model.any_func()),
+            });
+            ty.map(|ty| Typed {
+                ty,
+                offset: 0,
+                before: table.path("(deferred call)"),
+                many: false,
+            })
+        }
         _ => None,
     };
     match &typed {
@@ -369,7 +384,7 @@ impl Locals {
                     continue;
                 }
                 let offset = piece.offset_in_variable + (slot.0 - start.0);
-                let ty = TypeId(local.ty.0);
+                let ty = TypeId::of(local.ty);
                 // The words of an interface say nothing about each other when they lie apart.
                 let place = infer.place(ty, offset, slot)?;
                 let apart = matches!(place.slot().hold, Hold::Interface | Hold::EmptyInterface)

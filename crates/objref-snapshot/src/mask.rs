@@ -10,6 +10,7 @@ pub(crate) fn pointer_mask(model: &TypeModel<'_>, ty: TypeId, len: usize) -> Vec
     let mut bits = Bits {
         model,
         words: vec![0; len],
+        steps: Steps::default(),
     };
     bits.mark(ty, 0, 0);
     bits.words
@@ -18,11 +19,29 @@ pub(crate) fn pointer_mask(model: &TypeModel<'_>, ty: TypeId, len: usize) -> Vec
 struct Bits<'m, 'p> {
     model: &'m TypeModel<'p>,
     words: Vec<u64>,
+    steps: Steps,
+}
+
+/// How much of a type is looked at: damaged types that consist of one another many times over have no end.
+pub(crate) struct Steps(u32);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Steps(1 << 16)
+    }
+}
+
+impl Steps {
+    /// Whether one more part may be looked at.
+    pub(crate) fn take(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
 }
 
 impl Bits<'_, '_> {
     fn mark(&mut self, ty: TypeId, at: u64, depth: u32) {
-        if depth > MAX_DEPTH || at >= self.words.len() as u64 * 512 {
+        if depth > MAX_DEPTH || !self.steps.take() || at >= self.words.len() as u64 * 512 {
             return;
         }
         let model = self.model;
@@ -43,7 +62,7 @@ impl Bits<'_, '_> {
             | Kind::Func => self.set(at),
             Kind::Array(elem, count) => {
                 let size = model.get(elem).size;
-                if size == 0 || !has_pointers(model, elem, depth) {
+                if size == 0 || !has_pointers(model, elem, depth, &mut self.steps) {
                     return;
                 }
                 let room = (self.words.len() as u64 * 512 - at).div_ceil(size);
@@ -67,20 +86,23 @@ impl Bits<'_, '_> {
 }
 
 /// Whether values of `ty`, which is `depth` deep in another type, hold pointers.
-pub(crate) fn has_pointers(model: &TypeModel<'_>, ty: TypeId, depth: u32) -> bool {
+pub(crate) fn has_pointers(
+    model: &TypeModel<'_>,
+    ty: TypeId,
+    depth: u32,
+    steps: &mut Steps,
+) -> bool {
+    if depth > MAX_DEPTH || !steps.take() {
+        return false;
+    }
     let ty = model.get(ty);
     match ty.kind {
         Kind::Scalar => false,
-        Kind::Array(elem, count) => {
-            count > 0 && depth < MAX_DEPTH && has_pointers(model, elem, depth + 1)
-        }
-        Kind::Struct => {
-            depth < MAX_DEPTH
-                && ty
-                    .fields
-                    .iter()
-                    .any(|f| has_pointers(model, f.ty, depth + 1))
-        }
+        Kind::Array(elem, count) => count > 0 && has_pointers(model, elem, depth + 1, steps),
+        Kind::Struct => ty
+            .fields
+            .iter()
+            .any(|f| has_pointers(model, f.ty, depth + 1, steps)),
         _ => true,
     }
 }

@@ -20,7 +20,10 @@ impl TypeModel<'_> {
         Some(match meaning {
             Meaning::To(ty, 0) => {
                 let ty = self.by_descriptor(ty)?;
-                Recovered::Variable(self.pointer_to(ty))
+                match self.get(ty).name.starts_with("struct { F uintptr") {
+                    true => Recovered::Variable(self.any_func()),
+                    false => Recovered::Variable(self.pointer_to(ty)),
+                }
             }
             Meaning::To(ty, offset) => Recovered::Interior(self.by_descriptor(ty)?, offset),
             Meaning::Run(ty) => {
@@ -71,6 +74,17 @@ impl<'p> Inference<'p> {
             Recovered::Variable(ty) => Some((at, ty)),
             Recovered::Interior(..) => None,
         }
+    }
+
+    /// What the code allocated on whose stack an object was sampled: type and form.
+    pub(crate) fn allocated_at(&mut self, stack: &[Addr]) -> Option<(TypeId, Form)> {
+        let meaning = self.code.as_mut()?.allocated_at(stack)?;
+        self.ask(|model| match meaning {
+            Meaning::To(ty, 0) => Some((model.by_descriptor(ty)?, Form::One)),
+            Meaning::Run(ty) => Some((model.by_descriptor(ty)?, Form::Many)),
+            Meaning::Text => Some((model.by_name("uint8")?, Form::Text)),
+            _ => None,
+        })
     }
 
     /// What the word at `slot` on the stack is, which is part of `frame` and leads to `target`; notes what that says of

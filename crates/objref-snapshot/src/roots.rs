@@ -307,18 +307,34 @@ impl RootTable {
         queue("runtime.allp", &mut |at| {
             roots.tiny_blocks(at, &mut emit).is_ok()
         });
+        infer.note_beside(&roots);
         found.sort_by_key(|p| (p.kind, p.slot));
-        for RootPointer { kind, slot, value } in found {
+        for RootPointer {
+            kind,
+            slot,
+            value,
+            says,
+        } in found
+        {
             let holder = Holder::Runtime(kind);
-            if let Some(target) = heap.find(value) {
+            if let Some(target) = heap.resolve(value) {
+                let typed = infer.recorded(says).map(|(ty, offset)| {
+                    infer.reference(ty, offset, slot, value, target);
+                    Typed {
+                        ty,
+                        offset,
+                        before: self.path(""),
+                        many: false,
+                    }
+                });
                 self.add(
                     Some(kind),
                     Candidate {
-                        target,
+                        target: target.id,
                         holder,
                         word: slot,
                         value,
-                        typed: None,
+                        typed,
                         place: Place::OFF_STACK,
                     },
                 );

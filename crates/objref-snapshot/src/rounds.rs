@@ -59,16 +59,18 @@ impl Marks {
 }
 
 impl<'p> Inference<'p> {
-    /// Follows the references of every object of the tree.
-    pub(crate) fn run(&mut self, tree: &BfsTree) {
+    /// Follows the references of every object of the tree. Returns how many were not followed again when more became
+    /// known of them.
+    pub(crate) fn run(&mut self, tree: &BfsTree) -> u64 {
         let objects = self.heap.len();
         // Which are being followed, or have been; and which of these are, where a level is wide.
         let (mut followed, mut marks) = (Marks::new(objects), Marks::new(objects));
         // Each time that an object is followed again its view is a better one; this only stops damage.
         let mut left = tree.order.len() * 8 + (1 << 20);
+        let mut dropped = 0;
         for level in 0..tree.depth() {
             let level = tree.level(level);
-            let mut again = if level.len() < PARALLEL.max(objects / WIDE) {
+            let again = if level.len() < PARALLEL.max(objects / WIDE) {
                 followed.add(level);
                 self.round(level, &followed)
             } else {
@@ -77,11 +79,19 @@ impl<'p> Inference<'p> {
                 followed.add_all(&marks);
                 self.wide_round(&marks, &followed)
             };
-            while !again.is_empty() && left > again.len() {
-                left -= again.len();
-                again = self.round(&again, &followed);
-            }
+            dropped += self.follow_again(again, &followed, &mut left);
         }
+        let guessed = self.guess(tree);
+        dropped + self.follow_again(guessed, &followed, &mut left)
+    }
+
+    /// Follows objects of which more became known, `left` of them in all. Returns how many were too many.
+    fn follow_again(&mut self, mut again: Vec<u32>, followed: &Marks, left: &mut usize) -> u64 {
+        while !again.is_empty() && *left > again.len() {
+            *left -= again.len();
+            again = self.round(&again, followed);
+        }
+        again.len() as u64
     }
 
     /// Follows `objects`. Returns those whose view became better after they had been followed.

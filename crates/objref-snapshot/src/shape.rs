@@ -102,7 +102,7 @@ impl Shape {
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
             shape.by_word = vec![u16::MAX; words as usize];
             for (i, slot) in shape.slots.iter().enumerate() {
-                for word in slot.offset / 8..(slot.offset + slot.width()) / 8 {
+                for word in slot.offset / 8..slot.end() / 8 {
                     if let Some(entry) = shape.by_word.get_mut(word as usize) {
                         *entry = i as u16;
                     }
@@ -127,7 +127,7 @@ impl Shape {
     fn search(&self, offset: u64) -> Option<Found<'_>> {
         let after = self.slots.partition_point(|s| s.offset <= offset);
         if let Some(slot) = self.slots[..after].last()
-            && offset < slot.offset + slot.width()
+            && offset < slot.end()
         {
             return Some(Found::Slot(after - 1));
         }
@@ -156,9 +156,14 @@ impl Slot {
         }
     }
 
+    /// Where the field ends, as far as it is looked up.
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.width())
+    }
+
     /// Where in the field the pointer to the object is.
     pub(crate) fn pointer_offset(&self) -> u64 {
-        self.offset + self.width() - 8
+        self.end() - 8
     }
 }
 

@@ -59,7 +59,7 @@ impl Statics {
         let found = infer.ask(|model| model.found_variables());
         let described = process.debug.globals().iter().map(|v| {
             let start = process.bias.to_addr(v.addr);
-            (v.name.to_string(), start, TypeId(v.ty.0))
+            (v.name.to_string(), start, TypeId::of(v.ty))
         });
         for (name, Addr(start), ty) in described.chain(found) {
             let size = infer.model.get(ty).size;

@@ -11,6 +11,16 @@ use crate::flatten::{MapPart, is_channel};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
+impl TypeId {
+    /// The id of a type that DWARF describes, if it is one of those that are kept.
+    pub(crate) fn of(idx: TypeIdx) -> TypeId {
+        match (idx.0 as usize) < MAX_TYPES {
+            true => TypeId(idx.0),
+            false => UNKNOWN,
+        }
+    }
+}
+
 /// What matters about a type for following references through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -82,6 +92,8 @@ pub(crate) const UNKNOWN: TypeId = TypeId(TypeTable::UNKNOWN.0);
 pub struct Types {
     all: Vec<Type>,
     traits: Vec<Traits>,
+    /// Types that were too many.
+    pub(crate) dropped: u64,
 }
 
 /// What a type's name tells, so that nobody has to look at names again and again.
@@ -114,7 +126,11 @@ pub(crate) const MAX_TYPES: usize = 1 << 24;
 impl From<Vec<Type>> for Types {
     fn from(all: Vec<Type>) -> Types {
         let traits = all.iter().map(Traits::of).collect();
-        Types { all, traits }
+        Types {
+            all,
+            traits,
+            dropped: 0,
+        }
     }
 }
 
@@ -167,6 +183,7 @@ impl Types {
 
     fn push(&mut self, ty: Type) -> TypeId {
         if self.all.len() >= MAX_TYPES {
+            self.dropped += 1;
             return UNKNOWN;
         }
         self.traits.push(Traits::of(&ty));
@@ -222,10 +239,13 @@ impl<'p> TypeModel<'p> {
             by_descriptor: FxHashMap::default(),
             pending: Vec::new(),
         };
+        let described = process.debug.types().len();
+        model.types.dropped = described.saturating_sub(MAX_TYPES) as u64;
         for (id, ty) in model.types.iter() {
             model.by_name.entry(ty.name.clone()).or_insert(id);
         }
         model.add_index();
+        model.add_weak_handle();
         model
     }
 
@@ -248,8 +268,8 @@ impl<'p> TypeModel<'p> {
 
 fn convert(debug: &DebugInfo) -> Vec<Type> {
     let table = debug.types();
-    let id = |idx: TypeIdx| TypeId(idx.0);
-    (0..table.len() as u32)
+    let id = TypeId::of;
+    (0..table.len().min(MAX_TYPES) as u32)
         .map(|i| {
             let idx = TypeIdx(i);
             let ty = table.get(idx);
@@ -294,4 +314,18 @@ fn convert(debug: &DebugInfo) -> Vec<Type> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_beyond_those_that_are_kept_stand_for_nothing() {
+        assert_eq!(TypeId::of(TypeIdx(7)), TypeId(7));
+        let last = MAX_TYPES as u32 - 1;
+        assert_eq!(TypeId::of(TypeIdx(last)), TypeId(last));
+        assert_eq!(TypeId::of(TypeIdx(last + 1)), UNKNOWN);
+        assert_eq!(TypeId::of(TypeIdx(u32::MAX)), UNKNOWN);
+    }
 }

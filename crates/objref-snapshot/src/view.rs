@@ -62,7 +62,7 @@ pub enum Source {
     Layout,
     /// A reference of a known type.
     Reference,
-    /// The code that it starts with.
+    /// The code that it starts with, or that allocated it.
     Code,
     /// A type that lies beside the reference, in memory of unknown type.
     Neighbour,

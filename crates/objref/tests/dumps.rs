@@ -187,10 +187,9 @@ fn every_object_hangs_from_a_root() {
         let json: Value = serde_json::from_str(&json).unwrap();
         let tsv = written(&["objects", &dump.core, &dump.exe]);
         let mut lines = tsv.lines();
-        assert_eq!(
-            lines.next(),
-            Some("address\tsize\ttype\tcertainty\tdistance\tparent")
-        );
+        let header = lines.next().unwrap();
+        let columns = "address\tsize\ttype\tcertainty\tdistance\tparent\t";
+        assert!(header.starts_with(columns), "{header}");
         let rows: Vec<Vec<&str>> = lines.map(|line| line.split('\t').collect()).collect();
 
         let distance: HashMap<&str, u64> = rows
@@ -295,6 +294,37 @@ fn the_wrong_binary_is_refused_unless_forced() {
         Some(0) => {}
         Some(3) => assert_eq!(String::from_utf8(forced.stderr).unwrap().lines().count(), 1),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Finalizers, cleanups, weak pointers and deferred calls are in records of the runtime, which say what they hold.
+#[test]
+fn what_records_of_the_runtime_hold_has_types() {
+    let zoos = readable().filter(|dump| dump.name.starts_with("zoo"));
+    for dump in zoos {
+        let text = written(&["objects", &dump.core, &dump.exe]);
+        let rows = text.lines().map(|line| line.split('\t').collect());
+        let rows: Vec<Vec<&str>> = rows.collect();
+        let held = |by: &str| {
+            let rows = rows.iter().filter(|row| row[5] == by);
+            // Parameters without a name are not described, and with them the argument of a cleanup.
+            let described = rows
+                .clone()
+                .filter(|row| by != "(cleanup)" || row[1] != "16");
+            let untyped = described.filter(|row| row[3] == "unknown").count();
+            (rows.count(), untyped)
+        };
+        for record in ["(finalizer)", "(finalizer queue)"] {
+            let (all, untyped) = held(record);
+            assert!(all > 0, "{}: nothing held by a {record}", dump.name);
+            assert_eq!(untyped, 0, "{}: of {all} held by a {record}", dump.name);
+        }
+        for record in ["(cleanup)", "(weak handle)"] {
+            let (all, untyped) = held(record);
+            assert_eq!(untyped, 0, "{}: of {all} held by a {record}", dump.name);
+        }
+        let deferred = rows.iter().any(|row| row[2] == "runtime._defer");
+        assert!(deferred, "{}: no record of a deferred call", dump.name);
     }
 }
 

@@ -50,6 +50,7 @@ impl Graph {
             slots: FxHashMap::default(),
             rest: Rest::Entry,
             at: 0,
+            next: 0,
             distance: 0,
         };
         let (mut steps, mut block) = (source.sp, 0);
@@ -67,7 +68,7 @@ impl Graph {
                 block += 1;
                 builder.block = block as u32;
             }
-            builder.at = op.at;
+            (builder.at, builder.next) = (op.at, op.next);
             builder.step(op);
         }
         builder.finish();
@@ -168,6 +169,8 @@ struct Builder<'b, 'a> {
     rest: Rest,
     /// Offset of the instruction.
     at: u32,
+    /// Offset of the one after it.
+    next: u32,
     /// How far the stack pointer is below its value at the entry.
     distance: i64,
 }
@@ -401,7 +404,7 @@ impl Builder<'_, '_> {
         let call = self.graph.calls.len() as u32;
         self.graph
             .calls
-            .push(Call::new(self.block, callee, args, self.rest));
+            .push(Call::new((self.block, self.next), callee, args, self.rest));
         self.regs = [None; REGS];
         self.rest = Rest::Call(call);
     }

@@ -118,6 +118,8 @@ pub(super) struct Block {
 #[derive(Debug)]
 pub(crate) struct Call {
     block: u32,
+    /// Offset of the code where execution goes on.
+    after: u32,
     /// Whom it calls.
     pub(crate) callee: Callee,
     /// What is in the registers for arguments, in their order; `None` if that was there before.
@@ -218,6 +220,12 @@ impl Graph {
         self.slots.keys().copied()
     }
 
+    /// The call from which execution goes on at offset `after`.
+    pub(crate) fn call_before(&self, after: u32) -> Option<&Call> {
+        let index = self.calls.binary_search_by_key(&after, |call| call.after);
+        self.calls.get(index.ok()?)
+    }
+
     /// What a call passes in the register for arguments with this number.
     pub(crate) fn arg(&self, call: &Call, abi: &Abi, number: usize) -> Value {
         match (call.args.get(number), abi.args.get(number)) {
@@ -251,9 +259,15 @@ fn rest(rest: Rest, block: u32, reg: Reg) -> Value {
 
 impl Call {
     /// A call with what is in the registers for arguments.
-    pub(super) fn new(block: u32, callee: Callee, args: Vec<Option<ValueId>>, rest: Rest) -> Call {
+    pub(super) fn new(
+        (block, after): (u32, u32),
+        callee: Callee,
+        args: Vec<Option<ValueId>>,
+        rest: Rest,
+    ) -> Call {
         Call {
             block,
+            after,
             callee,
             args,
             rest,

@@ -52,6 +52,8 @@ pub(super) fn known_function(name: &str, minor: u32) -> Option<Known> {
         "reflect.typedmemclr" | "runtime.typedmemclr" | "runtime.wbZero" => {
             known(0, None, &[(1, Pointer)])
         }
+        // runtime/slice.go: bytealg_MakeNoZero
+        "internal/bytealg.MakeNoZero" => known(NO_TYPE, Some(Bytes), &[]),
         _ => match name.strip_prefix("runtime.")? {
             "newobject" => known(0, Some(Pointer), &[]),
             name if name.starts_with("mallocgc") => known(1, Some(Any), &[]),

@@ -12,9 +12,11 @@ mod known;
 mod meaning;
 mod resolve;
 mod signature;
+mod site;
 mod uses;
 mod variable;
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use objref_mem::Addr;
@@ -169,6 +171,29 @@ impl<'p> CodeTypes<'p> {
             effects: &self.effects,
         };
         Some(Graph::build(&source, self.abi))
+    }
+
+    /// The answer to a question, from the table that keeps such answers, or by finding it. Who asks while it is being
+    /// found gets none.
+    fn remembered<K: Copy + Eq + Hash, V: Copy>(
+        &mut self,
+        table: fn(&mut Self) -> &mut FxHashMap<K, Option<V>>,
+        question: K,
+        find: impl FnOnce(&mut Self) -> Option<V>,
+    ) -> Option<V> {
+        if let Some(known) = table(self).get(&question).copied() {
+            self.cuts += u32::from(known.is_none());
+            return known;
+        }
+        let cuts = self.cuts;
+        table(self).insert(question, None);
+        let answer = find(self);
+        match answer {
+            // What was cut short may have an answer for someone else.
+            None if self.cuts != cuts && self.depth > 0 => table(self).remove(&question),
+            _ => table(self).insert(question, answer),
+        };
+        answer
     }
 
     /// Whether static data at this address may hold pointers.

@@ -20,6 +20,14 @@ const MAX_STEPS: u32 = 1 << 14;
 const MAX_CALLERS: usize = 8;
 const ENOUGH: usize = 3;
 
+/// Functions that take what they return from where the runtime hides it from the collector behind numbers, with the type
+/// that they return a pointer to.
+// runtime/proc.go: acquireSudog; runtime/runtime1.go: acquirem
+const HIDDEN: [(&str, &str); 2] = [
+    ("runtime.acquireSudog", "runtime.sudog"),
+    ("runtime.acquirem", "runtime.m"),
+];
+
 /// Answers that have to agree.
 #[derive(Default)]
 pub(super) struct Agreement {
@@ -221,24 +229,14 @@ impl CodeTypes<'_> {
 
     /// What a function returns in a register.
     fn returned(&mut self, id: FuncId, number: usize) -> Option<Meaning> {
-        if let Some(known) = self.returned.get(&(id, number)) {
-            self.cuts += u32::from(known.is_none());
-            return *known;
-        }
-        let signature = self.signature(id);
-        if let Some(found) = find(&signature.results, number) {
-            self.returned.insert((id, number), Some(found));
-            return Some(found);
-        }
-        let cuts = self.cuts;
-        self.returned.insert((id, number), None);
-        let answer = self.returned_by_code(id, number);
-        match answer {
-            // What was cut short may have an answer for someone else.
-            None if self.cuts != cuts && self.depth > 0 => self.returned.remove(&(id, number)),
-            _ => self.returned.insert((id, number), answer),
-        };
-        answer
+        self.remembered(
+            |code| &mut code.returned,
+            (id, number),
+            |code| {
+                let signature = code.signature(id);
+                find(&signature.results, number).or_else(|| code.returned_by_code(id, number))
+            },
+        )
     }
 
     fn returned_by_code(&mut self, id: FuncId, number: usize) -> Option<Meaning> {
@@ -255,23 +253,14 @@ impl CodeTypes<'_> {
 
     /// What a function takes in a register.
     pub(super) fn param(&mut self, id: FuncId, number: usize) -> Option<Meaning> {
-        if let Some(known) = self.params.get(&(id, number)) {
-            self.cuts += u32::from(known.is_none());
-            return *known;
-        }
-        let signature = self.signature(id);
-        if let Some(found) = find(&signature.params, number) {
-            self.params.insert((id, number), Some(found));
-            return Some(found);
-        }
-        let cuts = self.cuts;
-        self.params.insert((id, number), None);
-        let answer = self.passed_by_callers(id, number);
-        match answer {
-            None if self.cuts != cuts && self.depth > 0 => self.params.remove(&(id, number)),
-            _ => self.params.insert((id, number), answer),
-        };
-        answer
+        self.remembered(
+            |code| &mut code.params,
+            (id, number),
+            |code| {
+                let signature = code.signature(id);
+                find(&signature.params, number).or_else(|| code.passed_by_callers(id, number))
+            },
+        )
     }
 
     fn passed_by_callers(&mut self, id: FuncId, number: usize) -> Option<Meaning> {
@@ -325,6 +314,13 @@ impl CodeTypes<'_> {
             return Some(Signature {
                 params: self.words.passed([*receiver], self.registers, 0),
                 results: Vec::new(),
+            });
+        }
+        if let Some((_, result)) = HIDDEN.iter().find(|(name, _)| *name == function.name()) {
+            let ty = self.names.by_name(result)?;
+            return Some(Signature {
+                params: Vec::new(),
+                results: vec![(0, Meaning::To(ty, 0))],
             });
         }
         let (ty, pointer) = receiver(function.name())?;

@@ -19,19 +19,8 @@ const MAX_VARIABLE: u64 = 1 << 20;
 impl CodeTypes<'_> {
     /// What the static word at `at` means.
     pub fn static_word(&mut self, at: Addr) -> Option<Meaning> {
-        if let Some(known) = self.statics.get(&at) {
-            self.cuts += u32::from(known.is_none());
-            return *known;
-        }
         self.begin();
-        let cuts = self.cuts;
-        self.statics.insert(at, None);
-        let answer = self.find_static(at);
-        match answer {
-            None if self.cuts != cuts && self.depth > 0 => self.statics.remove(&at),
-            _ => self.statics.insert(at, answer),
-        };
-        answer
+        self.remembered(|code| &mut code.statics, at, |code| code.find_static(at))
     }
 
     fn find_static(&mut self, at: Addr) -> Option<Meaning> {
@@ -91,12 +80,14 @@ impl CodeTypes<'_> {
 
     /// The type of the static variable at `start`, by what its address is used as.
     fn variable_at(&mut self, start: Addr) -> Option<Addr> {
-        if let Some(known) = self.regions.get(&start) {
-            self.cuts += u32::from(known.is_none());
-            return *known;
-        }
-        let cuts = self.cuts;
-        self.regions.insert(start, None);
+        self.remembered(
+            |code| &mut code.regions,
+            start,
+            |code| code.find_variable(start),
+        )
+    }
+
+    fn find_variable(&mut self, start: Addr) -> Option<Addr> {
         let users = self.index.users(start);
         let users: Vec<FuncId> = users
             .filter(|(how, _)| *how == Use::Address)
@@ -107,15 +98,10 @@ impl CodeTypes<'_> {
         for id in users {
             all.extend(self.used(id, Value::Constant(start.0)));
         }
-        let answer = match self.words.largest(&all) {
+        match self.words.largest(&all) {
             Some(Meaning::To(ty, 0)) => Some(ty),
             _ => None,
-        };
-        match answer {
-            None if self.cuts != cuts && self.depth > 0 => self.regions.remove(&start),
-            _ => self.regions.insert(start, answer),
-        };
-        answer
+        }
     }
 
     /// What the word at `slot` on the stack means, which is part of `frame`.

@@ -271,12 +271,12 @@ fn deferred_calls_and_the_context_are_roots_and_lists_may_loop() {
     let none = StackRoot::NO_FRAME;
     let mut found = r.found();
     found.dedup();
-    use StackRootKind::{Context, Defer};
+    use StackRootKind::{Context, Deferred};
     assert_eq!(
         found,
         [
-            (none, Defer, false, 2),
-            (none, Defer, false, 3),
+            (none, Deferred, false, 2),
+            (none, Deferred, false, 3),
             (none, Context, false, 1)
         ]
     );

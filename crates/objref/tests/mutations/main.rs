@@ -9,6 +9,7 @@
 
 mod damage;
 mod run;
+mod types;
 mod victim;
 
 use std::env;

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use objref_analysis::{
-    GoroutineOptions, Metric, PruneOptions, dominator_tree, each_object, frame_tree, goroutines,
-    summary, verify,
+    GoroutineOptions, Metric, PruneOptions, TypeOptions, dominator_tree, each_object, frame_tree,
+    goroutines, summary, types, verify,
 };
 use objref_mem::{Core, Image, Input};
 use objref_report::{
     FlameOptions, ObjectsTsv, TextOptions, flame_svg, folded, goroutines_text, json, summary_text,
-    verify_text,
+    types_text, verify_text,
 };
-use objref_snapshot::{Dump, Holder, LoadOptions, NoProgress, Retained};
+use objref_snapshot::{Dump, Holder, LoadOptions, NoProgress, Retained, Snapshot};
 
-/// The live bytes, or the one line that says why there are none.
-pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
+/// The dump and its snapshot, or the one line that says why there are none.
+fn load(core: &[u8], exe: &[u8], force: bool) -> Result<(Dump, Snapshot), String> {
     let input = |name: &str, bytes: &[u8]| Input::from_bytes(Path::new(name), bytes);
     let core = Core::parse(input("core", core).map_err(text)?).map_err(text)?;
     let image = Image::parse(input("exe", exe).map_err(text)?).map_err(text)?;
@@ -25,7 +25,21 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     let snapshot = dump
         .snapshot(&LoadOptions::default(), &NoProgress)
         .map_err(text)?;
+    Ok((dump, snapshot))
+}
 
+/// The listing of all objects.
+pub(crate) fn rows(core: &[u8], exe: &[u8]) -> Result<Vec<u8>, String> {
+    let (dump, snapshot) = load(core, exe, false)?;
+    let retained = Retained::of(&dump, &snapshot);
+    let mut rows = ObjectsTsv::new(Vec::new()).map_err(text)?;
+    each_object(&snapshot, &retained, |row| rows.row(row)).map_err(text)?;
+    rows.finish().map_err(text)
+}
+
+/// The live bytes, or the one line that says why there are none.
+pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
+    let (dump, snapshot) = load(core, exe, force)?;
     let numbers = summary(&snapshot);
     let live = numbers.heap.live;
     assert!(
@@ -59,6 +73,15 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     folded(&tree, Metric::Bytes, &mut io::sink()).unwrap();
     summary_text(&numbers, &TextOptions::default(), &mut io::sink()).unwrap();
     json(&numbers, &mut io::sink()).unwrap();
+    let by_type = types(
+        &snapshot,
+        &TypeOptions {
+            unknown: true,
+            ..TypeOptions::default()
+        },
+    );
+    assert_eq!(by_type.live.bytes, live.bytes, "types do not add up");
+    types_text(&by_type, &TextOptions::default(), &mut io::sink()).unwrap();
     let mut rows = ObjectsTsv::new(io::sink()).unwrap();
     let mut bytes = 0;
     let held: u64 = retained
