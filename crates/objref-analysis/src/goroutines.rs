@@ -311,7 +311,7 @@ pub(crate) fn is_internal(function: &str) -> bool {
 }
 
 /// Counts what is equal, and keeps the order of first occurrence.
-struct Counter<T> {
+pub(crate) struct Counter<T> {
     counts: FxHashMap<T, (usize, u64)>,
 }
 
@@ -324,13 +324,13 @@ impl<T> Default for Counter<T> {
 }
 
 impl<T: Copy + Eq + std::hash::Hash> Counter<T> {
-    fn add(&mut self, item: T) {
+    pub(crate) fn add(&mut self, item: T) {
         let next = self.counts.len();
         self.counts.entry(item).or_insert((next, 0)).1 += 1;
     }
 
     /// The most frequent first.
-    fn sorted(self) -> Vec<(T, u64)> {
+    pub(crate) fn sorted(self) -> Vec<(T, u64)> {
         let mut all: Vec<_> = self.counts.into_iter().collect();
         all.sort_by_key(|(_, (first, count))| (Reverse(*count), *first));
         all.into_iter()

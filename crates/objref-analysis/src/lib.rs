@@ -8,9 +8,12 @@
 //! - [`Summary`]: the numbers of one dump on one page.
 //! - [`GoroutineReport`]: the goroutines, those that have something in common put together.
 //! - [`TypeReport`]: the histogram of types, and why objects have none.
+//! - [`TopReport`]: what retains the most: roots, types, goroutines, objects.
+//! - [`Unfolded`]: the dominator tree, unfolded as far as it matters.
 //! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
+mod dominated;
 mod dominator_frames;
 mod flame;
 mod frames;
@@ -18,14 +21,21 @@ mod goroutine_report;
 mod goroutines;
 mod measure;
 mod names;
+mod nearest;
 mod object_row;
 mod prune;
 mod root_frames;
 mod stack_states;
+mod start;
 mod summary;
+mod top;
+mod top_objects;
+mod top_report;
+mod top_roots;
 mod tree_report;
 mod type_report;
 mod types;
+mod unfold;
 mod units;
 mod unknown;
 mod verification;
@@ -41,16 +51,23 @@ pub use goroutine_report::{
 pub use goroutines::{GoroutineOptions, goroutines};
 pub use measure::{each_object, summary};
 pub use names::Names;
+pub use nearest::{NotFound, nearest};
 pub use object_row::{ObjectRow, Parent};
 pub use objref_snapshot::{Binary, Core, Go, Signal, short};
 pub use prune::{Metric, PruneOptions};
+pub use start::Start;
 pub use summary::{
     Amount, Diagnostic, Goroutines, Heap, Reconciliation, RootKind, RuntimeCounters,
     SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
+pub use top::{TopOptions, top};
+pub use top_report::{
+    HeldBy, Omitted, TOP_SCHEMA_VERSION, TopBy, TopObject, TopReport, TopRow, TopSort,
+};
 pub use tree_report::{TREE_SCHEMA_VERSION, TreeFrame, TreeKind, TreeReport};
 pub use type_report::{Certain, TYPES_SCHEMA_VERSION, TypeGroup, TypeReport, TypeRow, UnknownRow};
 pub use types::{TypeOptions, types};
+pub use unfold::{UNFOLDED_SCHEMA_VERSION, UnfoldOptions, Unfolded, UnfoldedRow, unfold};
 pub use units::{duration, iec, thousands};
 pub use verification::{
     Check, ConservativeFrames, Example, Scanned, VERIFY_SCHEMA_VERSION, Verdict, Verification,

@@ -119,7 +119,8 @@ const KINDS: [Option<GoRootKind>; 9] = [
     Some(GoRootKind::TinyBlock),
 ];
 
-fn kind_of(holder: Holder) -> Option<GoRootKind> {
+/// `None` stands for stacks.
+pub(crate) fn kind_of(holder: Holder) -> Option<GoRootKind> {
     match holder {
         Holder::Variable(_) => Some(GoRootKind::Global),
         Holder::Stack(_) => None,

@@ -2,7 +2,7 @@
 
 use objref_go::RootKind;
 use objref_snapshot::{Holder, Snapshot, StackNode, short};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::stack_states::StackStates;
 use crate::{FrameTree, ROOT_FRAME, thousands};
@@ -12,11 +12,19 @@ pub(crate) struct RootFrames<'a> {
     snapshot: &'a Snapshot,
     states: StackStates<'a>,
     frames: FxHashMap<Holder, u32>,
+    /// Roots whose callers have no frames.
+    tops: FxHashSet<Holder>,
 }
 
 impl<'a> RootFrames<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+        Self::starting_at(snapshot, FxHashSet::default())
+    }
+
+    /// Frames without those of the callers of `tops`.
+    pub(crate) fn starting_at(snapshot: &'a Snapshot, tops: FxHashSet<Holder>) -> Self {
         RootFrames {
+            tops,
             snapshot,
             states: StackStates::new(snapshot),
             frames: FxHashMap::default(),
@@ -36,16 +44,16 @@ impl<'a> RootFrames<'a> {
             }
             missing.push(holder);
             next = match holder {
+                _ if self.tops.contains(&holder) => None,
                 Holder::Stack(node) => self.snapshot.stacks.parent(node).map(Holder::Stack),
                 _ => None,
             };
         }
         while let Some(holder) = missing.pop() {
-            let name = match holder {
-                Holder::Variable(index) => short(&self.snapshot.variables[index as usize]),
-                Holder::Runtime(kind) => root_kind_frame(kind).to_owned(),
-                Holder::Stack(node) => self.function(node),
-            };
+            let mut name = short(&full_name(self.snapshot, holder));
+            if let Holder::Stack(node) = holder {
+                name.push_str(&self.goroutines(node));
+            }
             let name = tree.intern(&name);
             above = tree.child(above, name);
             tree.set_barrier(above);
@@ -54,15 +62,10 @@ impl<'a> RootFrames<'a> {
         above
     }
 
-    /// A function on a merged stack, with the number of goroutines that stand in it and what they all do.
-    fn function(&self, node: StackNode) -> String {
-        let stacks = &self.snapshot.stacks;
-        let name = stacks.name(node);
-        let mut text = match name.starts_with("goroutine ") {
-            true => name.to_owned(),
-            false => format!("{}()", short(name)),
-        };
-        let goroutines = stacks.goroutines(node);
+    /// The number of goroutines that stand in a function, and what they all do: ` ×100 [sleep]`.
+    fn goroutines(&self, node: StackNode) -> String {
+        let mut text = String::new();
+        let goroutines = self.snapshot.stacks.goroutines(node);
         if goroutines > 1 {
             text.push_str(&format!(" ×{}", thousands(u64::from(goroutines))));
         }
@@ -70,6 +73,18 @@ impl<'a> RootFrames<'a> {
             text.push_str(&format!(" {state}"));
         }
         text
+    }
+}
+
+/// A root's name in full: the variable, the function, the kind.
+pub(crate) fn full_name(snapshot: &Snapshot, holder: Holder) -> String {
+    match holder {
+        Holder::Variable(index) => snapshot.variables[index as usize].clone(),
+        Holder::Stack(node) => match snapshot.stacks.name(node) {
+            name if name.starts_with("goroutine ") => name.to_owned(),
+            name => format!("{name}()"),
+        },
+        Holder::Runtime(kind) => root_kind_frame(kind).to_owned(),
     }
 }
 

@@ -39,10 +39,7 @@ pub fn types(snapshot: &Snapshot, options: &TypeOptions) -> TypeReport {
             .iter()
             .position(|w| *w == view.certainty)
             .unwrap_or(0);
-        let name = match view.certainty {
-            Certainty::Unknown => "?".to_owned(),
-            _ => name(snapshot, view, options.group_by),
-        };
+        let name = group_name(snapshot, view, options.group_by);
         add(&mut groups.entry(name).or_default()[at], amount);
         add(&mut all[at], amount);
     }
@@ -102,8 +99,10 @@ fn certain(by: &ByCertainty, all: bool) -> Vec<Certain> {
         .collect()
 }
 
-fn name(snapshot: &Snapshot, view: &View, by: TypeGroup) -> String {
+/// What objects of the view are put together under; `?` where nothing is known.
+pub(crate) fn group_name(snapshot: &Snapshot, view: &View, by: TypeGroup) -> String {
     match by {
+        _ if view.certainty == Certainty::Unknown => "?".to_owned(),
         TypeGroup::Type => snapshot.view_name(view),
         TypeGroup::Package => match view.form {
             Form::Text => "(built-in)".to_owned(),

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use objref_analysis::{GoroutineReport, Summary, TreeReport, TypeReport, Verification};
+use objref_analysis::{
+    GoroutineReport, Summary, TopReport, TreeReport, TypeReport, Unfolded, Verification,
+};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
@@ -31,6 +33,8 @@ fn are_up_to_date() {
         ("types.json", schema::<TypeReport>()),
         ("verify.json", schema::<Verification>()),
         ("tree.json", schema::<TreeReport>()),
+        ("top.json", schema::<TopReport>()),
+        ("unfolded.json", schema::<Unfolded>()),
     ];
     for (name, schema) in &schemas {
         let path = folder().join(name);

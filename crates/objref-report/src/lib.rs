@@ -12,6 +12,8 @@
 //! - [`summary_text`]: the page of numbers.
 //! - [`goroutines_text`]: the goroutines.
 //! - [`types_text`]: the histogram of types.
+//! - [`top_text`]: what retains the most.
+//! - [`tree_text`]: the dominator tree, unfolded.
 //! - [`verify_text`]: the checks against the runtime's own evidence.
 //! - [`json()`]: any of these structs for programs.
 //! - [`ObjectsTsv`]: one line per object, as they come.
@@ -30,6 +32,8 @@ mod restore;
 mod speedscope;
 mod summary;
 mod text;
+mod top;
+mod tree;
 mod types;
 mod verify;
 mod walk;
@@ -46,6 +50,8 @@ pub use restore::printable;
 pub use speedscope::speedscope;
 pub use summary::summary_text;
 pub use text::TextOptions;
+pub use top::top_text;
+pub use tree::tree_text;
 pub use types::types_text;
 pub use verify::verify_text;
 pub use walk::Order;

@@ -11,6 +11,8 @@ pub struct TextOptions {
     pub width: usize,
     /// Whether to use ANSI colours.
     pub colour: bool,
+    /// Whether to shorten names that do not fit; not where somebody may search for them.
+    pub shorten: bool,
 }
 
 impl Default for TextOptions {
@@ -18,6 +20,7 @@ impl Default for TextOptions {
         Self {
             width: 80,
             colour: false,
+            shorten: true,
         }
     }
 }
@@ -91,18 +94,51 @@ impl Page<'_> {
 
     /// Rows of cells: the first column to the left, all others to the right.
     pub(crate) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-        self.columns(head, rows, |i| i == 0)
+        self.columns(head, rows, &[], |i| i == 0)
     }
 
     /// Rows of cells with words in the last two columns, which stand to the left; names are not cut.
     pub(crate) fn list(&mut self, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-        self.columns(head, rows, |i| i + 2 >= head.len())
+        self.columns(head, rows, &[], |i| i + 2 >= head.len())
+    }
+
+    /// Rows of numbers with a name at the end, which is shortened to the width. Below each row, what there is to say
+    /// beyond it, if there is as much of that.
+    pub(crate) fn ranking(
+        &mut self,
+        head: &[&str],
+        rows: &mut [Vec<String>],
+        details: &[String],
+    ) -> io::Result<()> {
+        let last = head.len() - 1;
+        let widest = |i: usize| {
+            let cells = rows.iter().map(|row| row[i].chars().count());
+            cells.fold(head[i].chars().count(), usize::max) + 2
+        };
+        let indent = widest(0);
+        let room = self.room(INDENT + (0..last).map(widest).sum::<usize>());
+        for row in rows.iter_mut() {
+            row[last] = shorten(&row[last], room);
+        }
+        let room = self.room(INDENT + indent);
+        let detail = |text: &String| format!("{:indent$}{}", "", shorten(text, room));
+        let details: Vec<String> = details.iter().map(detail).collect();
+        self.columns(head, rows, &details, |i| i == last)
+    }
+
+    /// The columns that a name may take behind so many others.
+    pub(crate) fn room(&self, taken: usize) -> usize {
+        match self.options.shorten {
+            true => self.options.width.max(40).saturating_sub(taken).max(16),
+            false => usize::MAX,
+        }
     }
 
     fn columns(
         &mut self,
         head: &[&str],
         rows: &[Vec<String>],
+        details: &[String],
         to_the_left: impl Fn(usize) -> bool,
     ) -> io::Result<()> {
         let width = |cell: &str| cell.chars().count();
@@ -129,12 +165,28 @@ impl Page<'_> {
             let head = layout(&mut head.iter().copied());
             self.line(Style::Dim, &head)?;
         }
-        for row in rows {
+        for (i, row) in rows.iter().enumerate() {
             let line = layout(&mut row.iter().map(String::as_str));
             self.line(Style::Plain, &line)?;
+            if let Some(detail) = details.get(i) {
+                self.line(Style::Dim, detail)?;
+            }
         }
         Ok(())
     }
+}
+
+/// `text` in at most `room` columns, without its middle if it does not fit: of names, the end says the most.
+pub(crate) fn shorten(text: &str, room: usize) -> String {
+    let have = text.chars().count();
+    if have <= room {
+        return text.to_owned();
+    }
+    let head = room / 3;
+    let tail = room.saturating_sub(head + 1);
+    let start = text.chars().take(head);
+    let end = text.chars().skip(have - tail);
+    start.chain(['…']).chain(end).collect()
 }
 
 /// `1 thread`, `2 threads`.
@@ -158,5 +210,17 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
             p if p >= 99.95 && part < whole => "> 99.9 %".to_owned(),
             p => format!("{p:.1} %"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten;
+
+    #[test]
+    fn what_does_not_fit_loses_its_middle() {
+        assert_eq!(shorten("main.Session", 12), "main.Session");
+        assert_eq!(shorten("main.Session", 10), "mai…ession");
+        assert_eq!(shorten("ÄÖÜäöüß", 4), "Ä…üß");
     }
 }

@@ -18,6 +18,9 @@ Examples:
   objref objects core -o heap.tsv           every reachable object
   objref types core --unknown               what it is made of, and what has no type
   objref goroutines core --filter net/http  what they wait for, by stack
+  objref top core                           which roots retain the most
+  objref top core --by type --focus Page    which types do, of those with such names
+  objref tree core --from main.Session      what objects of a type retain, unfolded
 
 Input:
   Cores and binaries may be compressed with zstd, gzip, lz4 or xz. They are told
@@ -60,6 +63,18 @@ Examples:
   objref goroutines core --exe server
   objref goroutines core --exe server --group-by creator
   objref goroutines core --exe server --all --filter 'main\\.report' -o leaked.json";
+
+const TOP_HELP: &str = "\
+Examples:
+  objref top core --exe server
+  objref top core --exe server --by type --focus Session
+  objref top core --exe server --by object --ignore '^runtime' -n 5";
+
+const TREE_HELP: &str = "\
+Examples:
+  objref tree core --exe server --min 2
+  objref tree core --exe server --from shared
+  objref tree core --exe server --from main.Session -n 10 -o session.json";
 
 const INDEX_HELP: &str = "\
 Examples:
@@ -118,6 +133,12 @@ pub(crate) enum Command {
     /// What the goroutines wait for, those on the same stack put together
     #[command(after_help = GOROUTINES_HELP)]
     Goroutines(GoroutinesArgs),
+    /// What retains the most: which roots, types, packages, goroutines or objects
+    #[command(after_help = TOP_HELP)]
+    Top(TopArgs),
+    /// What retains what, unfolded as far as it matters
+    #[command(after_help = TREE_HELP)]
+    Tree(TreeArgs),
     /// Save what was found, to be opened instead of the core: in no time, and without it
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
@@ -211,6 +232,59 @@ pub(crate) struct GoroutinesArgs {
     /// Goroutines and frames of the runtime too
     #[arg(long)]
     pub(crate) system: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SummaryFormat>,
+    /// What the rows stand for
+    #[arg(long, value_name = "BY", default_value = "root")]
+    pub(crate) by: TopByArg,
+    /// What comes first
+    #[arg(long, value_name = "BY", default_value = "retained")]
+    pub(crate) sort: TopSortArg,
+    /// Only rows with a name that this regular expression matches; objects also if it matches what
+    /// alone keeps them alive
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) focus: Option<regex::Regex>,
+    /// No rows with such a name
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) ignore: Option<regex::Regex>,
+    /// Show N rows at most; 0 is all [default: 20 in text, and of objects]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct TreeArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SummaryFormat>,
+    /// Start there: a root (main.cache), an object (0xc000012340) or all objects of a type
+    /// (main.Session); a part of a name will do if no other root or type has it
+    #[arg(long, value_name = "START")]
+    pub(crate) from: Option<String>,
+    /// Leave out what is less than this part of what is shown, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "1")]
+    pub(crate) min: f64,
+    /// Leave out what is further than this from the top
+    #[arg(long, value_name = "N", default_value = "200")]
+    pub(crate) depth: u32,
+    /// Show the N biggest lines at most; 0 is all [default: 100 in text]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Objects that the same field holds as one line, which is the default
+    #[arg(long, overrides_with = "no_merge")]
+    pub(crate) merge: bool,
+    /// Each object that is big enough by itself, with its address
+    #[arg(long)]
+    pub(crate) no_merge: bool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -368,6 +442,30 @@ pub(crate) enum GroupByArg {
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TopByArg {
+    /// Variables, goroutines by the function they started with, what the runtime holds
+    Root,
+    /// The objects of a type together
+    Type,
+    /// The objects of all types of a package together
+    Package,
+    /// Goroutines by the function they started with
+    Goroutine,
+    /// Each object
+    Object,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TopSortArg {
+    /// What would be freed with it
+    Retained,
+    /// Its own bytes
+    Shallow,
+    /// The number of objects
+    Objects,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TreeArg {
     /// Held along the shortest path
     Path,
@@ -450,6 +548,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_merge_and_no_merge_counts() {
+        for (line, no_merge) in [
+            (&["objref", "tree", "core"][..], false),
+            (&["objref", "tree", "core", "--no-merge"], true),
+            (&["objref", "tree", "core", "--merge", "--no-merge"], true),
+            (&["objref", "tree", "core", "--no-merge", "--merge"], false),
+        ] {
+            let Some(Command::Tree(args)) = Args::try_parse_from(line).unwrap().command else {
+                panic!("{line:?}")
+            };
+            assert_eq!(args.no_merge, no_merge, "{line:?}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense() {
         for line in [
             &["objref", "summary"][..],
@@ -459,6 +572,9 @@ mod tests {
             &["objref", "core", "--threads", "0"],
             &["objref", "core", "--format", "pdf"],
             &["objref", "objects", "core", "--format", "json"],
+            &["objref", "top", "core", "--by", "colour"],
+            &["objref", "top", "core", "--focus", "("],
+            &["objref", "tree", "core", "--min", "101"],
         ] {
             let error = Args::try_parse_from(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line:?}");

@@ -137,7 +137,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<ExitCode> {
 }
 
 /// Says on standard error what has to be said with every number.
-fn warn(snapshot: &Snapshot, reporter: &Reporter) {
+pub(crate) fn warn(snapshot: &Snapshot, reporter: &Reporter) {
     for d in &snapshot.diagnostics {
         let times = match d.count {
             0 | 1 => String::new(),

@@ -2,13 +2,14 @@
 //!
 //! Glue only. What happens, in order: [`args`] says what is wanted, [`inputs`] finds the core and
 //! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
-//! [`report`], [`picture`], [`page`] and [`listing`] write the answer to [`output`]. [`progress`] tells the
-//! user how far that is.
+//! [`report`], [`picture`], [`page`], [`listing`] and [`investigate`] write the answer to [`output`].
+//! [`progress`] tells the user how far that is.
 
 mod args;
 mod debug_file;
 mod failure;
 mod inputs;
+mod investigate;
 mod listing;
 mod manual;
 mod output;

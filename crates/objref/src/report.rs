@@ -13,6 +13,7 @@ use crate::args::{
     Args, Command, CommonArgs, FlameArgs, Format, Goroutines, MainArgs, SummaryFormat, When,
 };
 use crate::failure::Usage;
+use crate::investigate;
 use crate::listing;
 use crate::manual;
 use crate::output::Output;
@@ -40,6 +41,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
         Some(Command::Types(args)) => listing::types(args),
         Some(Command::Goroutines(args)) => listing::goroutines(args),
+        Some(Command::Top(args)) => investigate::top(args),
+        Some(Command::Tree(args)) => investigate::tree(args),
         Some(Command::Verify(args)) => listing::verify(args),
         Some(Command::Index(args)) => listing::index(args),
         Some(Command::Completions(args)) => manual::completions(args),
@@ -161,10 +164,7 @@ pub(crate) fn answer(
     if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
         reporter.clear();
     }
-    let text = TextOptions {
-        colour: matches!(out, Output::Stdout(_)) && colour(args.color),
-        ..TextOptions::default()
-    };
+    let text = text_options(args, &out);
     let written = write(&subject, &text, &reporter, &mut out);
     let status = written.map_err(|error| match error.downcast::<io::Error>() {
         Ok(error) => Output::explain(path, error),
@@ -173,6 +173,18 @@ pub(crate) fn answer(
     out.finish()?;
     reporter.finish();
     Ok(status)
+}
+
+/// A terminal's width, and colours; elsewhere nothing is shortened.
+fn text_options(args: &CommonArgs, out: &Output) -> TextOptions {
+    let is_stdout = matches!(out, Output::Stdout(_));
+    let terminal = is_stdout && io::stdout().is_terminal();
+    let width = terminal.then(|| terminal_size::terminal_size_of(io::stdout()));
+    TextOptions {
+        width: width.flatten().map_or(80, |(width, _)| width.0.into()),
+        colour: is_stdout && colour(args.color),
+        shorten: terminal,
+    }
 }
 
 fn colour(when: When) -> bool {

@@ -1,0 +1,53 @@
+//! A walk through the dominator tree of the objects, depth first.
+
+use objref_snapshot::{Dominator, Retained, Snapshot};
+
+/// No object.
+const NONE: u32 = u32::MAX;
+
+/// A moment of the walk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Visit {
+    /// Before what the object dominates.
+    Enter(u32),
+    /// After it.
+    Leave(u32),
+}
+
+/// Visits each reachable object, and between entering and leaving it all that it dominates.
+pub(crate) fn walk(snapshot: &Snapshot, retained: &Retained, mut visit: impl FnMut(Visit)) {
+    let above = |object| match retained.dominator(object) {
+        Some(Dominator::Object(above)) => Some(above),
+        _ => None,
+    };
+    let order = &snapshot.tree.order;
+    let objects = snapshot.tree.parent.len();
+    let (mut first, mut next) = (vec![NONE; objects], vec![NONE; objects]);
+    for &object in order.iter().rev() {
+        if let Some(above) = above(object) {
+            next[object as usize] = first[above as usize];
+            first[above as usize] = object;
+        }
+    }
+    for &top in order.iter().filter(|object| above(**object).is_none()) {
+        let mut at = top;
+        'below: loop {
+            visit(Visit::Enter(at));
+            if first[at as usize] != NONE {
+                at = first[at as usize];
+                continue;
+            }
+            loop {
+                visit(Visit::Leave(at));
+                if next[at as usize] != NONE {
+                    at = next[at as usize];
+                    break;
+                }
+                match above(at) {
+                    Some(above) => at = above,
+                    None => break 'below,
+                }
+            }
+        }
+    }
+}
