@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use crate::plain::Plain;
 use crate::rows::{PIECE, Rows};
 use crate::{BfsTree, Entries, NONE, ROOT, Successors};
 
@@ -50,16 +51,22 @@ pub fn dominators<G: Successors>(
     entries: &Entries,
     size: impl Fn(u32) -> u64 + Sync,
 ) -> Dominators {
-    let rows = Rows::of(graph, tree, entries);
-    let plain = plain_places(&rows);
-    let forest = Forest::search(&rows, &plain);
-    let (semi, retreating) = edges(&rows, &forest);
-    let number_above = immediate(&forest, semi, &retreating);
-    drop(retreating);
-    let above = all_places(&rows, &plain, &forest, &number_above);
-    drop((rows, plain, forest, number_above));
-
     let first = entries.len() + 1;
+    let (rows, referrers) = Rows::of(graph, tree, entries);
+    let plain = Plain::of(&rows, &referrers);
+    drop(referrers);
+    let Forest {
+        vertex,
+        parent,
+        number,
+    } = Forest::search(&rows, &plain);
+    let (semi, retreating) = edges(&rows, &plain, &parent, &number);
+    drop((rows, number));
+    let above = immediate(parent, semi, &retreating);
+    drop(retreating);
+    let above = by_place(tree, entries, &plain, &vertex, &above);
+    drop((vertex, plain));
+
     let nodes = tree.order.par_iter().map(|node| size(*node));
     let mut sum: Vec<u64> = rayon::iter::repeat_n(0, first).chain(nodes).collect();
     for place in (1..above.len()).rev() {
@@ -88,37 +95,6 @@ pub fn dominators<G: Successors>(
     }
 }
 
-/// Which places have one referrer and lead to nothing but such places.
-fn plain_places(rows: &Rows) -> BitSet {
-    // What a place that is not shared is the only one to lead to comes behind it.
-    let mut plain = BitSet::new(rows.len);
-    for place in (1..rows.len).rev() {
-        let is_plain = |target: &u32| *target as usize == place || plain.has(*target as usize);
-        if rows.referrers[place] == 1 && rows.row(place).iter().all(is_plain) {
-            plain.add(place);
-        }
-    }
-    plain
-}
-
-/// A bit per place.
-struct BitSet(Vec<u64>);
-
-impl BitSet {
-    fn new(len: usize) -> Self {
-        Self(vec![0; len.div_ceil(64)])
-    }
-
-    fn add(&mut self, place: usize) {
-        self.0[place / 64] |= 1 << (place % 64);
-    }
-
-    #[inline]
-    fn has(&self, place: usize) -> bool {
-        self.0[place / 64] >> (place % 64) & 1 != 0
-    }
-}
-
 /// The depth-first search over the places that are not plain. Numbers are preorder; 0 is the
 /// pseudo-root.
 struct Forest {
@@ -126,23 +102,25 @@ struct Forest {
     vertex: Vec<u32>,
     /// Per number, that of the parent.
     parent: Vec<u32>,
-    /// Per place, its number; 0 if it has none.
+    /// Per place that is not plain, its number.
     number: Vec<u32>,
 }
 
 impl Forest {
-    fn search(rows: &Rows, plain: &BitSet) -> Forest {
+    fn search(rows: &Rows, plain: &Plain) -> Forest {
+        let others = plain.others_before(rows.len() as u32 - 1) + 1;
         let mut forest = Forest {
             vertex: vec![0],
             parent: vec![0],
-            number: vec![0; rows.len],
+            number: vec![NONE; others],
         };
+        forest.number[0] = 0;
         // The way down to where the search is: numbers, and how far their rows have been followed.
         let mut path: Vec<(u32, u32)> = vec![(0, 0)];
         while let Some((above, next)) = path.last_mut() {
             let row = rows.row(forest.vertex[*above as usize] as usize);
             let unseen = |target: &u32| {
-                *target != 0 && forest.number[*target as usize] == 0 && !plain.has(*target as usize)
+                !plain.has(*target) && forest.number[plain.others_before(*target)] == NONE
             };
             let Some(ahead) = row[*next as usize..].iter().position(unseen) else {
                 path.pop();
@@ -151,7 +129,7 @@ impl Forest {
             let target = row[*next as usize + ahead];
             *next += ahead as u32 + 1;
             let number = forest.vertex.len() as u32;
-            forest.number[target as usize] = number;
+            forest.number[plain.others_before(target)] = number;
             forest.vertex.push(target);
             forest.parent.push(*above);
             path.push((number, 0));
@@ -160,85 +138,119 @@ impl Forest {
     }
 }
 
-/// Edges that lead to smaller numbers, in rows by their ends.
+/// Edges that lead to smaller numbers, in rows by their ends. The order in a row is any.
 struct Retreating {
     /// Per number, where its row starts; then the end of the last.
-    starts: Vec<usize>,
-    sources: Vec<u32>,
+    starts: Vec<u32>,
+    sources: Vec<AtomicU32>,
 }
 
 impl Retreating {
-    fn row(&self, to: usize) -> &[u32] {
-        &self.sources[self.starts[to]..self.starts[to + 1]]
+    fn row(&self, to: usize) -> &[AtomicU32] {
+        &self.sources[self.starts[to] as usize..self.starts[to + 1] as usize]
     }
 }
 
 /// Sorts the edges: per number, the smallest that leads to it, if that is smaller; and the others.
-fn edges(rows: &Rows, forest: &Forest) -> (Vec<u32>, Retreating) {
-    let least: Vec<AtomicU32> = forest.parent.iter().map(|&p| AtomicU32::new(p)).collect();
-    let piece = |piece: usize| {
-        let mut retreating = Vec::new();
-        let places = piece * PIECE..rows.len.min((piece + 1) * PIECE);
-        for place in places {
-            let from = forest.number[place];
-            if from == 0 && place != 0 {
-                continue;
-            }
-            for &target in rows.row(place) {
-                let to = forest.number[target as usize];
-                if from < to {
-                    least[to as usize].fetch_min(from, Relaxed);
-                } else if from > to && to != 0 {
-                    retreating.push((to, from));
+///
+/// # Panics
+///
+/// At four thousand million edges that lead back.
+fn edges(rows: &Rows, plain: &Plain, parent: &[u32], number: &[u32]) -> (Vec<u32>, Retreating) {
+    let walk = |visit: &(dyn Fn(u32, u32) + Sync)| {
+        (0..rows.len().div_ceil(PIECE))
+            .into_par_iter()
+            .for_each(|piece| {
+                for place in piece * PIECE..rows.len().min((piece + 1) * PIECE) {
+                    if plain.has(place as u32) {
+                        continue;
+                    }
+                    let from = number[plain.others_before(place as u32)];
+                    for &target in rows.row(place).iter().filter(|target| !plain.has(**target)) {
+                        visit(from, number[plain.others_before(target)]);
+                    }
                 }
-            }
-        }
-        retreating
+            });
     };
-    let pieces = (0..rows.len.div_ceil(PIECE)).into_par_iter().map(piece);
-    let pieces: Vec<Vec<(u32, u32)>> = pieces.collect();
-    let mut starts = vec![0; forest.vertex.len() + 1];
-    for &(to, _) in pieces.iter().flatten() {
-        starts[to as usize + 1] += 1;
+    let least: Vec<AtomicU32> = parent.iter().map(|&p| AtomicU32::new(p)).collect();
+    let counts: Vec<AtomicU32> = (0..=parent.len()).map(|_| AtomicU32::new(0)).collect();
+    walk(&|from, to| {
+        if from < to {
+            least[to as usize].fetch_min(from, Relaxed);
+        } else if from > to {
+            counts[to as usize].fetch_add(1, Relaxed);
+        }
+    });
+    // The ends of the rows, which are filled from there down to their starts.
+    let mut sum = 0u32;
+    for count in &counts {
+        sum = sum
+            .checked_add(count.load(Relaxed))
+            .expect("fewer than 2^32 edges that lead back");
+        count.store(sum, Relaxed);
     }
-    for number in 1..starts.len() {
-        starts[number] += starts[number - 1];
-    }
-    // Filled from the back of each row, so that the starts are right again in the end.
-    let mut sources = vec![0; starts[forest.vertex.len()]];
-    for (to, from) in pieces.into_iter().flatten() {
-        let end = &mut starts[to as usize + 1];
-        *end -= 1;
-        sources[*end] = from;
-    }
-    starts.remove(0);
-    starts.push(sources.len());
+    let sources: Vec<AtomicU32> = (0..sum).map(|_| AtomicU32::new(0)).collect();
+    walk(&|from, to| {
+        if from > to {
+            let end = counts[to as usize].fetch_sub(1, Relaxed);
+            sources[end as usize - 1].store(from, Relaxed);
+        }
+    });
+    let starts = counts.into_iter().map(AtomicU32::into_inner).collect();
     let least = least.into_iter().map(AtomicU32::into_inner).collect();
     (least, Retreating { starts, sources })
 }
 
-/// Per place, that of its immediate dominator.
-fn all_places(rows: &Rows, plain: &BitSet, forest: &Forest, number_above: &[u32]) -> Vec<u32> {
-    let mut above = vec![0; rows.len];
-    for (number, &place) in forest.vertex.iter().enumerate() {
-        above[place as usize] = forest.vertex[number_above[number] as usize];
+/// Per place, that of its immediate dominator. `vertex` and `above` are the places and the immediate dominators by
+/// number; what is plain hangs from its only referrer, which is its parent in the breadth-first tree or an entry.
+fn by_place(
+    tree: &BfsTree,
+    entries: &Entries,
+    plain: &Plain,
+    vertex: &[u32],
+    above: &[u32],
+) -> Vec<u32> {
+    let first = entries.len() + 1;
+    let mut out = vec![0; first + tree.order.len()];
+    for (&place, &number) in vertex.iter().zip(above) {
+        out[place as usize] = vertex[number as usize];
     }
-    for place in 0..rows.len {
-        for &target in rows.row(place) {
-            if plain.has(target as usize) && target as usize != place {
-                above[target as usize] = place as u32;
-            }
+    let mut held: Vec<(u32, u32)> = Vec::new();
+    for entry in 0..entries.len() as u32 {
+        if plain.has(entry + 1) {
+            out[entry as usize + 1] = match entries.parent(entry) {
+                ROOT => 0,
+                parent => parent + 1,
+            };
         }
+        held.extend(entries.targets(entry).iter().map(|node| (*node, entry + 1)));
     }
-    above
+    held.sort_unstable();
+    // Parents stand in the order of their children.
+    let mut parent_at = 0;
+    for (place, &node) in (first..).zip(&tree.order) {
+        if !plain.has(place as u32) {
+            continue;
+        }
+        out[place] = match tree.parent[node as usize] {
+            ROOT => held[held.partition_point(|(other, _)| *other < node)].1,
+            parent => {
+                while tree.order[parent_at] != parent {
+                    parent_at += 1;
+                }
+                (first + parent_at) as u32
+            }
+        };
+    }
+    out
 }
 
 /// Per number, that of its immediate dominator; `semi` are the semidominators through no other
 /// number.
-fn immediate(forest: &Forest, mut semi: Vec<u32>, edges: &Retreating) -> Vec<u32> {
-    let nodes = forest.vertex.len();
+fn immediate(parent: Vec<u32>, mut semi: Vec<u32>, edges: &Retreating) -> Vec<u32> {
+    let nodes = parent.len();
     let mut links = Links {
-        above: forest.parent.clone(),
+        above: parent,
         label: (0..nodes as u32).collect(),
         path: Vec::new(),
     };
@@ -248,12 +260,13 @@ fn immediate(forest: &Forest, mut semi: Vec<u32>, edges: &Retreating) -> Vec<u32
     let mut idom: Vec<u32> = vec![0; nodes];
     for w in (1..nodes).rev() {
         for from in edges.row(w) {
-            let label = links.eval(*from, w as u32 + 1, &semi);
+            let label = links.eval(from.load(Relaxed), w as u32 + 1, &semi);
             semi[w] = semi[w].min(semi[label as usize]);
         }
         let list = &mut first[semi[w] as usize];
         idom[w] = std::mem::replace(list, w as u32);
-        let parent = forest.parent[w];
+        // What is not in the forest yet still hangs from its parent.
+        let parent = links.above[w];
         let mut v = std::mem::take(&mut first[parent as usize]);
         while v != 0 {
             let label = links.eval(v, w as u32, &semi);

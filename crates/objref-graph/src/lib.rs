@@ -16,6 +16,7 @@ mod csr;
 mod dominators;
 mod entries;
 mod petgraph;
+mod plain;
 mod rows;
 
 pub use bfs::{BfsTree, NONE, ROOT, bfs};

@@ -8,17 +8,19 @@ use crate::{BfsTree, Entries, NONE, ROOT, Successors};
 
 /// Places per piece of work, a row each.
 pub(crate) const PIECE: usize = 1 << 14;
+/// Pieces that are held before they are put behind those before them.
+const PIECES: usize = 32;
 /// Rows are searched for targets that come twice up to this length.
 const SHORT: usize = 8;
 
 /// Per place, where its edges lead. Places are the pseudo-root, then the entries, then the nodes in the order of the
 /// breadth-first search.
 pub(crate) struct Rows {
-    pieces: Vec<Piece>,
-    /// How many places there are.
-    pub(crate) len: usize,
-    /// Per place, how many others lead there: 0, 1, or 2 for more.
-    pub(crate) referrers: Vec<u8>,
+    /// Per piece, where its rows start in `targets`.
+    starts: Vec<usize>,
+    /// Per place, where its row ends, counted from the start of its piece.
+    ends: Vec<u32>,
+    targets: Vec<u32>,
 }
 
 /// The rows of some places.
@@ -35,15 +37,15 @@ impl Piece {
             self.targets.push(target);
         }
     }
-
-    fn row(&self, index: usize) -> &[u32] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.targets[start as usize..self.ends[index] as usize]
-    }
 }
 
 impl Rows {
-    pub(crate) fn of<G: Successors>(graph: &G, tree: &BfsTree, entries: &Entries) -> Rows {
+    /// The rows of a graph, and per place how many others lead there: 0, 1, or 2 for more.
+    pub(crate) fn of<G: Successors>(
+        graph: &G,
+        tree: &BfsTree,
+        entries: &Entries,
+    ) -> (Rows, Vec<u8>) {
         let first = entries.len() + 1;
         let len = first + tree.order.len();
         let mut places = vec![NONE; graph.len()];
@@ -79,21 +81,41 @@ impl Rows {
                 }
                 out.ends.push(out.targets.len() as u32);
             }
-            out.targets.shrink_to_fit();
             out
         };
-        let pieces = (0..len.div_ceil(PIECE)).into_par_iter().map(piece);
-        Rows {
-            pieces: pieces.collect(),
-            len,
-            referrers: referrers.into_iter().map(AtomicU8::into_inner).collect(),
+        let mut rows = Rows {
+            starts: Vec::with_capacity(len.div_ceil(PIECE)),
+            ends: Vec::with_capacity(len),
+            targets: Vec::new(),
+        };
+        let pieces = len.div_ceil(PIECE);
+        for batch in (0..pieces).step_by(PIECES) {
+            let batch = batch..pieces.min(batch + PIECES);
+            let found: Vec<Piece> = batch.into_par_iter().map(piece).collect();
+            for piece in found {
+                rows.starts.push(rows.targets.len());
+                rows.ends.extend(piece.ends);
+                rows.targets.extend(piece.targets);
+            }
         }
+        let referrers = referrers.into_iter().map(AtomicU8::into_inner).collect();
+        (rows, referrers)
+    }
+
+    /// How many places there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// Where the edges of `place` lead.
     #[inline]
     pub(crate) fn row(&self, place: usize) -> &[u32] {
-        self.pieces[place / PIECE].row(place % PIECE)
+        let from = self.starts[place / PIECE];
+        let start = match place % PIECE {
+            0 => 0,
+            _ => self.ends[place - 1] as usize,
+        };
+        &self.targets[from + start..from + self.ends[place] as usize]
     }
 }
 
