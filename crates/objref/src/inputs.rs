@@ -1,5 +1,7 @@
 //! Which of the files is the core, which the binary, and where the binary is if nobody says.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,22 +35,22 @@ impl Inputs {
             .chain(&args.exe)
             .map(PathBuf::as_path)
             .collect();
-        let (mut cores, mut others, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
-        for path in &named {
-            let input = Input::open(path)?;
-            match input.elf_kind() {
-                Some(ElfKind::Core) => cores.push(input),
-                _ if is_index(&input) => indexes.push(input),
-                _ => others.push(input),
-            }
-        }
-        if cores.len() + others.len() > 2 || indexes.len() > 1 {
+        let indexes = named.iter().filter(|path| is_index(&head(path))).count();
+        if named.len() - indexes > 2 || indexes > 1 {
             let files = named.len();
             bail!(Usage(format!(
                 "{files} files: give one core and one binary, or one index"
             )));
         }
-        let index = indexes.pop();
+        let (mut cores, mut others, mut index) = (Vec::new(), Vec::new(), None);
+        for path in &named {
+            let input = Input::open(path)?;
+            match input.elf_kind() {
+                Some(ElfKind::Core) => cores.push(input),
+                _ if is_index(input.bytes()) => index = Some(input),
+                _ => others.push(input),
+            }
+        }
         if index.is_some() && cores.is_empty() {
             return Ok(Self { files: None, index });
         }
@@ -74,6 +76,16 @@ impl Inputs {
             index,
         })
     }
+}
+
+/// The first bytes of a file; none of one that cannot be read.
+fn head(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    if let Ok(file) = File::open(path) {
+        // What is wrong with it is said when it is opened.
+        let _ = file.take(8).read_to_end(&mut head);
+    }
+    head
 }
 
 /// Says why none of `files` is a core.

@@ -78,9 +78,9 @@ pub struct Index {
     about: About,
 }
 
-/// Whether the file is an index.
-pub fn is_index(input: &Input) -> bool {
-    file::is_index(input.bytes())
+/// Whether a file that starts with these bytes is an index.
+pub fn is_index(bytes: &[u8]) -> bool {
+    file::is_index(bytes)
 }
 
 impl Index {
