@@ -2,6 +2,8 @@
 
 use objref_snapshot::{Dominator, Retained, Snapshot};
 
+use crate::Amount;
+
 /// No object.
 const NONE: u32 = u32::MAX;
 
@@ -50,4 +52,36 @@ pub(crate) fn walk(snapshot: &Snapshot, retained: &Retained, mut visit: impl FnM
             }
         }
     }
+}
+
+/// What each of `sets` sets of objects retains: what those of its objects do that no other of them dominates.
+pub(crate) fn retained_by_set(
+    snapshot: &Snapshot,
+    retained: &Retained,
+    sets: usize,
+    set_of: impl Fn(u32) -> u32,
+) -> Vec<Amount> {
+    let mut sums = vec![Amount::default(); sets];
+    // Per set: how many of its objects the walk is below, and what it had passed when it came to the first of them.
+    let mut open = vec![(0u32, 0u64); sets];
+    let mut passed = 0;
+    walk(snapshot, retained, |visit| match visit {
+        Visit::Enter(object) => {
+            let set = set_of(object) as usize;
+            if open[set].0 == 0 {
+                open[set].1 = passed;
+                sums[set].bytes += retained.bytes(object);
+            }
+            open[set].0 += 1;
+            passed += 1;
+        }
+        Visit::Leave(object) => {
+            let set = set_of(object) as usize;
+            open[set].0 -= 1;
+            if open[set].0 == 0 {
+                sums[set].objects += passed - open[set].1;
+            }
+        }
+    });
+    sums
 }

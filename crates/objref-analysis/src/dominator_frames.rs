@@ -124,5 +124,9 @@ pub(crate) fn dominator_frames(
         frame_of[object as usize] = frame;
         tree.add(frame, snapshot.objects.size(ObjId(object)), 1, depth);
     }
+    // Here a frame retains what is below it.
+    for (frame, bytes) in (0..).zip(tree.totals().bytes) {
+        tree.add_retained(frame, bytes);
+    }
     tree
 }

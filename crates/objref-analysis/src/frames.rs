@@ -1,13 +1,15 @@
 //! From the snapshot's breadth-first tree to the frames of a flame graph.
 
 use objref_go::ObjId;
-use objref_snapshot::{INSIDE, Snapshot};
+use objref_snapshot::{INSIDE, Retained, Snapshot};
 
+use crate::dominated::retained_by_set;
 use crate::root_frames::RootFrames;
 use crate::{FrameTree, ROOT_FRAME};
 
-/// Who keeps what alive: each reachable object once, under the shortest chain that holds it.
-pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
+/// Who keeps what alive: each reachable object once, under the shortest chain that holds it. With what everything
+/// retains, each frame knows what its own objects do.
+pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree {
     let mut tree = FrameTree::new();
     let steps: Vec<u32> = snapshot
         .steps
@@ -34,6 +36,17 @@ pub fn frame_tree(snapshot: &Snapshot) -> FrameTree {
             frame_of[object as usize] = frame;
             tree.add(frame, snapshot.objects.size(ObjId(object)), 1, level as u32);
         }
+    }
+    let Some(retained) = retained else {
+        return tree;
+    };
+    for (holder, frame) in roots.frames() {
+        tree.add_retained(frame, retained.holder_bytes(holder));
+    }
+    let of = |object| frame_of[object as usize];
+    let sums = retained_by_set(snapshot, retained, tree.len(), of);
+    for (frame, sum) in (0..).zip(sums) {
+        tree.add_retained(frame, sum.bytes);
     }
     tree
 }

@@ -31,6 +31,11 @@ impl<'a> RootFrames<'a> {
         }
     }
 
+    /// The holders that have a frame, and that.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (Holder, u32)> {
+        self.frames.iter().map(|(holder, frame)| (*holder, *frame))
+    }
+
     /// The frame of `holder`, below those of its callers.
     pub(crate) fn frame(&mut self, tree: &mut FrameTree, holder: Holder) -> u32 {
         // Callers first; stacks can be deep.

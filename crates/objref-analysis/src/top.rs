@@ -7,7 +7,7 @@ use objref_snapshot::{Retained, Snapshot, short};
 use regex::Regex;
 use rustc_hash::FxHashMap;
 
-use crate::dominated::{Visit, walk};
+use crate::dominated::retained_by_set;
 use crate::top_report::{Omitted, TOP_SCHEMA_VERSION, TopBy, TopReport, TopRow, TopSort};
 use crate::types::{add, group_name};
 use crate::{Amount, NotFound, Tool, TypeGroup, nearest, top_objects, top_roots};
@@ -148,33 +148,16 @@ fn sets(snapshot: &Snapshot, retained: &Retained, group: TypeGroup) -> Vec<TopRo
         })
     });
     let set_of_view: Vec<u32> = views.collect();
-    let set_of = |object| set_of_view[snapshot.view_index(object) as usize] as usize;
+    let set_of = |object| set_of_view[snapshot.view_index(object) as usize];
     let mut own = vec![Amount::default(); rows.len()];
-    // Per set: how many of its objects the walk is below, and what it had passed when it came to the first of them.
-    let mut open = vec![(0u32, 0u64); rows.len()];
-    let mut passed = 0;
-    walk(snapshot, retained, |visit| match visit {
-        Visit::Enter(object) => {
-            let set = set_of(object);
-            if open[set].0 == 0 {
-                open[set].1 = passed;
-                rows[set].retained.bytes += retained.bytes(object);
-            }
-            open[set].0 += 1;
-            passed += 1;
-            own[set].bytes += snapshot.objects.size(ObjId(object));
-            own[set].objects += 1;
-        }
-        Visit::Leave(object) => {
-            let set = set_of(object);
-            open[set].0 -= 1;
-            if open[set].0 == 0 {
-                rows[set].retained.objects += passed - open[set].1;
-            }
-        }
-    });
-    for (row, own) in rows.iter_mut().zip(own) {
-        row.shallow = Some(own);
+    for &object in &snapshot.tree.order {
+        let own = &mut own[set_of(object) as usize];
+        own.bytes += snapshot.objects.size(ObjId(object));
+        own.objects += 1;
+    }
+    let retained = retained_by_set(snapshot, retained, rows.len(), set_of);
+    for ((row, own), retained) in rows.iter_mut().zip(own).zip(retained) {
+        (row.shallow, row.retained) = (Some(own), retained);
     }
     rows.retain(|row| row.retained.objects > 0);
     rows

@@ -24,7 +24,7 @@ pub(crate) fn write(
     reporter.phase("count types");
     let types = types(snapshot, &TypeOptions::default());
     reporter.phase("merge chains");
-    let paths = frame_tree(snapshot);
+    let paths = frame_tree(snapshot, Some(retained));
     let dominated = dominator_tree(snapshot, retained);
     reporter.phase("write the page");
     let prune = prune_options(args, 0.0, FRAMES);

@@ -49,8 +49,12 @@ impl<'a> Picture<'a> {
         };
         let tree = match args.tree {
             TreeArg::Path => {
+                let retained = match format {
+                    Format::Pprof | Format::TreeJson => Some(subject.retained(reporter)?),
+                    _ => None,
+                };
                 reporter.phase("merge chains");
-                frame_tree(&subject.snapshot)
+                frame_tree(&subject.snapshot, retained)
             }
             TreeArg::Dominator => {
                 let retained = subject.retained(reporter)?;

@@ -52,7 +52,7 @@ pub(crate) fn run(core: &[u8], exe: &[u8], force: bool) -> Result<u64, String> {
     let retained = Retained::of(&dump, &snapshot);
     let held = dominator_tree(&snapshot, &retained);
     assert_eq!(held.totals().bytes[0], live.bytes, "retained do not add up");
-    let tree = frame_tree(&snapshot);
+    let tree = frame_tree(&snapshot, Some(&retained));
     assert_eq!(tree.totals().bytes[0], live.bytes, "frames do not add up");
     let tree = tree.prune(&PruneOptions {
         either: false,
