@@ -11,6 +11,7 @@
 //! - [`TopReport`]: what retains the most: roots, types, goroutines, objects.
 //! - [`Unfolded`]: the dominator tree, unfolded as far as it matters.
 //! - [`Verification`]: the graph against the runtime's own evidence.
+//! - [`Why`]: who holds an object, or all of a type, and what a root holds.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
 mod dominated;
@@ -23,7 +24,9 @@ mod measure;
 mod names;
 mod nearest;
 mod object_row;
+mod paths;
 mod prune;
+mod question;
 mod root_frames;
 mod stack_states;
 mod start;
@@ -40,6 +43,9 @@ mod units;
 mod unknown;
 mod verification;
 mod verify;
+mod why;
+mod why_report;
+mod why_type;
 
 pub use dominator_frames::dominator_tree;
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
@@ -55,6 +61,7 @@ pub use nearest::{NotFound, nearest};
 pub use object_row::{ObjectRow, Parent};
 pub use objref_snapshot::{Binary, Core, Go, Signal, short};
 pub use prune::{Metric, PruneOptions};
+pub use question::{Question, Unasked};
 pub use start::Start;
 pub use summary::{
     Amount, Diagnostic, Goroutines, Heap, Reconciliation, RootKind, RuntimeCounters,
@@ -73,3 +80,8 @@ pub use verification::{
     Check, ConservativeFrames, Example, Scanned, VERIFY_SCHEMA_VERSION, Verdict, Verification,
 };
 pub use verify::verify;
+pub use why::{Exclude, WhyOptions, why};
+pub use why_report::{
+    Answer, DominatorFacts, HolderGroup, HoldingPath, LeftOut, ObjectFacts, PathStep, RootFacts,
+    WHY_SCHEMA_VERSION, Why, WhyObject, WhyRoot, WhyType,
+};

@@ -14,6 +14,7 @@
 //! - [`types_text`]: the histogram of types.
 //! - [`top_text`]: what retains the most.
 //! - [`tree_text`]: the dominator tree, unfolded.
+//! - [`why_text`]: who holds an object, or all of a type, and what a root holds.
 //! - [`verify_text`]: the checks against the runtime's own evidence.
 //! - [`json()`]: any of these structs for programs.
 //! - [`ObjectsTsv`]: one line per object, as they come.
@@ -37,6 +38,8 @@ mod tree;
 mod types;
 mod verify;
 mod walk;
+mod why;
+mod why_graph;
 
 pub use dot::{DotEdge, DotGraph, DotNode, dot, frame_graph};
 pub use flame::{FlameOptions, flame_svg};
@@ -55,3 +58,5 @@ pub use tree::tree_text;
 pub use types::types_text;
 pub use verify::verify_text;
 pub use walk::Order;
+pub use why::why_text;
+pub use why_graph::why_graph;

@@ -39,6 +39,7 @@ mod traces;
 mod types;
 mod view;
 mod waits;
+mod whereabouts;
 
 pub use diagnose::Diagnostic;
 pub use dump::{Dump, LoadOptions, NoProgress, Progress, SnapshotError};
@@ -57,3 +58,4 @@ pub use step::{INSIDE, StepId, Steps};
 pub use traces::{CallId, ConservativeFrame, ConservativePlace, GoroutineTrace, Trace, Traces};
 pub use types::{Kind, Type, TypeId, Types};
 pub use view::{Certainty, Form, Source, View};
+pub use whereabouts::Whereabouts;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::failure::Usage;
+
 // Paragraphs with a heading; they become sections of the manual pages, and the tests run the examples.
 const AFTER_HELP: &str = "\
 Examples:
@@ -21,6 +23,7 @@ Examples:
   objref top core                           which roots retain the most
   objref top core --by type --focus Page    which types do, of those with such names
   objref tree core --from main.Session      what objects of a type retain, unfolded
+  objref why core 0xc000123000              who holds an object, and all of its kind
 
 Input:
   Cores and binaries may be compressed with zstd, gzip, lz4 or xz. They are told
@@ -75,6 +78,13 @@ Examples:
   objref tree core --exe server --min 2
   objref tree core --exe server --from shared
   objref tree core --exe server --from main.Session -n 10 -o session.json";
+
+const WHY_HELP: &str = "\
+Examples:
+  objref why core 0xc000123000           the ways from the roots to an object
+  objref why core '[]byte'               who holds all objects of a type
+  objref why core main.cache             what a root holds
+  objref why core main.Conn --exclude weak,finalizer,pool";
 
 const INDEX_HELP: &str = "\
 Examples:
@@ -139,6 +149,9 @@ pub(crate) enum Command {
     /// What retains what, unfolded as far as it matters
     #[command(after_help = TREE_HELP)]
     Tree(TreeArgs),
+    /// Who holds an object, or all objects of a type, and what a root holds
+    #[command(after_help = WHY_HELP)]
+    Why(WhyArgs),
     /// Save what was found, to be opened instead of the core: in no time, and without it
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
@@ -199,6 +212,50 @@ pub(crate) struct TypesArgs {
     /// Show the N biggest at most; 0 is all [default: 30 in text]
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+#[derive(ClapArgs, Debug)]
+#[command(mut_arg("files", |files| with_last(files, "WHAT", "The core, then what to explain: an \
+    address (0x…), a type (full, short, or a regular expression), or a root such as main.cache")))]
+pub(crate) struct WhyArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<WhyFormat>,
+    /// Of an object, show N paths at most that have nothing in common
+    #[arg(short = 'k', long, value_name = "N", default_value = "3",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) paths: u16,
+    /// Leave out what only these hold
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) exclude: Vec<ExcludeArg>,
+}
+
+/// The files of a command whose last argument is something else.
+fn with_last(files: clap::Arg, name: &'static str, help: &'static str) -> clap::Arg {
+    // Options may stand between them, so that they are counted later.
+    files.num_args(1..=3).value_names(["CORE", name]).help(help)
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhyFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// The ways as a graph for graphviz
+    Dot,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExcludeArg {
+    /// Handles of weak pointers
+    Weak,
+    /// Finalizers and cleanups
+    Finalizer,
+    /// The contents of every sync.Pool
+    Pool,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -308,7 +365,7 @@ pub(crate) struct ManArgs {
 }
 
 /// What every command that reads a core takes.
-#[derive(ClapArgs, Debug)]
+#[derive(ClapArgs, Clone, Debug)]
 pub(crate) struct CommonArgs {
     /// The core; its binary may stand here too. Or an index of the core, see `objref index`
     #[arg(value_name = "CORE", required = true, num_args = 1..=2)]
@@ -345,6 +402,19 @@ pub(crate) struct CommonArgs {
     /// Whether to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
+}
+
+impl CommonArgs {
+    /// The last of the files taken for what it is of a command that explains something, and the rest.
+    pub(crate) fn split_last(&self) -> Result<(CommonArgs, String), Usage> {
+        let mut common = self.clone();
+        match (common.files.pop(), common.files.len()) {
+            (Some(last), 1..=2) => Ok((common, last.to_string_lossy().into_owned())),
+            _ => Err(Usage(
+                "give the core, and then what to explain: an address, a type or a root".to_owned(),
+            )),
+        }
+    }
 }
 
 /// How the tree of references is cut and drawn.
@@ -563,6 +633,31 @@ mod tests {
     }
 
     #[test]
+    fn what_to_explain_comes_last() {
+        for count in [1, 4] {
+            let line = ["objref", "why"]
+                .into_iter()
+                .chain(std::iter::repeat_n("x", count));
+            let args = Args::try_parse_from(line).map(|args| args.command);
+            assert!(match args {
+                Ok(Some(Command::Why(why))) => why.common.split_last().is_err(),
+                error => error.is_err(),
+            });
+        }
+        for line in [
+            &["objref", "why", "core", "main.T"][..],
+            &["objref", "why", "core", "--exe", "bin", "main.T", "-k", "1"],
+            &["objref", "why", "-k", "2", "core", "bin", "main.T"],
+        ] {
+            let Some(Command::Why(why)) = Args::try_parse_from(line).unwrap().command else {
+                panic!("{line:?}")
+            };
+            let (common, what) = why.common.split_last().unwrap();
+            assert_eq!((common.files[0].to_str(), &*what), (Some("core"), "main.T"));
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense() {
         for line in [
             &["objref", "summary"][..],
@@ -575,6 +670,8 @@ mod tests {
             &["objref", "top", "core", "--by", "colour"],
             &["objref", "top", "core", "--focus", "("],
             &["objref", "tree", "core", "--min", "101"],
+            &["objref", "why"],
+            &["objref", "why", "core", "0x1", "--exclude", "strong"],
         ] {
             let error = Args::try_parse_from(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line:?}");

@@ -7,6 +7,7 @@
 
 mod args;
 mod debug_file;
+mod explain;
 mod failure;
 mod inputs;
 mod investigate;

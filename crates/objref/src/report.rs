@@ -12,6 +12,7 @@ use objref_report::{ObjectsTsv, TextOptions, json, summary_text};
 use crate::args::{
     Args, Command, CommonArgs, FlameArgs, Format, Goroutines, MainArgs, SummaryFormat, When,
 };
+use crate::explain;
 use crate::failure::Usage;
 use crate::investigate;
 use crate::listing;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Objects(objects)) => produce(&objects.common, Format::Tsv, None),
         Some(Command::Types(args)) => listing::types(args),
         Some(Command::Goroutines(args)) => listing::goroutines(args),
+        Some(Command::Why(args)) => explain::why(args),
         Some(Command::Top(args)) => investigate::top(args),
         Some(Command::Tree(args)) => investigate::tree(args),
         Some(Command::Verify(args)) => listing::verify(args),
