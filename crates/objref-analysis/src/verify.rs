@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use objref_go::{GcPhase, MemStats, Miss, ObjId, Tally};
-use objref_snapshot::{CallId, ConservativePlace, Dump, Findings, Holder, INSIDE, Snapshot, short};
+use objref_snapshot::{
+    CallId, ConservativePlace, Dump, Findings, Holder, INSIDE, Retained, Snapshot, short,
+};
 use rustc_hash::FxHashMap;
 
 use crate::root_frames::root_kind_name;
@@ -50,6 +52,7 @@ pub fn verify(dump: &Dump, snapshot: &Snapshot) -> Option<Verification> {
     checks.push(new_objects(&found));
     checks.extend(counters(snapshot, &found, stats));
     checks.push(conservative(&found, snapshot));
+    checks.push(dominators(dump, snapshot));
     Some(Verification {
         schema_version: VERIFY_SCHEMA_VERSION,
         tool: Tool::this(),
@@ -260,6 +263,21 @@ fn counters(snapshot: &Snapshot, found: &Findings, stats: Option<&MemStats>) -> 
         checks.push(check("counters.heap-live", verdict, text, since));
     }
     checks
+}
+
+/// The dominator tree is one: checked by its properties, not by finding it again.
+fn dominators(dump: &Dump, snapshot: &Snapshot) -> Check {
+    let retained = Retained::of(dump, snapshot);
+    let flaw = retained.certify(dump, snapshot).err();
+    Check {
+        code: "retained.dominators".to_owned(),
+        verdict: contradicts(u64::from(flaw.is_some())),
+        text: match flaw {
+            None => "flaws in the dominator tree that retained sizes come from".to_owned(),
+            Some(flaw) => format!("flaw in the dominator tree: {flaw}"),
+        },
+        ..Check::default()
+    }
 }
 
 /// What only words that may not be pointers hold.

@@ -8,10 +8,12 @@
 //! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
 //! - [`dominators()`]: whose end would be the end of whom, and what each retains; [`Entries`]: what the
 //!   graph is held from.
+//! - [`certify()`]: whether a dominator tree is one.
 //! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
 //!   implements petgraph's visit traits, so petgraph's algorithms run on it.
 
 mod bfs;
+mod certify;
 mod csr;
 mod dominators;
 mod entries;
@@ -20,6 +22,7 @@ mod plain;
 mod rows;
 
 pub use bfs::{BfsTree, NONE, ROOT, bfs};
+pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Dominators, dominators};
 pub use entries::Entries;

@@ -1,6 +1,8 @@
 //! Dominators against their definition, and against petgraph.
 
-use objref_graph::{Csr, Dominators, Entries, NONE, ROOT, Successors, bfs, dominators};
+use objref_graph::{
+    Csr, Dominators, Entries, Flaw, NONE, ROOT, Successors, bfs, certify, dominators,
+};
 use petgraph::algo::dominators::simple_fast;
 use petgraph::graph::DiGraph;
 use proptest::prelude::*;
@@ -29,6 +31,12 @@ impl Held {
         dominators(&self.graph, &tree, &entries, size)
     }
 
+    fn certify(&self, found: &Dominators) -> Result<(), Flaw> {
+        let tree = bfs(&self.graph, self.holds.iter().map(|(_, node)| *node));
+        let entries = Entries::new(self.parents.clone(), self.holds.clone());
+        certify(&self.graph, &tree, &entries, size, found)
+    }
+
     /// The same with the entries as nodes behind the others, and its roots.
     fn flat(&self) -> (Csr, Vec<u32>) {
         let nodes = self.graph.len() as u32;
@@ -52,6 +60,38 @@ impl Held {
     }
 }
 
+/// Makes the retained sizes those of the tree, whatever it is; gives up on what is none.
+trait AddUp {
+    fn add_up(&mut self, held: &Held);
+}
+
+impl AddUp for Dominators {
+    fn add_up(&mut self, held: &Held) {
+        let nodes = held.graph.len() as u32;
+        self.retained.fill(0);
+        self.entries.fill(0);
+        for node in (0..nodes).filter(|node| self.idom[*node as usize] != NONE) {
+            let mut at = node;
+            for _ in 0..100 {
+                match at.checked_sub(nodes) {
+                    None => self.retained[at as usize] += size(node),
+                    Some(entry) => self.entries[entry as usize] += size(node),
+                }
+                at = match at.checked_sub(nodes) {
+                    None => self.idom[at as usize],
+                    Some(entry) => match held.parents[entry as usize] {
+                        ROOT => ROOT,
+                        parent => nodes + parent,
+                    },
+                };
+                if at >= ROOT {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 fn size(node: u32) -> u64 {
     u64::from(node) * 7 + 1
 }
@@ -72,6 +112,7 @@ fn reached(graph: &Csr, roots: &[u32], without: u32) -> Vec<bool> {
 /// The definition: a node dominates what is not reached without it, and retains what it dominates.
 fn check(held: &Held) -> Result<(), TestCaseError> {
     let found = held.dominators();
+    prop_assert_eq!(held.certify(&found), Ok(()));
     let (flat, roots) = held.flat();
     let nodes = held.graph.len() as u32;
     let all = reached(&flat, &roots, NONE);
@@ -156,6 +197,23 @@ proptest! {
     #[test]
     fn a_node_dominates_what_is_lost_without_it(held in graphs(14, 40)) {
         check(&held)?;
+    }
+
+    #[test]
+    fn a_wrong_tree_is_found_out(held in graphs(14, 40), at in 0..14usize, above in 0..20u32) {
+        let mut found = held.dominators();
+        let nodes = held.graph.len();
+        let above = match above as usize {
+            above if above < nodes + held.parents.len() => above as u32,
+            _ => ROOT,
+        };
+        let at = at % nodes;
+        if found.idom[at] != above && found.idom[at] != NONE {
+            found.idom[at] = above;
+            // With the sizes that go with it, if it is a tree at all.
+            found.add_up(&held);
+            prop_assert!(held.certify(&found).is_err());
+        }
     }
 
     #[test]

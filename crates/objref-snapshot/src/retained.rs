@@ -1,7 +1,7 @@
 //! What each object and each holder of roots retains: what the collector would free if it went away.
 
 use objref_go::{ObjId, RootKind};
-use objref_graph::{Dominators, Entries, NONE, ROOT, Successors, dominators};
+use objref_graph::{Dominators, Entries, Flaw, NONE, ROOT, Successors, certify, dominators};
 
 use crate::roots::Holder;
 use crate::snapshot::Snapshot;
@@ -56,6 +56,21 @@ impl Holders {
         }
     }
 
+    /// What each holds.
+    fn entries(self, snapshot: &Snapshot) -> Entries {
+        let parent = |number| match self.holder(number) {
+            Holder::Stack(node) => match snapshot.stacks.parent(node) {
+                Some(caller) => self.number(Holder::Stack(caller)),
+                None => ROOT,
+            },
+            _ => ROOT,
+        };
+        let parents = (0..self.len() as u32).map(parent).collect();
+        let roots = snapshot.roots.iter().chain(&snapshot.other_roots);
+        let holds = roots.map(|root| (self.number(root.holder), root.target.0));
+        Entries::new(parents, holds.collect())
+    }
+
     fn len(self) -> usize {
         self.variables as usize + self.stacks as usize + RootKind::ALL.len()
     }
@@ -65,22 +80,31 @@ impl Retained {
     /// The dominator tree over the references of `graph`, the heap that the snapshot is of.
     pub fn of<G: Successors>(graph: &G, snapshot: &Snapshot) -> Retained {
         let holders = Holders::of(snapshot);
-        let parent = |number| match holders.holder(number) {
-            Holder::Stack(node) => match snapshot.stacks.parent(node) {
-                Some(caller) => holders.number(Holder::Stack(caller)),
-                None => ROOT,
-            },
-            _ => ROOT,
-        };
-        let parents = (0..holders.len() as u32).map(parent).collect();
-        let roots = snapshot.roots.iter().chain(&snapshot.other_roots);
-        let holds = roots.map(|root| (holders.number(root.holder), root.target.0));
-        let entries = Entries::new(parents, holds.collect());
         let size = |object| snapshot.objects.size(ObjId(object));
         Retained {
-            tree: dominators(graph, &snapshot.tree, &entries, size),
+            tree: dominators(graph, &snapshot.tree, &holders.entries(snapshot), size),
             holders,
         }
+    }
+
+    /// Checks the tree over the same references, by its properties and without what found it.
+    ///
+    /// # Errors
+    ///
+    /// The first flaw, in words.
+    pub fn certify<G: Successors>(&self, graph: &G, snapshot: &Snapshot) -> Result<(), String> {
+        let entries = self.holders.entries(snapshot);
+        let size = |object| snapshot.objects.size(ObjId(object));
+        let name = |node: u32| match node.checked_sub(snapshot.objects.len() as u32) {
+            None => format!("{:#x}", snapshot.objects.address(ObjId(node))),
+            Some(holder) => format!("{:?}", self.holders.holder(holder)),
+        };
+        certify(graph, &snapshot.tree, &entries, size, &self.tree).map_err(|flaw| match flaw {
+            Flaw::Misplaced(node) => format!("{}: its dominator is out of place", name(node)),
+            Flaw::Avoidable(node) => format!("{}: is reached past its dominator", name(node)),
+            Flaw::NotNearest(node) => format!("{}: something nearer dominates it", name(node)),
+            Flaw::Retained(node) => format!("{}: retains something else", name(node)),
+        })
     }
 
     /// From columns that were written; `None` if they contradict the snapshot.
