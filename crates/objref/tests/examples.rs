@@ -62,6 +62,15 @@ fn examples(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Stands for an object in the examples.
+const ADDRESS: &str = "0xc000123000";
+
+/// The address of an object of the dump in `dir`.
+fn an_object(dir: &Path) -> String {
+    let listing = shell(dir, "objref objects core | sed -n 2p | cut -f1");
+    String::from_utf8(listing.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
 fn every_example_runs() {
     let mut all = BTreeSet::new();
@@ -82,6 +91,7 @@ fn every_example_runs() {
 
     for line in all {
         let dir = folder();
+        let line = line.replace(ADDRESS, &an_object(dir.path()));
         let before = fs::read_dir(dir.path()).unwrap().count();
         let output = shell(dir.path(), &line);
         let stderr = String::from_utf8_lossy(&output.stderr);
