@@ -83,7 +83,7 @@ const WHY_HELP: &str = "\
 Examples:
   objref why core 0xc000123000           the ways from the roots to an object
   objref why core '[]byte'               who holds all objects of a type
-  objref why core main.cache             what a root holds
+  objref why core main.server             what a root holds
   objref why core main.Conn --exclude weak,finalizer,pool";
 
 const INDEX_HELP: &str = "\
