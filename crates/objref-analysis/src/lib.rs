@@ -12,6 +12,7 @@
 //! - [`Unfolded`]: the dominator tree, unfolded as far as it matters.
 //! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`Why`]: who holds an object, or all of a type, and what a root holds.
+//! - [`ObjectReport`]: all that is known of one object, with what is in it.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
 mod dominated;
@@ -23,6 +24,8 @@ mod goroutines;
 mod measure;
 mod names;
 mod nearest;
+mod object;
+mod object_report;
 mod object_row;
 mod paths;
 mod prune;
@@ -58,8 +61,10 @@ pub use goroutines::{GoroutineOptions, goroutines};
 pub use measure::{each_object, summary};
 pub use names::Names;
 pub use nearest::{NotFound, nearest};
+pub use object::{ObjectOptions, object};
+pub use object_report::{OBJECT_SCHEMA_VERSION, ObjectReport, Referrer, SpanFacts};
 pub use object_row::{ObjectRow, Parent};
-pub use objref_snapshot::{Binary, Core, Go, Signal, short};
+pub use objref_snapshot::{Binary, Core, FieldValue, Go, Limits, Signal, Value, short};
 pub use prune::{Metric, PruneOptions};
 pub use question::{Question, Unasked};
 pub use start::Start;

@@ -14,6 +14,7 @@
 //! - [`types_text`]: the histogram of types.
 //! - [`top_text`]: what retains the most.
 //! - [`tree_text`]: the dominator tree, unfolded.
+//! - [`object_text`]: one object, with what is in it.
 //! - [`why_text`]: who holds an object, or all of a type, and what a root holds.
 //! - [`verify_text`]: the checks against the runtime's own evidence.
 //! - [`json()`]: any of these structs for programs.
@@ -26,6 +27,7 @@ mod folded;
 mod goroutines;
 mod html;
 mod json;
+mod object;
 mod objects;
 mod pprof;
 mod protobuf;
@@ -47,6 +49,7 @@ pub use folded::{SEMICOLON, folded};
 pub use goroutines::goroutines_text;
 pub use html::{HtmlReport, HtmlTree, html};
 pub use json::json;
+pub use object::object_text;
 pub use objects::ObjectsTsv;
 pub use pprof::{PprofOptions, pprof};
 pub use restore::printable;

@@ -34,7 +34,7 @@ pub fn why_text(why: &Why, options: &TextOptions, out: &mut dyn Write) -> io::Re
 }
 
 /// `*main.Session at 0xc000123000, 208 B, retains 4.2 KiB`
-fn described(object: &ObjectFacts) -> String {
+pub(crate) fn described(object: &ObjectFacts) -> String {
     format!(
         "{} at {:#x}, {}, retains {}",
         short(&object.type_name),
@@ -184,6 +184,19 @@ fn lines(path: &HoldingPath) -> Vec<Line<'_>> {
         lines.splice(ENDS..ENDS + more, [Line::LeftOut(more as u64)]);
     }
     lines
+}
+
+/// References under a title, one a line.
+pub(crate) fn steps_table(page: &mut Page<'_>, title: &str, steps: &[PathStep]) -> io::Result<()> {
+    writeln!(page.out)?;
+    match steps {
+        [] => return page.line(Style::Heading, title),
+        _ => {
+            let width = WORDS + 2;
+            columns_of_steps(page, &format!("{title:width$}"))?;
+        }
+    }
+    steps.iter().try_for_each(|step| write_step(page, step))
 }
 
 /// What the numbers behind the words of steps are.

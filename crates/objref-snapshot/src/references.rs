@@ -4,11 +4,15 @@ use std::borrow::Cow;
 
 use objref_go::{Heap, ObjId};
 use objref_graph::Successors;
+use rayon::prelude::*;
 
 use crate::edges::Edges;
 use crate::infer::Inference;
 use crate::snapshot::Snapshot;
 use crate::step::{Describer, StepId, StepKey};
+
+/// Objects per piece of work.
+const PIECE: usize = 1 << 14;
 
 /// The references between the objects of a snapshot.
 pub struct References<'a>(Source<'a>);
@@ -54,6 +58,28 @@ impl<'a> References<'a> {
                 }
             }
         }
+    }
+
+    /// How many of `among` refer to `target`, and the first of them, `most` at most: one pass, by all threads.
+    pub fn referrers(&self, among: &[u32], target: u32, most: usize) -> (u64, Vec<u32>) {
+        let piece = |objects: &[u32]| {
+            let (mut count, mut first) = (0, Vec::new());
+            for &object in objects {
+                let mut refers = false;
+                self.successors(object, &mut |next| refers |= next == target);
+                if refers {
+                    count += 1;
+                    if first.len() < most {
+                        first.push(object);
+                    }
+                }
+            }
+            (count, first)
+        };
+        let pieces: Vec<(u64, Vec<u32>)> = among.par_chunks(PIECE).map(piece).collect();
+        let count = pieces.iter().map(|(count, _)| count).sum();
+        let first = pieces.into_iter().flat_map(|(_, first)| first);
+        (count, first.take(most).collect())
     }
 
     /// The words for a reference; none for one between two parts of one Go value, which reports do not show.

@@ -79,6 +79,11 @@ Examples:
   objref tree core --exe server --from shared
   objref tree core --exe server --from main.Session -n 10 -o session.json";
 
+const OBJECT_HELP: &str = "\
+Examples:
+  objref object core 0xc000123000
+  objref object core 0xc000123000 --raw --depth 4 -n 100";
+
 const WHY_HELP: &str = "\
 Examples:
   objref why core 0xc000123000           the ways from the roots to an object
@@ -152,6 +157,9 @@ pub(crate) enum Command {
     /// Who holds an object, or all objects of a type, and what a root holds
     #[command(after_help = WHY_HELP)]
     Why(WhyArgs),
+    /// All that is known of one object, and what is in it
+    #[command(after_help = OBJECT_HELP)]
+    Object(ObjectArgs),
     /// Save what was found, to be opened instead of the core: in no time, and without it
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
@@ -230,6 +238,27 @@ pub(crate) struct WhyArgs {
     /// Leave out what only these hold
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub(crate) exclude: Vec<ExcludeArg>,
+}
+
+#[derive(ClapArgs, Debug)]
+#[command(mut_arg("files", |files| with_last(files, "ADDR", "The core, then an address (0x…) in \
+    the object; an index may stand between them")))]
+pub(crate) struct ObjectArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to write; without it the extension of -o decides, else text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SummaryFormat>,
+    /// The bytes of its slot, too
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Values in values, N deep
+    #[arg(long, value_name = "N", default_value = "2",
+          value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) depth: u8,
+    /// Show N references each way, and N elements of each slice and map
+    #[arg(short = 'n', long, value_name = "N", default_value = "20")]
+    pub(crate) limit: u16,
 }
 
 /// The files of a command whose last argument is something else.

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
-use objref_analysis::{Exclude, Question, Unasked, WhyOptions};
-use objref_report::{dot, json, why_graph, why_text};
+use anyhow::{Result, anyhow, bail};
+use objref_analysis::{Exclude, Limits, ObjectOptions, Question, Unasked, WhyOptions};
+use objref_report::{dot, json, object_text, why_graph, why_text};
 use objref_snapshot::Whereabouts;
 
-use crate::args::{ExcludeArg, SummaryFormat, WhyArgs, WhyFormat};
+use crate::args::{ExcludeArg, ObjectArgs, SummaryFormat, WhyArgs, WhyFormat};
+use crate::failure::Usage;
 use crate::listing::warn;
 use crate::pipeline::{Needs, Subject};
 use crate::report::{answer, text_or_json};
@@ -55,6 +56,50 @@ pub(crate) fn why(args: &WhyArgs) -> Result<ExitCode> {
             WhyFormat::Text => why_text(&found, text, out)?,
             WhyFormat::Json => json(&found, out)?,
             WhyFormat::Dot => dot(&why_graph(&found), out)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `objref object`
+pub(crate) fn object(args: &ObjectArgs) -> Result<ExitCode> {
+    let (common, what) = args.common.split_last()?;
+    let format = text_or_json(&common, args.format)?;
+    let options = ObjectOptions {
+        raw: args.raw,
+        limit: args.limit.into(),
+        limits: Limits {
+            depth: args.depth.into(),
+            entries: args.limit.into(),
+            ..Limits::default()
+        },
+    };
+    if !what.starts_with("0x") {
+        bail!(Usage(format!("{what}: give an address, 0x…")));
+    }
+    let needs = Needs {
+        references: true,
+        values: true,
+        ..Needs::default()
+    };
+    answer(&common, needs, |subject, text, reporter, out| {
+        warn(&subject.snapshot, reporter);
+        let Question::Object { object, offset } = question(subject, &what)? else {
+            bail!("{what}: no object");
+        };
+        let retained = subject.retained(reporter)?;
+        reporter.phase("read the object");
+        let found = objref_analysis::object(
+            &subject.snapshot,
+            subject.dump().ok(),
+            subject.references()?,
+            retained,
+            (object, offset),
+            &options,
+        );
+        match format {
+            SummaryFormat::Text => object_text(&found, text, out)?,
+            SummaryFormat::Json => json(&found, out)?,
         }
         Ok(ExitCode::SUCCESS)
     })

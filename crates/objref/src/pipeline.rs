@@ -32,6 +32,8 @@ pub(crate) struct Needs {
     pub(crate) references: bool,
     /// The dump itself, even if there is an index.
     pub(crate) dump: bool,
+    /// The dump beside an index, if it is there.
+    pub(crate) values: bool,
 }
 
 /// What was opened: the dump, or an index of it, or both.
@@ -79,7 +81,9 @@ impl Opened {
             }
         }
         let dump = match files {
-            Some(files) if index.is_none() || needs.dump => Some(open_dump(files, args, reporter)?),
+            Some(files) if index.is_none() || needs.dump || needs.values => {
+                Some(open_dump(files, args, reporter)?)
+            }
             None if needs.dump => bail!("an index has no values; give the core, too"),
             _ => None,
         };

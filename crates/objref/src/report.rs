@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Types(args)) => listing::types(args),
         Some(Command::Goroutines(args)) => listing::goroutines(args),
         Some(Command::Why(args)) => explain::why(args),
+        Some(Command::Object(args)) => explain::object(args),
         Some(Command::Top(args)) => investigate::top(args),
         Some(Command::Tree(args)) => investigate::tree(args),
         Some(Command::Verify(args)) => listing::verify(args),
