@@ -14,7 +14,7 @@ LADDER = {
     "objref-go": {"objref-mem", "objref-dwarf"},
     "objref-graph": set(),
     "objref-snapshot": {"objref-mem", "objref-dwarf", "objref-go", "objref-graph"},
-    "objref-analysis": {"objref-mem", "objref-go", "objref-snapshot"},
+    "objref-analysis": {"objref-mem", "objref-go", "objref-graph", "objref-snapshot"},
     "objref-report": {"objref-analysis"},
     "objref": {"objref-mem", "objref-snapshot", "objref-analysis", "objref-report"},
     "objref-synth": set(),
