@@ -4,6 +4,7 @@
 //! removed or changed in meaning.
 
 use objref_snapshot::Value;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{DominatorFacts, ObjectFacts, PathStep, Tool};
@@ -12,7 +13,7 @@ use crate::{DominatorFacts, ObjectFacts, PathStep, Tool};
 pub const OBJECT_SCHEMA_VERSION: u32 = 1;
 
 /// One object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectReport {
     /// [`OBJECT_SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -51,7 +52,7 @@ pub struct ObjectReport {
 }
 
 /// A span of the heap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpanFacts {
     /// The address of its first slot.
     pub start: u64,
@@ -64,7 +65,7 @@ pub struct SpanFacts {
 }
 
 /// A root that refers to an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Referrer {
     /// Its name.
     pub name: String,

@@ -3,6 +3,7 @@
 //! The JSON form is an interface: a field may be added within a [`WHY_SCHEMA_VERSION`], but none is renamed, removed or
 //! changed in meaning.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Amount, Tool};
@@ -11,7 +12,7 @@ use crate::{Amount, Tool};
 pub const WHY_SCHEMA_VERSION: u32 = 1;
 
 /// An answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// [`WHY_SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -26,7 +27,7 @@ pub struct Why {
 }
 
 /// What was found, by what was asked about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "about", rename_all = "lowercase")]
 pub enum Answer {
     /// About an object.
@@ -38,7 +39,7 @@ pub enum Answer {
 }
 
 /// Who holds an object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyObject {
     /// How many bytes into the object the address is that was asked about.
     pub offset: u64,
@@ -53,7 +54,7 @@ pub struct WhyObject {
 }
 
 /// An object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectFacts {
     /// The address of its slot.
     pub address: u64,
@@ -68,7 +69,7 @@ pub struct ObjectFacts {
 }
 
 /// What keeps an object alive all alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum DominatorFacts {
     /// Another object.
@@ -85,7 +86,7 @@ pub enum DominatorFacts {
 }
 
 /// A chain of references from a root to an object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldingPath {
     /// Where it starts.
     pub root: RootFacts,
@@ -98,7 +99,7 @@ pub struct HoldingPath {
 }
 
 /// What a chain lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
     /// After this many steps.
     pub after: u64,
@@ -107,7 +108,7 @@ pub struct LeftOut {
 }
 
 /// A root.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RootFacts {
     /// `main.cache`, `main.serve()`, `(finalizer)`.
     pub name: String,
@@ -124,7 +125,7 @@ pub struct RootFacts {
 }
 
 /// A reference, and the object that it leads to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PathStep {
     /// How the one before refers to it, as in the picture; empty between two parts of one Go value.
     pub text: String,
@@ -134,7 +135,7 @@ pub struct PathStep {
 }
 
 /// Who holds all objects of a type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyType {
     /// The types' names.
     pub names: Vec<String>,
@@ -153,7 +154,7 @@ pub struct WhyType {
 }
 
 /// Objects of a type that are held in the same way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HolderGroup {
     /// The holder's type and the way to the objects, or the root: `main.Store.byName[value] *main.Session`.
     pub holder: String,
@@ -166,7 +167,7 @@ pub struct HolderGroup {
 }
 
 /// What a root holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyRoot {
     /// The root.
     pub name: String,

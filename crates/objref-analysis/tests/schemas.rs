@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use objref_analysis::{
-    GoroutineReport, Summary, TopReport, TreeReport, TypeReport, Unfolded, Verification,
+    GoroutineReport, ObjectReport, Summary, TopReport, TreeReport, TypeReport, Unfolded,
+    Verification, Why,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -35,6 +36,8 @@ fn are_up_to_date() {
         ("tree.json", schema::<TreeReport>()),
         ("top.json", schema::<TopReport>()),
         ("unfolded.json", schema::<Unfolded>()),
+        ("why.json", schema::<Why>()),
+        ("object.json", schema::<ObjectReport>()),
     ];
     for (name, schema) in &schemas {
         let path = folder().join(name);

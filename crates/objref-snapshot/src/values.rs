@@ -7,6 +7,7 @@ use objref_dwarf::{Kind as DwarfKind, TypeIdx};
 use objref_go::{Kind as RuntimeKind, ObjId};
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dump::Dump;
@@ -38,7 +39,7 @@ impl Default for Limits {
 }
 
 /// A value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Value {
     /// `true`, `false`.
@@ -127,7 +128,7 @@ pub enum Value {
 }
 
 /// A field of a struct.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldValue {
     /// Its name.
     pub name: String,

@@ -20,9 +20,13 @@ use support::schema::Schema;
 fn written(name: &str, args: &[&str]) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/dumps");
     let (core, exe) = (format!("{name}.core.zst"), format!("{name}.exe.zst"));
+    // What a command is asked about stands behind the core.
+    let (about, options): (Vec<&str>, Vec<&str>) =
+        args.iter().partition(|arg| arg.starts_with('='));
     let output = Command::new(env!("CARGO_BIN_EXE_objref"))
-        .args(args)
+        .args(options)
         .args([&core, "--exe", &exe])
+        .args(about.iter().map(|about| &about[1..]))
         .current_dir(folder)
         .stdin(Stdio::null())
         .output()
@@ -96,6 +100,9 @@ fn the_tree_of_dominators() {
     assert!(profile.text().contains("cum: what would be freed with it"));
 }
 
+/// Reports with fields that a part of them and its kind make up together: no part can be closed by itself.
+const TAGGED: [&str; 2] = ["why", "object"];
+
 /// The published schema, with no room for fields that it does not describe.
 fn schema(name: &str) -> Value {
     fn close(schema: &mut Value) {
@@ -109,13 +116,28 @@ fn schema(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
     let text = fs::read_to_string(path.join(format!("{name}.json"))).unwrap();
     let mut schema = serde_json::from_str(&text).unwrap();
-    close(&mut schema);
+    if !TAGGED.contains(&name) {
+        close(&mut schema);
+    }
     schema
+}
+
+/// What an argument stands for: `@object` for the address of one, `@type` for a type that every dump has.
+fn named(dump: &str, arg: &str) -> String {
+    match arg {
+        "@type" => "=string".to_owned(),
+        "@object" => {
+            let listing = String::from_utf8(written(dump, &["objects"])).unwrap();
+            let row = listing.lines().find(|row| row.contains("\tmain."));
+            format!("={}", row.unwrap().split('\t').next().unwrap())
+        }
+        arg => arg.to_owned(),
+    }
 }
 
 #[test]
 fn json_is_as_its_schema_says() {
-    let commands: [(&str, &[&str]); 7] = [
+    let commands: [(&str, &[&str]); 13] = [
         ("summary", &["summary", "--format", "json"]),
         ("goroutines", &["goroutines", "--format", "json"]),
         ("goroutines", &["goroutines", "--all", "--format", "json"]),
@@ -123,11 +145,22 @@ fn json_is_as_its_schema_says() {
         ("verify", &["verify", "--format", "json"]),
         ("tree", &["--format", "tree-json"]),
         ("tree", &["--tree", "dominator", "--format", "tree-json"]),
+        ("top", &["top", "--format", "json"]),
+        ("top", &["top", "--by", "object", "--format", "json"]),
+        ("unfolded", &["tree", "--format", "json"]),
+        ("why", &["why", "--format", "json", "@type"]),
+        ("why", &["why", "--format", "json", "@object"]),
+        (
+            "object",
+            &["object", "--raw", "--format", "json", "@object"],
+        ),
     ];
     for (name, args) in commands {
         let schema = Schema::new(schema(name));
         for dump in [DUMP, "zoo-1.19.13", "goroutines-1.26.6-pie"] {
-            let mut json: Value = serde_json::from_slice(&written(dump, args)).unwrap();
+            let args: Vec<String> = args.iter().map(|arg| named(dump, arg)).collect();
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let mut json: Value = serde_json::from_slice(&written(dump, &args)).unwrap();
             if let Err(error) = schema.check(&json) {
                 panic!("{args:?} {dump}: {error}");
             }
@@ -136,7 +169,11 @@ fn json_is_as_its_schema_says() {
             assert!(schema.check(&json).is_err(), "{name}");
             json["schema_version"] = version;
             json["unheard_of"] = 1.into();
-            assert!(schema.check(&json).is_err(), "{name}");
+            assert_eq!(
+                schema.check(&json).is_err(),
+                !TAGGED.contains(&name),
+                "{name}"
+            );
         }
     }
 }
