@@ -1,4 +1,4 @@
-//! A check of a dominator tree that shares nothing with the algorithm that found it.
+//! A check of a dominator tree by what makes it one.
 //!
 //! A tree over the nodes is the dominator tree if and only if (Georgiadis and Tarjan, *Dominator Tree Certification and
 //! Divergent Spanning Trees*, TALG 2015, lemma 2.2)
@@ -6,12 +6,12 @@
 //! - every edge `v → w` starts at or below the parent of `w`: what stands above a node in the tree does dominate it; and
 //! - no node dominates one of its siblings: nothing nearer does.
 //!
-//! The first is looked up edge by edge, by intervals of a walk through the tree. For the second each edge is taken to
-//! start at the sibling of `w` that `v` is at or below, and in these small graphs the iterative algorithm (Cooper,
-//! Harvey and Kennedy, *A Simple, Fast Dominance Algorithm*, 2001) has to find nothing but the parent. Both read each
-//! edge a few times.
+//! The first is looked up edge by edge, on a walk through the tree. For the second each edge is taken to start at the
+//! sibling of `w` that `v` is at or below; over these edges, a graph of another shape, nothing but the parent may be
+//! found to dominate anything. That is asked of [`dominators()`] itself, for the iterative algorithms that would be
+//! independent of it are quadratic on long lists.
 
-use crate::{BfsTree, Dominators, Entries, NONE, ROOT, Successors};
+use crate::{BfsTree, Csr, Dominators, Entries, NONE, ROOT, Successors, bfs, dominators};
 
 /// What is wrong with a dominator tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub fn certify<G: Successors>(
     }
     match flaw {
         Some(flaw) => Err(flaw),
-        None => nearest(&order, &place, &is_led_to, siblings),
+        None => nearest(&order, &is_led_to, &siblings),
     }
 }
 
@@ -157,61 +157,18 @@ fn retains(
     }
 }
 
-/// No node dominates a sibling: over the edges from their parent and between them, the parent is the nearest dominator
-/// of each.
-fn nearest(
-    order: &[u32],
-    place: &[u32],
-    is_led_to: &[bool],
-    mut siblings: Vec<(u32, u32)>,
-) -> Result<(), Flaw> {
-    siblings.sort_unstable();
-    siblings.dedup();
-    /// The parent, whichever that is.
-    const PARENT: u32 = ROOT;
-    let mut nearest: Vec<u32> = vec![NONE; place.len()];
-    for &node in order.iter().filter(|node| is_led_to[**node as usize]) {
-        nearest[node as usize] = PARENT;
-    }
-    let others: Vec<u32> = order
-        .iter()
-        .copied()
-        .filter(|node| !is_led_to[*node as usize])
-        .collect();
-    let mut is_done = false;
-    while !is_done {
-        is_done = true;
-        for &node in &others {
-            let start = siblings.partition_point(|(to, _)| *to < node);
-            let from = siblings[start..].iter().take_while(|(to, _)| *to == node);
-            let mut meet = NONE;
-            for &(_, mut other) in from {
-                if nearest[other as usize] == NONE {
-                    continue;
-                }
-                if meet == NONE {
-                    meet = other;
-                }
-                // Where the two ways up meet; what is farther down stands later.
-                while meet != other && meet != PARENT && other != PARENT {
-                    match place[meet as usize] > place[other as usize] {
-                        true => meet = nearest[meet as usize],
-                        false => other = nearest[other as usize],
-                    }
-                }
-                if meet != other {
-                    meet = PARENT;
-                }
-            }
-            if meet != NONE && nearest[node as usize] != meet {
-                nearest[node as usize] = meet;
-                is_done = false;
-            }
-        }
-    }
+/// No node dominates a sibling: over the edges from their parents and between them, every node that its parent does not
+/// lead to itself has to be held by several that it does lead to.
+fn nearest(order: &[u32], is_led_to: &[bool], siblings: &[(u32, u32)]) -> Result<(), Flaw> {
+    let edges = siblings.iter().map(|&(to, sibling)| (sibling, to));
+    let graph = Csr::from_edges(is_led_to.len(), edges);
+    let (led, others): (Vec<u32>, Vec<u32>) =
+        order.iter().partition(|node| is_led_to[**node as usize]);
+    let tree = bfs(&graph, led.iter().copied());
+    let found = dominators(&graph, &tree, &Entries::each(&led), |_| 0);
     match others
         .iter()
-        .find(|node| nearest[**node as usize] != PARENT)
+        .find(|node| found.idom[**node as usize] != ROOT)
     {
         Some(&node) => Err(Flaw::NotNearest(node)),
         None => Ok(()),
