@@ -13,6 +13,7 @@
 //! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`Why`]: who holds an object, or all of a type, and what a root holds.
 //! - [`ObjectReport`]: all that is known of one object, with what is in it.
+//! - [`Signature`]: a short name for a way to something, the same in every dump and build.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
 mod dominated;
@@ -31,6 +32,7 @@ mod paths;
 mod prune;
 mod question;
 mod root_frames;
+mod signature;
 mod stack_states;
 mod start;
 mod summary;
@@ -67,6 +69,7 @@ pub use object_row::{ObjectRow, Parent};
 pub use objref_snapshot::{Binary, Core, FieldValue, Go, Limits, Signal, Value, short};
 pub use prune::{Metric, PruneOptions};
 pub use question::{Question, Unasked};
+pub use signature::{Signature, stable_name};
 pub use start::Start;
 pub use summary::{
     Amount, Diagnostic, Goroutines, Heap, Reconciliation, RootKind, RuntimeCounters,
