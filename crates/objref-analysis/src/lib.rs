@@ -12,10 +12,12 @@
 //! - [`Unfolded`]: the dominator tree, unfolded as far as it matters.
 //! - [`Verification`]: the graph against the runtime's own evidence.
 //! - [`Why`]: who holds an object, or all of a type, and what a root holds.
+//! - [`Policy`]: what a heap must not be; [`CheckReport`]: whether it is; [`Baseline`]: what it was like.
 //! - [`ObjectReport`]: all that is known of one object, with what is in it.
 //! - [`Signature`]: a short name for a way to something, the same in every dump and build.
 //! - [`ObjectRow`]: one reachable object in a listing.
 
+mod check;
 mod dominated;
 mod dominator_frames;
 mod flame;
@@ -29,6 +31,7 @@ mod object;
 mod object_report;
 mod object_row;
 mod paths;
+mod policy;
 mod prune;
 mod question;
 mod root_frames;
@@ -52,6 +55,11 @@ mod why;
 mod why_report;
 mod why_type;
 
+pub use check::{
+    BASELINE_SCHEMA_VERSION, Baseline, CHECK_SCHEMA_VERSION, CheckOptions, CheckReport, Checked,
+    Measured, Offender, PolicyWarning, Program, RootAmount, RuleReport, RuleVerdict, SignatureRow,
+    Signatures, Stacked, Unit, check,
+};
 pub use dominator_frames::dominator_tree;
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};
 pub use frames::frame_tree;
@@ -67,6 +75,10 @@ pub use object::{ObjectOptions, object};
 pub use object_report::{OBJECT_SCHEMA_VERSION, ObjectReport, Referrer, SpanFacts};
 pub use object_row::{ObjectRow, Parent};
 pub use objref_snapshot::{Binary, Core, FieldValue, Go, Limits, Signal, Value, short};
+pub use policy::{
+    Date, Measure, Pattern, Policy, PolicyError, Quantity, Rule, Severity, Subject, Suppression,
+    Threshold, policy_schema,
+};
 pub use prune::{Metric, PruneOptions};
 pub use question::{Question, Unasked};
 pub use signature::{Signature, stable_name};

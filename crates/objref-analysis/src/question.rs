@@ -224,7 +224,7 @@ fn types_where(
 }
 
 /// `text`, then ways to spell the same type as reports do.
-fn spellings(text: &str) -> Vec<String> {
+pub(crate) fn spellings(text: &str) -> Vec<String> {
     let mut all = vec![text.to_owned()];
     let mut also = |text: String| {
         if !all.contains(&text) {

@@ -107,6 +107,13 @@ fn root_kind_frame(kind: RootKind) -> &'static str {
     }
 }
 
+/// The names of all that the runtime itself may hold.
+pub(crate) fn runtime_roots() -> impl Iterator<Item = String> {
+    RootKind::ALL
+        .map(|kind| root_kind_frame(kind).to_owned())
+        .into_iter()
+}
+
 /// The name of a kind of root in tables and JSON; `None` stands for stacks.
 pub(crate) fn root_kind_name(kind: Option<RootKind>) -> &'static str {
     match kind {

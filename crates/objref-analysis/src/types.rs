@@ -114,7 +114,7 @@ pub(crate) fn group_name(snapshot: &Snapshot, view: &View, by: TypeGroup) -> Str
 
 /// The package of a type's name, of the first package if it is made of several types: `a/b` of `[]*a/b.T`,
 /// `a/b` of `func a/b.f.func1`.
-fn package(name: &str) -> &str {
+pub(crate) fn package(name: &str) -> &str {
     let letter = |c: char| c.is_alphanumeric() || "./_-~%@+".contains(c);
     let words = name.split(|c: char| !letter(c));
     let mut packages = words.filter_map(|word| {

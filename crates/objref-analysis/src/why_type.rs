@@ -256,7 +256,7 @@ impl Words {
 }
 
 /// The way from a root and what it leads to: a variable that is itself the reference has no way.
-fn split_root(text: &str) -> (&str, &str) {
+pub(crate) fn split_root(text: &str) -> (&str, &str) {
     const TYPES: [&str; 6] = [
         "chan",
         "<-chan",

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use objref_analysis::{
-    GoroutineReport, ObjectReport, Summary, TopReport, TreeReport, TypeReport, Unfolded,
-    Verification, Why,
+    Baseline, CheckReport, GoroutineReport, ObjectReport, Summary, TopReport, TreeReport,
+    TypeReport, Unfolded, Verification, Why, policy_schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -38,6 +38,12 @@ fn are_up_to_date() {
         ("unfolded.json", schema::<Unfolded>()),
         ("why.json", schema::<Why>()),
         ("object.json", schema::<ObjectReport>()),
+        ("check.json", schema::<CheckReport>()),
+        ("baseline.json", schema::<Baseline>()),
+        (
+            "policy.json",
+            serde_json::to_string_pretty(&policy_schema()).unwrap() + "\n",
+        ),
     ];
     for (name, schema) in &schemas {
         let path = folder().join(name);

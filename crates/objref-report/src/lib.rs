@@ -17,9 +17,11 @@
 //! - [`object_text`]: one object, with what is in it.
 //! - [`why_text`]: who holds an object, or all of a type, and what a root holds.
 //! - [`verify_text`]: the checks against the runtime's own evidence.
+//! - [`check_text`], [`markdown()`], [`github()`], [`junit()`], [`sarif()`]: whether a policy's rules hold.
 //! - [`json()`]: any of these structs for programs.
 //! - [`ObjectsTsv`]: one line per object, as they come.
 
+mod check;
 mod colour;
 mod dot;
 mod flame;
@@ -43,6 +45,7 @@ mod walk;
 mod why;
 mod why_graph;
 
+pub use check::{check_text, github, junit, markdown, sarif};
 pub use dot::{DotEdge, DotGraph, DotNode, dot, frame_graph};
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};

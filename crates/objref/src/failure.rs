@@ -3,7 +3,7 @@
 //! | status | meaning |
 //! |---|---|
 //! | 0 | done; also when nobody reads the output to its end |
-//! | 1 | `objref verify` found a contradiction |
+//! | 1 | a rule of `objref check` does not hold, or `objref verify` found a contradiction |
 //! | 2 | the command line makes no sense |
 //! | 3 | the input cannot be used, or the output not be written |
 

@@ -12,6 +12,7 @@ use objref_report::{ObjectsTsv, TextOptions, json, summary_text};
 use crate::args::{
     Args, Command, CommonArgs, FlameArgs, Format, Goroutines, MainArgs, SummaryFormat, When,
 };
+use crate::check;
 use crate::explain;
 use crate::failure::Usage;
 use crate::investigate;
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Top(args)) => investigate::top(args),
         Some(Command::Tree(args)) => investigate::tree(args),
         Some(Command::Verify(args)) => listing::verify(args),
+        Some(Command::Check(args)) => check::check(args),
         Some(Command::Index(args)) => listing::index(args),
         Some(Command::Completions(args)) => manual::completions(args),
         Some(Command::Man(args)) => manual::man(args),

@@ -22,6 +22,8 @@ fn folder() -> tempfile::TempDir {
     ] {
         symlink(fixture(file), dir.path().join(name)).unwrap();
     }
+    let policy = "[[rule]]\nname = \"heap\"\nmax_live = \"64 MiB\"\n";
+    fs::write(dir.path().join("objref.toml"), policy).unwrap();
     dir
 }
 
