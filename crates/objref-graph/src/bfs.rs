@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use crate::Successors;
+use crate::explore::{BATCH, Explore, Plain, Reached, Way};
 
 /// In [`BfsTree::parent`]: the node was not reached.
 pub const NONE: u32 = u32::MAX;
@@ -88,13 +89,27 @@ impl BfsTree {
 ///
 /// If the graph has more than `u32::MAX - 2` nodes, or a root or successor is not below its length.
 pub fn bfs<G: Successors>(graph: &G, roots: impl Iterator<Item = u32>) -> BfsTree {
+    explore(&mut Plain(graph), roots).0
+}
+
+/// As [`bfs()`], for a graph that is looked at on the way. Also returns, for each node in the order of the search after
+/// the roots, what is kept of the edge by which it was reached.
+///
+/// # Panics
+///
+/// As [`bfs()`].
+pub fn explore<G: Explore>(
+    graph: &mut G,
+    roots: impl Iterator<Item = u32>,
+) -> (BfsTree, Vec<G::Label>) {
     let nodes = graph.len();
     assert!(nodes < ROOT as usize, "{nodes} nodes do not fit 32-bit ids");
     let claims: Vec<AtomicU32> = (0..nodes)
         .into_par_iter()
         .map(|_| AtomicU32::new(NONE))
         .collect();
-    let mut order: Vec<u32> = Vec::new();
+    // Room for all, so that nothing has to be moved; what is not filled takes no memory.
+    let (mut order, mut labels) = (Vec::with_capacity(nodes), Vec::with_capacity(nodes));
     for root in roots {
         if claims[root as usize].swap(0, Relaxed) == NONE {
             order.push(root);
@@ -103,82 +118,138 @@ pub fn bfs<G: Successors>(graph: &G, roots: impl Iterator<Item = u32>) -> BfsTre
 
     let mut levels = vec![0];
     let mut start = 0;
+    let (mut scratch, mut notes) = (G::Scratch::default(), [G::Notes::default()]);
     while start < order.len() {
         let end = order.len();
         levels.push(end as u32);
+        let mut level = Level {
+            claims: &claims,
+            order: &mut order,
+            labels: &mut labels,
+            start,
+            end,
+        };
+        let reached = level.reached();
         if end - start < PARALLEL_FRONTIER {
-            walk(graph, &claims, &mut order, start, end);
+            level.walk(graph, &mut scratch, &mut notes[0]);
+            graph.settle(reached, &mut notes);
         } else {
-            walk_parallel(graph, &claims, &mut order, start, end);
+            graph.prepare(level.nodes(), reached);
+            let mut notes = level.walk_parallel(graph);
+            graph.settle(reached, &mut notes);
         }
         start = end;
     }
 
     order.shrink_to_fit();
-    let parent = claims
-        .into_par_iter()
-        .map(|claim| match claim.into_inner() {
+    labels.shrink_to_fit();
+    claims.par_iter().for_each(|claim| {
+        let parent = match claim.load(Relaxed) {
             NONE => NONE,
             0 => ROOT,
             position => order[position as usize - 1],
-        })
-        .collect();
-    BfsTree {
+        };
+        claim.store(parent, Relaxed);
+    });
+    // In place.
+    let parent = claims.into_iter().map(AtomicU32::into_inner).collect();
+    let tree = BfsTree {
         order,
         parent,
         levels,
-    }
+    };
+    (tree, labels)
 }
 
-/// Appends the successors of `order[start..end]` that nobody has claimed yet.
-fn walk<G: Successors>(
-    graph: &G,
-    claims: &[AtomicU32],
-    order: &mut Vec<u32>,
+/// A node that a piece of a level has claimed: the node, the claim, the label of the edge.
+type Claimed<L> = (u32, u32, L);
+
+/// One level on its way to the next: `order[start..end]`.
+struct Level<'s, 'c, L> {
+    claims: &'c [AtomicU32],
+    order: &'s mut Vec<u32>,
+    /// Those of `order`, after the roots.
+    labels: &'s mut Vec<L>,
     start: usize,
     end: usize,
-) {
-    for position in start..end {
-        graph.successors(order[position], &mut |next| {
-            let claim = &claims[next as usize];
-            if claim.load(Relaxed) == NONE {
-                claim.store(position as u32 + 1, Relaxed);
-                order.push(next);
-            }
-        });
-    }
 }
 
-/// The same as [`walk`], by all threads.
-fn walk_parallel<G: Successors>(
-    graph: &G,
-    claims: &[AtomicU32],
-    order: &mut Vec<u32>,
-    start: usize,
-    end: usize,
-) {
-    let mut notes: Vec<Vec<(u32, u32)>> = order[start..end]
-        .par_chunks(PIECE)
-        .enumerate()
-        .map(|(piece, frontier)| {
-            let mut notes = Vec::new();
-            for (position, &node) in (start + piece * PIECE..).zip(frontier) {
-                let mine = position as u32 + 1;
-                graph.successors(node, &mut |next| {
-                    let claim = &claims[next as usize];
-                    if claim.load(Relaxed) > mine && claim.fetch_min(mine, Relaxed) > mine {
-                        notes.push((next, mine));
+impl<'c, L: Copy + Send + Sync> Level<'_, 'c, L> {
+    fn nodes(&self) -> &[u32] {
+        &self.order[self.start..self.end]
+    }
+
+    fn reached(&self) -> Reached<'c> {
+        Reached::new(self.claims, self.start)
+    }
+
+    /// Appends the successors that nobody has claimed yet.
+    fn walk<G: Explore<Label = L>>(
+        &mut self,
+        graph: &G,
+        scratch: &mut G::Scratch,
+        notes: &mut G::Notes,
+    ) {
+        let (claims, reached) = (self.claims, self.reached());
+        let mut nodes = [0; BATCH];
+        for first in (self.start..self.end).step_by(BATCH) {
+            let nodes = &mut nodes[..BATCH.min(self.end - first)];
+            nodes.copy_from_slice(&self.order[first..first + nodes.len()]);
+            graph.explore(nodes, reached, scratch, notes, &mut |ways| {
+                touch(claims, ways);
+                for way in ways {
+                    let claim = &claims[way.to as usize];
+                    if claim.load(Relaxed) == NONE {
+                        claim.store(first as u32 + way.from + 1, Relaxed);
+                        self.order.push(way.to);
+                        self.labels.push(way.label);
                     }
-                });
-            }
-            notes
-        })
-        .collect();
-    notes.par_iter_mut().for_each(|notes| {
-        notes.retain(|&(next, mine)| claims[next as usize].load(Relaxed) == mine)
-    });
-    order.reserve(notes.iter().map(Vec::len).sum());
-    for notes in notes {
-        order.extend(notes.into_iter().map(|(next, _)| next));
+                }
+            });
+        }
     }
+
+    /// The same as [`Level::walk`], by all threads. Returns the graph's notes of each piece.
+    fn walk_parallel<G: Explore<Label = L>>(&mut self, graph: &G) -> Vec<G::Notes> {
+        let (claims, reached) = (self.claims, self.reached());
+        let pieces = self.nodes().par_chunks(PIECE);
+        let (mut claimed, notes): (Vec<Vec<Claimed<L>>>, Vec<G::Notes>) = pieces
+            .enumerate()
+            .map_init(G::Scratch::default, |scratch, (piece, frontier)| {
+                let (mut claimed, mut notes) = (Vec::new(), G::Notes::default());
+                let mut position = (self.start + piece * PIECE) as u32;
+                for nodes in frontier.chunks(BATCH) {
+                    graph.explore(nodes, reached, scratch, &mut notes, &mut |ways| {
+                        touch(claims, ways);
+                        for way in ways {
+                            let mine = position + way.from + 1;
+                            let claim = &claims[way.to as usize];
+                            if claim.load(Relaxed) > mine && claim.fetch_min(mine, Relaxed) > mine {
+                                claimed.push((way.to, mine, way.label));
+                            }
+                        }
+                    });
+                    position += nodes.len() as u32;
+                }
+                (claimed, notes)
+            })
+            .unzip();
+        claimed.par_iter_mut().for_each(|claimed| {
+            claimed.retain(|&(next, mine, _)| claims[next as usize].load(Relaxed) == mine)
+        });
+        for claimed in claimed {
+            self.order.extend(claimed.iter().map(|(next, ..)| next));
+            self.labels.extend(claimed.iter().map(|(.., label)| label));
+        }
+        notes
+    }
+}
+
+/// Loads the claims of all ends: none of these loads waits for another, as they would where each decides what is next.
+#[inline]
+fn touch<L>(claims: &[AtomicU32], ways: &[Way<L>]) {
+    let all = ways
+        .iter()
+        .fold(0, |all, way| all ^ claims[way.to as usize].load(Relaxed));
+    std::hint::black_box(all);
 }

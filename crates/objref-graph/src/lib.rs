@@ -6,6 +6,7 @@
 //!
 //! - [`Successors`]: what a graph has to be able to do.
 //! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
+//! - [`explore()`]: the same for a graph that is looked at on the way: [`Explore`].
 //! - [`dominators()`]: whose end would be the end of whom, and what each retains; [`Entries`]: what the
 //!   graph is held from.
 //! - [`certify()`]: whether a dominator tree is one.
@@ -17,15 +18,17 @@ mod certify;
 mod csr;
 mod dominators;
 mod entries;
+mod explore;
 mod petgraph;
 mod plain;
 mod rows;
 
-pub use bfs::{BfsTree, NONE, ROOT, bfs};
+pub use bfs::{BfsTree, NONE, ROOT, bfs, explore};
 pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Dominators, dominators};
 pub use entries::Entries;
+pub use explore::{BATCH, Explore, Reached, Way};
 pub use petgraph::{Edge, Edges, Visited};
 
 /// A directed graph over the nodes `0..len`.

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use objref_graph::{BfsTree, Csr, NONE, ROOT, Successors, bfs};
+use objref_graph::{
+    BATCH, BfsTree, Csr, Explore, NONE, ROOT, Reached, Successors, Way, bfs, explore,
+};
 use petgraph::visit::{Bfs, NodeCount};
 use proptest::prelude::*;
 
@@ -98,6 +100,94 @@ fn a_list_of_a_million_is_a_million_levels() {
     let tree = bfs(&Csr::from_edges(nodes, edges), std::iter::once(0));
     assert_eq!(tree.depth(), nodes);
     assert_eq!(tree.parent[nodes - 1], nodes as u32 - 2);
+}
+
+/// Counts edges, and remembers what was said of its nodes.
+struct Curious<'g> {
+    graph: &'g Csr,
+    seen: Vec<u32>,
+}
+
+impl Explore for Curious<'_> {
+    /// The how-manieth edge of its node it is.
+    type Label = u32;
+    /// The ends of edges that were in their level or before it, and how many there were of others.
+    type Notes = (Vec<u32>, u64);
+    type Scratch = Vec<Way<u32>>;
+
+    fn len(&self) -> usize {
+        self.graph.len()
+    }
+
+    fn explore(
+        &self,
+        nodes: &[u32],
+        reached: Reached<'_>,
+        scratch: &mut Vec<Way<u32>>,
+        notes: &mut (Vec<u32>, u64),
+        reach: &mut impl FnMut(&[Way<u32>]),
+    ) {
+        assert!(nodes.len() <= BATCH && nodes.iter().all(|node| reached.has(*node)));
+        scratch.clear();
+        for (from, &node) in (0..).zip(nodes) {
+            for (label, &to) in (0..).zip(self.graph.targets(node)) {
+                scratch.push(Way { from, to, label });
+                match reached.has(to) {
+                    true => notes.0.push(to),
+                    false => notes.1 += 1,
+                }
+            }
+        }
+        reach(scratch);
+        // That they were reached now does not make them known.
+        let again = scratch.iter().filter(|way| !reached.has(way.to)).count() as u64;
+        notes.1 -= again;
+    }
+
+    fn prepare(&mut self, level: &[u32], reached: Reached<'_>) {
+        assert!(level.iter().all(|node| reached.has(*node)));
+    }
+
+    fn settle(&mut self, reached: Reached<'_>, notes: &mut [(Vec<u32>, u64)]) {
+        for (known, changed) in notes {
+            assert_eq!(*changed, 0);
+            assert!(known.iter().all(|node| reached.has(*node)));
+            self.seen.append(known);
+        }
+    }
+}
+
+#[test]
+fn who_looks_around_sees_every_edge_once_on_any_number_of_threads() {
+    let graph = random(100_000, 400_000, 7919);
+    let expected = naive(&graph, &[3, 5]);
+    let distances = expected.distances();
+    let mut back: Vec<u32> = Vec::new();
+    for &node in &expected.order {
+        let near = |to: &&u32| distances[**to as usize] <= distances[node as usize];
+        back.extend(graph.targets(node).iter().filter(near));
+    }
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let mut curious = Curious {
+            graph: &graph,
+            seen: Vec::new(),
+        };
+        let (tree, labels) = pool.install(|| explore(&mut curious, [3, 5].into_iter()));
+        assert_eq!(tree, expected);
+        assert_eq!(curious.seen, back);
+        assert_eq!(labels.len(), tree.order.len() - 2);
+        for (&node, label) in tree.order[2..].iter().zip(labels) {
+            let edges = graph.targets(tree.parent[node as usize]);
+            assert_eq!(
+                edges.iter().position(|to| *to == node),
+                Some(label as usize)
+            );
+        }
+    }
 }
 
 #[test]

@@ -11,12 +11,21 @@ pub struct Encoding {
 }
 
 macro_rules! integers {
-    ($($name:ident $type:ty),*) => {$(
+    ($($name:ident $of:ident $type:ty),*) => {$(
         /// The integer at `offset`, or `None` when it is not all there.
         #[inline]
         pub fn $name(self, bytes: &[u8], offset: u64) -> Option<$type> {
             let raw = at(bytes, offset, size_of::<$type>() as u64)?;
-            Some(<$type>::from_le_bytes(self.order(raw.try_into().ok()?)))
+            Some(self.$of(raw.try_into().ok()?))
+        }
+
+        /// The integer that these bytes are.
+        #[inline]
+        pub(crate) fn $of(self, raw: [u8; size_of::<$type>()]) -> $type {
+            match self.big_endian {
+                true => <$type>::from_be_bytes(raw),
+                false => <$type>::from_le_bytes(raw),
+            }
         }
     )*};
 }
@@ -50,16 +59,7 @@ impl Encoding {
         self.wide
     }
 
-    /// The bytes of one integer, lowest first.
-    #[inline]
-    pub(crate) fn order<const N: usize>(self, mut raw: [u8; N]) -> [u8; N] {
-        if self.big_endian {
-            raw.reverse();
-        }
-        raw
-    }
-
-    integers!(u16 u16, u32 u32, i32 i32, u64 u64);
+    integers!(u16 u16_of u16, u32 u32_of u32, i32 i32_of i32, u64 u64_of u64);
 
     /// The word at `offset`, or `None` when it is not all there.
     #[inline]
@@ -75,16 +75,10 @@ impl Encoding {
     #[inline]
     pub fn sized_word<const WORD: u64>(self, bytes: &[u8]) -> u64 {
         match WORD {
-            8 => match bytes.first_chunk::<8>() {
-                Some(raw) if self.big_endian => u64::from_be_bytes(*raw),
-                Some(raw) => u64::from_le_bytes(*raw),
-                None => 0,
-            },
-            _ => match bytes.first_chunk::<4>() {
-                Some(raw) if self.big_endian => u32::from_be_bytes(*raw).into(),
-                Some(raw) => u32::from_le_bytes(*raw).into(),
-                None => 0,
-            },
+            8 => bytes.first_chunk().map_or(0, |raw| self.u64_of(*raw)),
+            _ => bytes
+                .first_chunk()
+                .map_or(0, |raw| self.u32_of(*raw).into()),
         }
     }
 

@@ -6,11 +6,11 @@ use crate::fault::Fault;
 use crate::space::AddressSpace;
 
 impl AddressSpace {
-    /// The bytes of an integer, lowest first.
+    /// The bytes of an integer.
     #[inline]
     fn array<const N: usize>(&self, a: Addr) -> Result<[u8; N], Fault> {
         match self.direct(a, N).and_then(|b| b.try_into().ok()) {
-            Some(array) => Ok(self.encoding().order(array)),
+            Some(array) => Ok(array),
             None => self.array_slow(a),
         }
     }
@@ -20,7 +20,7 @@ impl AddressSpace {
         let bytes = self.bytes(a, N)?;
         let mut array = [0; N];
         array.copy_from_slice(&bytes);
-        Ok(self.encoding().order(array))
+        Ok(array)
     }
 
     /// The byte at `a`.
@@ -40,7 +40,7 @@ impl AddressSpace {
     /// A fault with the first bad address.
     #[inline]
     pub fn u16(&self, a: Addr) -> Result<u16, Fault> {
-        self.array(a).map(u16::from_le_bytes)
+        self.array(a).map(|raw| self.encoding().u16_of(raw))
     }
 
     /// The 32-bit integer at `a`; need not be aligned.
@@ -50,7 +50,7 @@ impl AddressSpace {
     /// A fault with the first bad address.
     #[inline]
     pub fn u32(&self, a: Addr) -> Result<u32, Fault> {
-        self.array(a).map(u32::from_le_bytes)
+        self.array(a).map(|raw| self.encoding().u32_of(raw))
     }
 
     /// The 64-bit integer at `a`; need not be aligned.
@@ -60,7 +60,7 @@ impl AddressSpace {
     /// A fault with the first bad address.
     #[inline]
     pub fn u64(&self, a: Addr) -> Result<u64, Fault> {
-        self.array(a).map(u64::from_le_bytes)
+        self.array(a).map(|raw| self.encoding().u64_of(raw))
     }
 
     /// The signed 32-bit integer at `a`; need not be aligned.
@@ -70,7 +70,7 @@ impl AddressSpace {
     /// A fault with the first bad address.
     #[inline]
     pub fn i32(&self, a: Addr) -> Result<i32, Fault> {
-        self.array(a).map(i32::from_le_bytes)
+        self.array(a).map(|raw| self.encoding().i32_of(raw))
     }
 
     /// The word at `a`: a `uintptr`, an `int`; need not be aligned.

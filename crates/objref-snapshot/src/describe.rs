@@ -9,13 +9,14 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::roots::Root;
+use crate::rounds::Offset;
 use crate::step::{Describer, Reference, StepId, StepKey, Steps};
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 13;
 
-/// Pieces that are worked on before their steps are numbered: what is kept of them until then stays small.
-const PIECES: usize = 128;
+/// Objects that are worked on before their steps are numbered: what is kept of them until then stays small.
+const AT_ONCE: usize = 128 * PIECE;
 
 /// Steps, numbered in the order in which they are met.
 pub(crate) struct Vocabulary<'a, 'p> {
@@ -40,43 +41,33 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
             .or_insert_with(|| self.steps.intern(self.describer.text(key)))
     }
 
-    /// Per object: the step from its parent in the tree.
-    pub(crate) fn describe(&mut self, tree: &BfsTree, roots: &[Root]) -> Vec<StepId> {
+    /// Per object: the step from its parent in the tree. `offsets` are where in their parents the references are, for the
+    /// objects of its order that are not roots.
+    pub(crate) fn describe(
+        &mut self,
+        tree: &BfsTree,
+        offsets: &[Offset],
+        roots: &[Root],
+    ) -> Vec<StepId> {
         let mut step_of = vec![StepId(NONE); tree.parent.len()];
         for root in roots {
             step_of[root.target.0 as usize] = root.step;
         }
-        let first = tree.levels.get(1).map_or(0, |&end| end as usize);
-        let mut rest = &tree.order[first..];
-        while !rest.is_empty() {
-            let mut pieces = Vec::with_capacity(PIECES);
-            while !rest.is_empty() && pieces.len() < PIECES {
-                let (piece, others) = rest.split_at(end_of_piece(tree, rest));
-                pieces.push(piece);
-                rest = others;
-            }
+        let objects = &tree.order[tree.order.len() - offsets.len()..];
+        for (objects, offsets) in objects.chunks(AT_ONCE).zip(offsets.chunks(AT_ONCE)) {
             let describer = self.describer;
-            let keys = pieces.par_iter().map(|piece| keys(describer, tree, piece));
+            let pieces = objects.par_chunks(PIECE).zip(offsets.par_chunks(PIECE));
+            let keys = pieces.map(|(objects, offsets)| keys(describer, tree, objects, offsets));
             let found: Vec<Keys> = keys.collect();
-            for (piece, found) in pieces.into_iter().zip(found) {
+            for (objects, found) in objects.chunks(PIECE).zip(found) {
                 let steps: Vec<StepId> = found.keys.into_iter().map(|k| self.step(k)).collect();
-                for (object, index) in piece.iter().zip(found.indices) {
+                for (object, index) in objects.iter().zip(found.indices) {
                     step_of[*object as usize] = steps[index as usize];
                 }
             }
         }
         step_of
     }
-}
-
-/// Where to end the first piece of `objects`: not between two that have the same parent.
-fn end_of_piece(tree: &BfsTree, objects: &[u32]) -> usize {
-    let parent = |object: &u32| tree.parent[*object as usize];
-    let Some(last) = objects.get(PIECE - 1).map(parent) else {
-        return objects.len();
-    };
-    let more = objects[PIECE..].iter();
-    PIECE + more.take_while(|object| parent(object) == last).count()
 }
 
 /// The keys of the steps to the objects of a piece.
@@ -99,59 +90,28 @@ impl Keys {
     }
 }
 
-/// Children of one parent stand together, in the order in which it refers to them first: each parent is read once, and
-/// each of its references compared with the next child only.
-fn keys(describer: Describer<'_, '_>, tree: &BfsTree, children: &[u32]) -> Keys {
+/// Children of one parent stand together, so that what is known of it is looked up once.
+fn keys(describer: Describer<'_, '_>, tree: &BfsTree, objects: &[u32], offsets: &[Offset]) -> Keys {
     let mut keys = Keys::default();
-    keys.indices.reserve(children.len());
-    while let Some(&child) = children.get(keys.indices.len()) {
-        let before = keys.indices.len();
-        describer.references(ObjId(tree.parent[child as usize]), |reference| {
-            if children.get(keys.indices.len()) == Some(&reference.target.0) {
-                keys.add(describer.key(&reference));
-            }
-        });
-        // The search came this way, so that there is a reference; but better a wrong word than no end.
-        if keys.indices.len() == before {
-            keys.add(describer.key(&Reference::to(ObjId(child))));
+    keys.indices.reserve(objects.len());
+    let (mut parent, mut container, mut size) = (NONE, None, None);
+    for (&object, offset) in objects.iter().zip(offsets) {
+        let above = tree.parent[object as usize];
+        if above != parent {
+            parent = above;
+            (container, size) = describer.container(ObjId(parent));
         }
+        let inside = offset.bytes();
+        let reference = Reference {
+            container: container.filter(|_| inside.is_some()),
+            offset: match (inside.unwrap_or(0), size) {
+                (inside, Some(size)) => inside % size,
+                (inside, None) => inside,
+            },
+            target: ObjId(object),
+        };
+        let pointer = || describer.pointer(ObjId(parent), inside.unwrap_or(0));
+        keys.add(describer.key(&reference, pointer));
     }
     keys
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A root with `broods[0]` children, the first of which has `broods[1]`, and so on.
-    fn tree(broods: &[usize]) -> BfsTree {
-        let len = 1 + broods.iter().sum::<usize>();
-        let (mut parent, mut levels) = (vec![objref_graph::ROOT], vec![0, 1]);
-        let mut of = 0;
-        for brood in broods {
-            let first = parent.len() as u32;
-            parent.resize(parent.len() + brood, of);
-            levels.push(parent.len() as u32);
-            of = first;
-        }
-        BfsTree {
-            order: (0..len as u32).collect(),
-            parent,
-            levels,
-        }
-    }
-
-    #[test]
-    fn pieces_end_between_parents() {
-        let tree = tree(&[PIECE - 1, 5, 3, PIECE]);
-        let mut rest = &tree.order[1..];
-        let mut ends = Vec::new();
-        while !rest.is_empty() {
-            let end = end_of_piece(&tree, rest);
-            ends.push(end);
-            rest = &rest[end..];
-        }
-        // The second parent's children do not fit the first piece, those of the last parent are in one.
-        assert_eq!(ends, [PIECE + 4, 3 + PIECE]);
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use objref_go::{GoProcess, GoroutineError, Heap, OpenError};
-use objref_graph::{Successors, bfs};
+use objref_graph::Successors;
 use objref_mem::{Core, Image};
 
 use crate::describe::Vocabulary;
@@ -114,16 +114,13 @@ impl Dump {
         );
 
         progress.phase("graph");
-        let tree = bfs(self, table.candidates.iter().map(|c| c.target.0));
-
-        progress.phase("types");
-        let unsettled = infer.run(&tree);
+        let (tree, offsets, unsettled) = infer.run(table.candidates.iter().map(|c| c.target.0));
         diagnose_types(&mut diagnostics, &infer.model.types, unsettled);
 
         progress.phase("names");
         let mut words = Vocabulary::new(Describer { infer: &infer });
         let (roots, other_roots) = table.describe(&mut words);
-        let step_of = words.describe(&tree, &roots);
+        let step_of = words.describe(&tree, &offsets, &roots);
         let steps = words.steps;
         let snapshot = Snapshot {
             tree,

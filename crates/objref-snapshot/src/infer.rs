@@ -229,7 +229,7 @@ impl<'p> Inference<'p> {
                     let slot = &shape.slots[index];
                     return (offset == slot.pointer_offset()).then(|| Place {
                         slot,
-                        at: Addr(word.0.wrapping_sub(offset - slot.offset)),
+                        at: slot.start(word),
                         ty,
                         offset: outside + offset,
                     });

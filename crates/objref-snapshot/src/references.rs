@@ -47,9 +47,8 @@ impl<'a> References<'a> {
         match &self.0 {
             Source::Dump(infer) => {
                 let describer = Describer { infer };
-                describer.references(ObjId(object), |reference| {
-                    let key = describer.key(&reference);
-                    visit(reference.target.0, Word(Spelled::Key(key)));
+                describer.references(ObjId(object), |target, key| {
+                    visit(target.0, Word(Spelled::Key(key)));
                 });
             }
             Source::Index(edges) => {

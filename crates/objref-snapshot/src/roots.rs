@@ -9,7 +9,7 @@ use crate::describe::Vocabulary;
 use crate::infer::Inference;
 use crate::stacks::StackNode;
 use crate::statics::Statics;
-use crate::step::{Container, Reference, StepId};
+use crate::step::{Container, Pointer, Reference, StepId};
 use crate::stripped::{STRIPPED, segment_offset};
 use crate::symbols::DataSymbols;
 use crate::types::TypeId;
@@ -88,9 +88,14 @@ impl Candidate {
                 many: typed.many,
             }),
             offset: typed.map_or(0, |typed| typed.offset),
+            target: self.target,
+        }
+    }
+
+    fn pointer(&self) -> Pointer {
+        Pointer {
             word: self.word,
             value: self.value,
-            target: self.target,
         }
     }
 }
@@ -359,7 +364,7 @@ impl RootTable {
 
     fn step(&self, words: &mut Vocabulary<'_, '_>, c: &Candidate) -> StepId {
         let describer = words.describer;
-        let key = describer.key(&c.reference());
+        let key = describer.key(&c.reference(), || c.pointer());
         if let Some(typed) = &c.typed {
             return match describer.variable_text(key, &self.paths[typed.before as usize]) {
                 Some(text) => words.steps.intern(text),

@@ -1,31 +1,31 @@
-//! The order of inference: level by level of the breadth-first tree, each level by all threads.
+//! The order of inference: level by level of the breadth-first search, each level by all threads, while it is searched.
+//! So each object is read once, for where its references lead and for what they say.
 //!
 //! What is found must not depend on the number of threads. Of the objects of the level that is being followed, and of
 //! those before, nobody changes the view while others read it: what is said of them is kept until the level is done.
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
-//! followed again.
+//! followed again, before the next level.
 
-use objref_go::{ObjId, Object, Span};
-use objref_graph::BfsTree;
-use objref_mem::Addr;
+use objref_go::{Batch, ObjId, Object, Reference};
+use objref_graph::{BATCH, BfsTree, Explore, Reached, Way, explore};
 use rayon::prelude::*;
 
 use crate::infer::{Inference, Miss, Said};
-use crate::shape::{Found, Hold};
-use crate::view::{Code, Form, Source};
+use crate::shape::{Found, Shape};
+use crate::view::{Code, Form, Source, View};
 
-/// Fewer objects are followed by one thread.
+/// Fewer objects are followed again by one thread.
 const PARALLEL: usize = 2048;
 /// Objects per piece of work.
 const PIECE: usize = 512;
-/// Spans per piece of work.
-const SPANS: usize = 16;
-/// A level that has one in this many objects of the heap, or more, is followed in the order of addresses.
-const WIDE: usize = 128;
+/// One in so many objects of a wide level is followed before the others: a prime, so that no pattern in it hides some.
+const SAMPLE: usize = 61;
+/// How often an object is followed again, on average. Each time its view is a better one; this only stops damage.
+const AGAIN: usize = 8;
 
-/// What one thread found in its piece of a level.
+/// What was found in a piece of a level, and has to wait for its end.
 #[derive(Default)]
-struct Findings {
+pub(crate) struct Findings {
     /// Views of objects that are being followed, or have been.
     late: Vec<(u32, Code)>,
     misses: Vec<Miss>,
@@ -33,108 +33,157 @@ struct Findings {
     again: Vec<u32>,
 }
 
-/// A bit an object.
-struct Marks(Vec<u64>);
+impl Findings {
+    fn miss(&mut self, miss: Miss, object: u32) {
+        self.misses.push(miss);
+        self.again.push(object);
+    }
+}
 
-impl Marks {
-    fn new(objects: usize) -> Marks {
-        Marks(vec![0; objects.div_ceil(64)])
+/// Where in an object's data a reference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offset(u32);
+
+impl Offset {
+    /// Pointers are aligned at least so.
+    const UNIT: u64 = 4;
+
+    fn new(bytes: u64) -> Offset {
+        Offset(u32::try_from(bytes / Offset::UNIT).unwrap_or(u32::MAX))
     }
 
-    fn add(&mut self, objects: &[u32]) {
-        for object in objects {
-            self.0[*object as usize / 64] |= 1 << (object % 64);
+    /// In bytes; `None` for one farther from the start than the 16 GiB that can be told.
+    pub(crate) fn bytes(self) -> Option<u64> {
+        (self.0 != u32::MAX).then_some(u64::from(self.0) * Offset::UNIT)
+    }
+}
+
+/// Memory to work in.
+#[derive(Default)]
+pub(crate) struct Scratch<'p> {
+    batch: Batch<'p>,
+    ways: Vec<Way<Offset>>,
+}
+
+/// An object whose type says what its references lead to.
+#[derive(Clone, Copy)]
+struct Holder<'s> {
+    view: View,
+    /// Of each of the values that it consists of, if there are many.
+    size: Option<u64>,
+    shape: &'s Shape,
+}
+
+/// The inference on its way through the levels.
+struct Follower<'i, 'p> {
+    infer: &'i mut Inference<'p>,
+    /// How often objects may still be followed again.
+    left: usize,
+    /// How many were not, for that reason.
+    dropped: u64,
+}
+
+impl<'p> Explore for Follower<'_, 'p> {
+    type Label = Offset;
+    type Notes = Findings;
+    type Scratch = Scratch<'p>;
+
+    fn len(&self) -> usize {
+        self.infer.heap.len()
+    }
+
+    fn explore(
+        &self,
+        nodes: &[u32],
+        reached: Reached<'_>,
+        scratch: &mut Scratch<'p>,
+        notes: &mut Findings,
+        reach: &mut impl FnMut(&[Way<Offset>]),
+    ) {
+        let Scratch { batch, ways } = scratch;
+        let followed = |object| reached.has(object);
+        self.infer
+            .follow(nodes, followed, batch, notes, |references| {
+                ways.clear();
+                ways.extend(references.iter().map(|reference| Way {
+                    from: reference.holder,
+                    to: reference.target.id.0,
+                    label: Offset::new(reference.offset),
+                }));
+                reach(ways);
+            });
+    }
+
+    /// What is met for the first time has to be looked up before it can be followed: better for a few objects than for
+    /// all.
+    fn prepare(&mut self, level: &[u32], reached: Reached<'_>) {
+        let followed = |object| reached.has(object);
+        let some: Vec<u32> = level.iter().copied().step_by(SAMPLE).collect();
+        let again = self.infer.round(&some, followed);
+        self.follow_again(again, followed);
+    }
+
+    fn settle(&mut self, reached: Reached<'_>, notes: &mut [Findings]) {
+        let again = self.infer.conclude(notes);
+        self.follow_again(again, |object| reached.has(object));
+    }
+}
+
+impl Follower<'_, '_> {
+    /// Follows objects of which more became known, until no more does. `followed` tells which have been.
+    fn follow_again(&mut self, mut again: Vec<u32>, followed: impl Fn(u32) -> bool + Sync) {
+        while !again.is_empty() && self.left > again.len() {
+            self.left -= again.len();
+            again = self.infer.round(&again, &followed);
         }
-    }
-
-    fn add_all(&mut self, others: &Marks) {
-        for (word, others) in self.0.iter_mut().zip(&others.0) {
-            *word |= others;
-        }
-    }
-
-    fn has(&self, object: u32) -> bool {
-        self.0[object as usize / 64] >> (object % 64) & 1 != 0
+        self.dropped += again.len() as u64;
     }
 }
 
 impl<'p> Inference<'p> {
-    /// Follows the references of every object of the tree. Returns how many were not followed again when more became
-    /// known of them.
-    pub(crate) fn run(&mut self, tree: &BfsTree) -> u64 {
-        let objects = self.heap.len();
-        // Which are being followed, or have been; and which of these are, where a level is wide.
-        let (mut followed, mut marks) = (Marks::new(objects), Marks::new(objects));
-        // Each time that an object is followed again its view is a better one; this only stops damage.
-        let mut left = tree.order.len() * 8 + (1 << 20);
-        let mut dropped = 0;
-        for level in 0..tree.depth() {
-            let level = tree.level(level);
-            let again = if level.len() < PARALLEL.max(objects / WIDE) {
-                followed.add(level);
-                self.round(level, &followed)
-            } else {
-                marks.0.fill(0);
-                marks.add(level);
-                followed.add_all(&marks);
-                self.wide_round(&marks, &followed)
-            };
-            dropped += self.follow_again(again, &followed, &mut left);
-        }
-        let guessed = self.guess(tree);
-        dropped + self.follow_again(guessed, &followed, &mut left)
+    /// Searches the heap from `roots`, and follows the references of every object on the way. Returns the tree, for each
+    /// object of its order after the roots where in its parent the reference to it is, and how many objects were not
+    /// followed again when more became known of them.
+    pub(crate) fn run(&mut self, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<Offset>, u64) {
+        let mut follower = Follower {
+            left: self.heap.len() * AGAIN + (1 << 20),
+            infer: self,
+            dropped: 0,
+        };
+        let (tree, offsets) = explore(&mut follower, roots);
+        let guessed = follower.infer.guess(&tree);
+        follower.follow_again(guessed, |object| tree.is_reached(object));
+        (tree, offsets, follower.dropped)
     }
 
-    /// Follows objects of which more became known, `left` of them in all. Returns how many were too many.
-    fn follow_again(&mut self, mut again: Vec<u32>, followed: &Marks, left: &mut usize) -> u64 {
-        while !again.is_empty() && *left > again.len() {
-            *left -= again.len();
-            again = self.round(&again, followed);
-        }
-        again.len() as u64
-    }
-
-    /// Follows `objects`. Returns those whose view became better after they had been followed.
-    fn round(&mut self, objects: &[u32], followed: &Marks) -> Vec<u32> {
+    /// Follows `objects` again. Returns those whose view became better after they had been followed.
+    fn round(&mut self, objects: &[u32], followed: impl Fn(u32) -> bool + Sync) -> Vec<u32> {
         let this = &*self;
         let piece = |objects: &[u32]| {
-            let mut found = Findings::default();
-            for &object in objects {
-                let id = ObjId(object);
-                let (span, at) = this.heap.locate(id);
-                this.follow(Object { id, span, at }, followed, &mut found);
+            let (mut batch, mut found) = (Batch::default(), Findings::default());
+            for objects in objects.chunks(BATCH) {
+                this.follow(objects, &followed, &mut batch, &mut found, |_| {});
             }
             found
         };
         if objects.len() < PARALLEL {
             let found = piece(objects);
-            return self.conclude([found]);
+            return self.conclude(&mut [found]);
         }
-        let found: Vec<Findings> = objects.par_chunks(PIECE).map(piece).collect();
-        self.conclude(found)
+        let mut found: Vec<Findings> = objects.par_chunks(PIECE).map(piece).collect();
+        self.conclude(&mut found)
     }
 
-    /// As [`Inference::round`], for a large part of all objects: in the order of their addresses, neither they nor what
-    /// they hold have to be fetched from all over memory.
-    fn wide_round(&mut self, objects: &Marks, followed: &Marks) -> Vec<u32> {
-        let this = &*self;
-        let piece = |spans: &'p [Span]| {
-            let mut found = Findings::default();
-            let follow = |object| this.follow(object, followed, &mut found);
-            this.heap.marked(spans, &objects.0, follow);
-            found
-        };
-        let pieces = this.heap.spans().par_chunks(SPANS);
-        let found: Vec<Findings> = pieces.map(piece).collect();
-        self.conclude(found)
-    }
-
-    /// Makes known what was found. Returns the objects to follow again.
-    fn conclude(&mut self, found: impl IntoIterator<Item = Findings>) -> Vec<u32> {
+    /// Makes known what was found, and leaves it empty. Returns the objects to follow again.
+    fn conclude(&mut self, found: &mut [Findings]) -> Vec<u32> {
         let (mut again, mut misses) = (Vec::new(), Vec::new());
-        for mut piece in found {
-            for (object, code) in piece.late {
-                if self.views.offer(object, code, &self.model.types) {
+        for piece in found {
+            for (object, code) in piece.late.drain(..) {
+                let known = self.views.code(object);
+                let better = self.views.offer(object, code, &self.model.types);
+                // Who only told it more surely has nothing new to say of what it holds.
+                let same = known.says_the_same(code) && known.source() != Source::Layout;
+                if better && !same {
                     again.push(object);
                 }
             }
@@ -151,19 +200,49 @@ impl<'p> Inference<'p> {
         again
     }
 
-    fn follow(&self, object: Object<'p>, followed: &Marks, found: &mut Findings) {
-        let before = found.misses.len();
-        self.follow_once(object, followed, found);
-        if found.misses.len() > before {
-            found.again.push(object.id.0);
+    /// Follows the references of `objects`, [`BATCH`] at most, and shows them to `visit`.
+    fn follow(
+        &self,
+        objects: &[u32],
+        followed: impl Fn(u32) -> bool,
+        batch: &mut Batch<'p>,
+        found: &mut Findings,
+        mut visit: impl FnMut(&[Reference<'p>]),
+    ) {
+        let (heap, space) = (self.heap, &self.process.space);
+        batch.load(heap, space, objects.iter().copied().map(ObjId));
+        let mut holders = [None; BATCH];
+        for (holder, &object) in holders.iter_mut().zip(batch.objects()) {
+            *holder = self.holder(object, &followed, found);
         }
+        batch.references(heap, space, |references| {
+            visit(references);
+            self.views.touch(references.iter().map(|r| r.target.id.0));
+            for reference in references {
+                let Some(holder) = &holders[reference.holder as usize] else {
+                    continue;
+                };
+                let (target, value) = (reference.target, reference.value);
+                match self.says(holder, reference) {
+                    Ok(Some(said)) => self.propose(target, said, value, &followed, found),
+                    Ok(None) => {}
+                    Err(miss) => found.miss(miss, objects[reference.holder as usize]),
+                }
+            }
+        });
     }
 
-    fn follow_once(&self, object: Object<'p>, followed: &Marks, found: &mut Findings) {
+    /// The object as a holder of references; `None` if they say nothing.
+    fn holder(
+        &self,
+        object: Object<'p>,
+        followed: impl Fn(u32) -> bool,
+        found: &mut Findings,
+    ) -> Option<Holder<'_>> {
         let (heap, space) = (self.heap, &self.process.space);
         let Object { id, span, at } = object;
         if span.noscan {
-            return;
+            return None;
         }
         let start = heap.data_offset(span);
         if let Some(descriptor) = heap.stored_type(space, span, at) {
@@ -174,57 +253,61 @@ impl<'p> Inference<'p> {
                         self.views.offer(id.0, code, &self.model.types);
                     }
                 }
-                Err(miss) => return found.misses.push(miss),
+                Err(miss) => {
+                    found.miss(miss, id.0);
+                    return None;
+                }
             }
         }
         let Some(view) = self.views.get(id.0) else {
-            return self.follow_untyped(object, &mut |said, value, target| match said {
-                Ok(said) => self.propose(target, said, value, followed, found),
-                Err(miss) => found.misses.push(miss),
+            self.follow_untyped(object, &mut |said, value, target| match said {
+                Ok(said) => self.propose(target, said, value, &followed, found),
+                Err(miss) => found.miss(miss, id.0),
             });
+            return None;
         };
-        if view.form == Form::Opaque {
-            return;
-        }
         let size = self.model.get(view.ty).size.max(1);
-        let shape = self.shapes.get(&self.model, view.ty);
-        heap.pointers_at(space, span, at, |offset, value| {
-            let Some(target) = heap.resolve(value) else {
-                return;
-            };
-            let word = Addr(at + offset);
-            let mut offset = offset.wrapping_sub(start);
-            if view.form == Form::Many {
-                offset %= size;
-            }
-            let (hold, at) = match shape.at(offset) {
-                Some(Found::Slot(index)) => {
-                    let slot = &shape.slots[index];
-                    if offset != slot.pointer_offset() {
-                        return;
-                    }
-                    (slot.hold, Addr(word.0 - (offset - slot.offset)))
+        (view.form != Form::Opaque).then(|| Holder {
+            view,
+            size: (view.form == Form::Many).then_some(size),
+            shape: self.shapes.get(&self.model, view.ty),
+        })
+    }
+
+    /// What a reference says of where it leads.
+    #[inline]
+    fn says(&self, holder: &Holder<'_>, reference: &Reference<'p>) -> Result<Option<Said>, Miss> {
+        let Reference {
+            word,
+            value,
+            mut offset,
+            ..
+        } = *reference;
+        if let Some(size) = holder.size {
+            offset %= size;
+        }
+        let (hold, at) = match holder.shape.at(offset) {
+            Some(Found::Slot(index)) => {
+                let slot = &holder.shape.slots[index];
+                if offset != slot.pointer_offset() {
+                    return Ok(None);
                 }
-                Some(Found::Within(..)) => match self.place(view.ty, offset, word) {
-                    Some(place) => (place.slot().hold, place.at),
-                    None => return,
-                },
-                None => return,
-            };
-            if hold == Hold::Unknown {
-                return;
+                (slot.hold, slot.start(word))
             }
-            match self.said(hold, at, value) {
-                Ok(Some(mut said)) => {
-                    if view.source == Source::Layout && said.source == Source::Reference {
-                        said.source = Source::Layout;
-                    }
-                    self.propose(target, said, value, followed, found);
-                }
-                Ok(None) => {}
-                Err(miss) => found.misses.push(miss),
-            }
-        });
+            Some(Found::Within(..)) => match self.place(holder.view.ty, offset, word) {
+                Some(place) => (place.slot().hold, place.at),
+                None => return Ok(None),
+            },
+            None => return Ok(None),
+        };
+        let said = self.said(hold, at, value)?;
+        Ok(said.map(|said| match (holder.view.source, said.source) {
+            (Source::Layout, Source::Reference) => Said {
+                source: Source::Layout,
+                ..said
+            },
+            _ => said,
+        }))
     }
 
     fn propose(
@@ -232,15 +315,30 @@ impl<'p> Inference<'p> {
         target: Object<'p>,
         said: Said,
         value: u64,
-        followed: &Marks,
+        followed: impl Fn(u32) -> bool,
         found: &mut Findings,
     ) {
         match self.verdict(target, said, value) {
-            Some(code) if followed.has(target.id.0) => found.late.push((target.id.0, code)),
+            Some(code) if followed(target.id.0) => found.late.push((target.id.0, code)),
             Some(code) => {
                 self.views.offer(target.id.0, code, &self.model.types);
             }
             None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Offset;
+
+    #[test]
+    fn offsets_reach_16_gib() {
+        for bytes in [0, 8, 12, (1 << 34) - 8] {
+            assert_eq!(Offset::new(bytes).bytes(), Some(bytes));
+        }
+        for bytes in [(1 << 34) - 4, 1 << 34, u64::MAX] {
+            assert_eq!(Offset::new(bytes).bytes(), None);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use objref_mem::Addr;
+
 use crate::flatten::flatten;
 use crate::mask::pointer_mask;
 use crate::types::{TypeId, TypeModel};
@@ -159,6 +161,11 @@ impl Slot {
     /// Where the field ends, as far as it is looked up.
     fn end(&self) -> u64 {
         self.offset.saturating_add(self.width())
+    }
+
+    /// Where the slot starts whose pointer is at `word`.
+    pub(crate) fn start(&self, word: Addr) -> Addr {
+        Addr(word.0.wrapping_sub(self.pointer_offset() - self.offset))
     }
 
     /// Where in the field the pointer to the object is.

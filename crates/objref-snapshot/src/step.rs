@@ -106,25 +106,15 @@ pub(crate) struct Reference {
     pub(crate) container: Option<Container>,
     /// Offset of the pointer in that value.
     pub(crate) offset: u64,
-    /// Where the pointer is.
-    pub(crate) word: Addr,
-    /// The pointer.
-    pub(crate) value: u64,
     /// Where it leads.
     pub(crate) target: ObjId,
 }
 
-impl Reference {
-    /// A reference of which nothing is known but where it leads.
-    pub(crate) fn to(target: ObjId) -> Reference {
-        Reference {
-            container: None,
-            offset: 0,
-            word: Addr(0),
-            value: 0,
-            target,
-        }
-    }
+/// A pointer, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pointer {
+    pub(crate) word: Addr,
+    pub(crate) value: u64,
 }
 
 /// Finds the words for references.
@@ -134,54 +124,64 @@ pub(crate) struct Describer<'a, 'p> {
 }
 
 impl Describer<'_, '_> {
-    /// Calls `visit` for each reference of an object, in the order of their offsets.
+    /// The value in `object` that its references are in, if its type is known, and the size of such a value where there
+    /// are many.
     #[inline]
-    pub(crate) fn references(&self, object: ObjId, mut visit: impl FnMut(Reference)) {
+    pub(crate) fn container(&self, object: ObjId) -> (Option<Container>, Option<u64>) {
+        let view = self.infer.views.get(object.0);
+        let container = view.filter(|v| v.form != Form::Opaque).map(|v| Container {
+            ty: v.ty,
+            many: v.form == Form::Many,
+        });
+        let size = container
+            .filter(|c| c.many)
+            .map(|c| self.infer.model.get(c.ty).size.max(1));
+        (container, size)
+    }
+
+    /// Calls `visit` for each object that `object` refers to, in the order of the pointers, with what decides the words.
+    pub(crate) fn references(&self, object: ObjId, mut visit: impl FnMut(ObjId, StepKey)) {
         let (heap, space) = (self.infer.heap, &self.infer.process.space);
         let (span, at) = heap.locate(object);
         if span.noscan {
             return;
         }
         let start = heap.data_offset(span);
-        let view = self.infer.views.get(object.0);
-        let container = view.filter(|v| v.form != Form::Opaque).map(|v| Container {
-            ty: v.ty,
-            many: v.form == Form::Many,
-        });
-        let size = match container {
-            Some(Container { ty, many: true }) => self.infer.model.get(ty).size.max(1),
-            _ => u64::MAX,
-        };
+        let (container, size) = self.container(object);
         heap.pointers_at(space, span, at, |offset, value| {
             if let Some(target) = heap.find(value) {
-                visit(Reference {
+                let inside = offset.wrapping_sub(start);
+                let reference = Reference {
                     container,
-                    offset: offset.wrapping_sub(start) % size,
-                    word: Addr(at + offset),
-                    value,
+                    offset: size.map_or(inside, |size| inside % size),
                     target,
-                });
+                };
+                let word = Addr(at + offset);
+                visit(target, self.key(&reference, || Pointer { word, value }));
             }
         });
     }
 
-    /// What decides the words for a reference.
+    /// The pointer that is `offset` bytes into the data of `object`.
+    pub(crate) fn pointer(&self, object: ObjId, offset: u64) -> Pointer {
+        let (span, at) = self.infer.heap.locate(object);
+        let word = Addr(at + self.infer.heap.data_offset(span) + offset);
+        let value = self.infer.process.space.word(word).unwrap_or(0);
+        Pointer { word, value }
+    }
+
+    /// What decides the words for a reference; `pointer` is asked for only where they depend on what is in memory.
     #[inline]
-    pub(crate) fn key(&self, reference: &Reference) -> StepKey {
-        let Reference {
-            offset,
-            word,
-            value,
-            target,
-            ..
-        } = *reference;
-        let place = reference
-            .container
-            .and_then(|container| Some((container, self.infer.place(container.ty, offset, word)?)));
+    pub(crate) fn key(&self, reference: &Reference, pointer: impl FnOnce() -> Pointer) -> StepKey {
+        let Reference { offset, target, .. } = *reference;
+        let place = reference.container.and_then(|container| {
+            let place = self.infer.place(container.ty, offset, Addr(offset))?;
+            Some((container, place))
+        });
         match place {
             Some((container, place)) => StepKey {
                 slot: Some((container, place.offset)),
-                target: self.target(&place, value, target),
+                target: self.target(place.slot(), target, pointer),
             },
             None => StepKey {
                 slot: None,
@@ -191,16 +191,21 @@ impl Describer<'_, '_> {
     }
 
     #[inline]
-    fn target(&self, place: &Place<'_>, value: u64, target: ObjId) -> Target {
-        let (hold, at) = (place.slot().hold, place.at);
-        // After inference nothing is met for the first time but by damaged words.
+    fn target(&self, slot: &Slot, target: ObjId, pointer: impl FnOnce() -> Pointer) -> Target {
+        let hold = slot.hold;
         match hold {
+            // After inference nothing is met for the first time but by damaged words.
             Hold::Interface | Hold::EmptyInterface => {
-                let dynamic = self.infer.dynamic_type(hold, at).ok().flatten();
-                dynamic.map_or(Target::Declared, Target::Dynamic)
+                let dynamic = self.infer.dynamic_type(hold, slot.start(pointer().word));
+                dynamic
+                    .ok()
+                    .flatten()
+                    .map_or(Target::Declared, Target::Dynamic)
             }
             Hold::Func => {
-                let said = self.infer.said(hold, at, value).ok().flatten();
+                let Pointer { word, value } = pointer();
+                let said = self.infer.said(hold, slot.start(word), value);
+                let said = said.ok().flatten();
                 said.map_or(Target::Declared, |said| Target::Dynamic(said.ty))
             }
             Hold::Unknown => self.seen(target),

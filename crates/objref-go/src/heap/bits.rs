@@ -245,6 +245,12 @@ impl Heap {
     }
 }
 
+/// Where the bits of the object at `at` start, in a bitmap at `offset` of its span.
+#[inline]
+pub(super) fn in_span_word<const WORD: u64>(span: &Span, offset: u32, at: u64) -> Addr {
+    Addr(span.start + u64::from(offset) + (at - span.start) / WORD / group(WORD) * WORD)
+}
+
 /// The bits of the object at `at` in a bitmap at `offset` of its span.
 #[inline]
 fn in_span_mask<const WORD: u64>(
@@ -254,7 +260,7 @@ fn in_span_mask<const WORD: u64>(
     at: u64,
 ) -> Option<u64> {
     let first = (at - span.start) / WORD;
-    let word = Addr(span.start + u64::from(offset) + first / group(WORD) * WORD);
+    let word = in_span_word::<WORD>(span, offset, at);
     let (skip, count) = (first % group(WORD), span.elem_size / WORD);
     let mut mask = space.sized_word::<WORD>(word).ok()? >> skip;
     if skip + count > group(WORD) {

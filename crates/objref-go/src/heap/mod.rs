@@ -4,6 +4,7 @@
 //! computed from the id, never stored.
 
 mod arena;
+mod batch;
 mod bits;
 mod classes;
 mod evidence;
@@ -21,6 +22,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use arena::arena_base;
+pub use batch::{Batch, Reference};
 pub use classes::SIZE_CLASSES;
 pub use evidence::{Evidence, Miscount, Miss};
 pub use parts::SpanPart;

@@ -49,6 +49,13 @@ pub struct Object<'h> {
     pub at: u64,
 }
 
+/// A slot of a span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot<'h> {
+    span: &'h Span,
+    index: u32,
+}
+
 /// 64 slots of a span: which are allocated, and the id of the first allocated one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SlotWord {
@@ -179,8 +186,20 @@ impl ObjectTable {
     /// As [`Heap::find`], with the object's span and the address of its slot.
     #[inline]
     pub fn resolve(&self, addr: u64) -> Option<Object<'_>> {
+        self.in_slot(self.slot(addr)?)
+    }
+
+    /// The slot that contains `addr`, free or not.
+    #[inline]
+    pub(super) fn slot(&self, addr: u64) -> Option<Slot<'_>> {
         let span = &self.spans[self.pages.span(addr)? as usize];
         let index = span.index(addr)?;
+        Some(Slot { span, index })
+    }
+
+    /// The object in a slot, if there is one.
+    #[inline]
+    pub(super) fn in_slot<'h>(&self, Slot { span, index }: Slot<'h>) -> Option<Object<'h>> {
         let word = self.words[(span.first_word + index / 64) as usize];
         let bit = 1u64 << (index % 64);
         if word.live & bit == 0 {
@@ -260,31 +279,6 @@ impl ObjectTable {
         })
     }
 
-    /// Calls `visit` for each object of `spans`, which are some of this heap's, that may hold pointers and that `marks`
-    /// has a bit for, by its id. In address order: there is nothing to be searched for.
-    #[inline]
-    pub fn marked<'h>(
-        &'h self,
-        spans: &'h [Span],
-        marks: &[u64],
-        mut visit: impl FnMut(Object<'h>),
-    ) {
-        for span in spans.iter().filter(|span| !span.noscan) {
-            let words = &self.words[span.first_word as usize..][..span.word_count()];
-            for (w, word) in words.iter().enumerate() {
-                let live = word.live.count_ones();
-                for rank in ones(bits_from(marks, word.first_id, live)) {
-                    let index = w as u64 * 64 + u64::from(select(word.live, rank));
-                    visit(Object {
-                        id: ObjId(word.first_id + rank),
-                        span,
-                        at: span.start + index * span.elem_size,
-                    });
-                }
-            }
-        }
-    }
-
     /// Where in the slot the program's data starts: behind the allocation header, if there is one.
     #[inline]
     pub fn data_offset(&self, span: &Span) -> u64 {
@@ -323,14 +317,6 @@ impl Span {
     pub(super) fn word_count(&self) -> usize {
         (self.nelems as usize).div_ceil(64)
     }
-}
-
-/// `count` bits of `marks` from `at` on, at most 64; what is beyond its end is not set.
-#[inline]
-fn bits_from(marks: &[u64], at: u32, count: u32) -> u64 {
-    let word = |index: u32| marks.get(index as usize).copied().unwrap_or(0);
-    let both = u128::from(word(at / 64 + 1)) << 64 | u128::from(word(at / 64));
-    (both >> (at % 64)) as u64 & ((1u128 << count) - 1) as u64
 }
 
 /// Position of the `rank`-th set bit.

@@ -7,8 +7,8 @@ use std::path::Path;
 use model::{
     AT_REST, Era, HEAP, HEAP_PAGES, META, PAGE, Plan, SPAN_SIZE, SPANS, Slot, Sweep, build, plan,
 };
-use objref_go::{GoVersion, Heap, Miss, ObjId, RuntimeTypes};
-use objref_mem::{AddressSpace, Core, Input};
+use objref_go::{Batch, GoVersion, Heap, Miss, ObjId, Reference, RuntimeTypes};
+use objref_mem::{Addr, AddressSpace, Core, Input};
 use proptest::prelude::*;
 
 fn check(era: Era, plans: &[Plan]) {
@@ -72,28 +72,51 @@ fn check(era: Era, plans: &[Plan]) {
     }
     let ids: Vec<ObjId> = heap.objects().map(|(id, ..)| id).collect();
     assert!(ids.iter().enumerate().all(|(i, id)| id.0 as usize == i));
-    check_marked(&heap);
+    check_batches(&heap, &space);
 }
 
-/// Objects with a mark are found in order, from whichever span on.
-fn check_marked(heap: &Heap) {
-    let is_marked = |id: ObjId| id.0 % 3 != 1 && id.0 % 64 != 5;
-    let mut marks = vec![0; heap.len().div_ceil(64)];
-    for (id, ..) in heap.objects().filter(|(id, ..)| is_marked(*id)) {
-        marks[id.0 as usize / 64] |= 1u64 << (id.0 % 64);
+/// In batches the references are those that each object has by itself.
+fn check_batches(heap: &Heap, space: &AddressSpace) {
+    let ids: Vec<ObjId> = heap.objects().map(|(id, ..)| id).collect();
+    let (mut batch, mut batches) = (Batch::default(), Vec::new());
+    for ids in ids.chunks(7) {
+        batch.load(heap, space, ids.iter().copied());
+        assert!(
+            batch
+                .objects()
+                .iter()
+                .map(|object| object.id)
+                .eq(ids.iter().copied())
+        );
+        batch.references(heap, space, |references| {
+            batches.extend(references.iter().map(|reference| {
+                let Reference {
+                    word,
+                    offset,
+                    value,
+                    target,
+                    ..
+                } = *reference;
+                (
+                    ids[reference.holder as usize],
+                    word,
+                    offset,
+                    value,
+                    target.id,
+                )
+            }));
+        });
     }
-    for first in 0..=heap.spans().len() {
-        let spans = &heap.spans()[first..];
-        let mut found = Vec::new();
-        heap.marked(spans, &marks, |o| found.push((o.id, o.at, o.span.start)));
-        let start = spans.first().map_or(u64::MAX, |span| span.start);
-        let expected: Vec<_> = heap
-            .objects()
-            .filter(|(id, at, span)| *at >= start && is_marked(*id) && !span.noscan)
-            .map(|(id, at, span)| (id, at, span.start))
-            .collect();
-        assert_eq!(found, expected);
+    let mut alone = Vec::new();
+    for id in ids {
+        let (span, at) = heap.locate(id);
+        heap.pointers(space, id, |offset, value| {
+            let inside = offset - heap.data_offset(span);
+            let found = heap.find(value);
+            alone.extend(found.map(|target| (id, Addr(at + offset), inside, value, target)));
+        });
     }
+    assert_eq!(batches, alone);
 }
 
 proptest! {

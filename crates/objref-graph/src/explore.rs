@@ -1,0 +1,124 @@
+//! Graphs that are looked at while they are searched.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::Successors;
+use crate::bfs::NONE;
+
+/// At most as many nodes are explored in one call.
+pub const BATCH: usize = 64;
+
+/// An edge, on its way to the search.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<L> {
+    /// Where it comes from: index into the nodes that are explored.
+    pub from: u32,
+    /// Where it leads.
+    pub to: u32,
+    /// What is to be kept of it if it turns out to be the one by which its target is reached first.
+    pub label: L,
+}
+
+/// A graph whose edges are expensive to come by: who looks at a node's edges for another reason can do so while
+/// [`crate::explore()`] walks along them.
+pub trait Explore: Sync {
+    /// What is kept of the edge by which a node is reached first.
+    type Label: Copy + Send + Sync;
+    /// What a piece of a level leaves for its end.
+    type Notes: Default + Send;
+    /// Memory to work in, which one call leaves to the next.
+    type Scratch: Default + Send;
+
+    /// How many nodes there are.
+    fn len(&self) -> usize;
+
+    /// Whether the graph has no nodes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `reach` with all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the
+    /// second, and those of one node always in the same order.
+    fn explore(
+        &self,
+        nodes: &[u32],
+        reached: Reached<'_>,
+        scratch: &mut Self::Scratch,
+        notes: &mut Self::Notes,
+        reach: &mut impl FnMut(&[Way<Self::Label>]),
+    );
+
+    /// A wide level is about to be explored by all threads.
+    fn prepare(&mut self, level: &[u32], reached: Reached<'_>);
+
+    /// A level has been explored; `notes` are those of its pieces, in their order, and may be left as they are.
+    fn settle(&mut self, reached: Reached<'_>, notes: &mut [Self::Notes]);
+}
+
+/// Which nodes are in the level that is being explored, or in one before.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached<'c> {
+    claims: &'c [AtomicU32],
+    /// Positions before this one are of levels before.
+    start: u32,
+}
+
+impl<'c> Reached<'c> {
+    pub(crate) fn new(claims: &'c [AtomicU32], start: usize) -> Self {
+        let start = start as u32;
+        Reached { claims, start }
+    }
+
+    /// Whether the node is one of them.
+    #[inline]
+    pub fn has(&self, node: u32) -> bool {
+        // A claim is 1 + the position of who reached the node.
+        let claim = self.claims[node as usize].load(Relaxed);
+        claim <= self.start && claim != NONE
+    }
+}
+
+/// A graph of which nobody wants more than its edges.
+pub(crate) struct Plain<'g, G>(pub(crate) &'g G);
+
+impl<G: Successors> Explore for Plain<'_, G> {
+    type Label = ();
+    type Notes = ();
+    type Scratch = Vec<Way<()>>;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn explore(
+        &self,
+        nodes: &[u32],
+        _: Reached<'_>,
+        scratch: &mut Self::Scratch,
+        (): &mut (),
+        reach: &mut impl FnMut(&[Way<()>]),
+    ) {
+        for (from, &node) in (0..).zip(nodes) {
+            self.0.successors(node, &mut |to| {
+                if scratch.len() == WAYS {
+                    reach(scratch);
+                    scratch.clear();
+                }
+                scratch.push(Way {
+                    from,
+                    to,
+                    label: (),
+                });
+            });
+        }
+        reach(scratch);
+        scratch.clear();
+    }
+
+    fn prepare(&mut self, _: &[u32], _: Reached<'_>) {}
+
+    fn settle(&mut self, _: Reached<'_>, _: &mut [()]) {}
+}
+
+/// Edges that are gathered before they are told: a node may have millions.
+const WAYS: usize = 1024;
