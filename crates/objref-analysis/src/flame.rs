@@ -284,6 +284,33 @@ impl FrameTree {
         Totals { bytes, objects }
     }
 
+    /// The frame below `parent` that has the name of `frame` in `from`, made if it is not there: with its notes, and
+    /// without a value.
+    pub(crate) fn join(&mut self, parent: u32, from: &Self, frame: u32) -> u32 {
+        let name = self.names.intern(from.name(frame));
+        let joined = match self.steps.get(&(parent, name)) {
+            Some(known) => *known,
+            None => {
+                let new = self.push(parent, name);
+                self.steps.insert((parent, name), new);
+                new
+            }
+        };
+        let (to, frame) = (joined as usize, frame as usize);
+        self.flags[to] |= from.flags[frame];
+        let (levels, theirs) = (&mut self.levels[to], from.levels[frame]);
+        levels.min = levels.min.min(theirs.min);
+        levels.max = levels.max.max(theirs.max);
+        joined
+    }
+
+    /// Makes a frame's own value at least this.
+    pub(crate) fn raise(&mut self, frame: u32, bytes: u64, objects: u64) {
+        let frame = frame as usize;
+        self.bytes[frame] = self.bytes[frame].max(bytes);
+        self.objects[frame] = self.objects[frame].max(objects);
+    }
+
     /// Copies `frame` of `from` below `parent`, with its own value and notes.
     pub(crate) fn push_copy(&mut self, parent: u32, from: &Self, frame: u32) -> u32 {
         let name = self.names.intern(from.name(frame));

@@ -10,6 +10,24 @@ use crate::{FrameTree, ROOT_FRAME};
 /// Who keeps what alive: each reachable object once, under the shortest chain that holds it. With what everything
 /// retains, each frame knows what its own objects do.
 pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree {
+    let mut roots = RootFrames::new(snapshot);
+    let (mut tree, frame_of) = place(snapshot, &mut roots);
+    let Some(retained) = retained else {
+        return tree;
+    };
+    for (holder, frame) in roots.frames() {
+        tree.add_retained(frame, retained.holder_bytes(holder));
+    }
+    let of = |object| frame_of[object as usize];
+    let sums = retained_by_set(snapshot, retained, tree.len(), of);
+    for (frame, sum) in (0..).zip(sums) {
+        tree.add_retained(frame, sum.bytes);
+    }
+    tree
+}
+
+/// The tree, and per object its frame; [`ROOT_FRAME`] for those that are not reached.
+pub(crate) fn place(snapshot: &Snapshot, roots: &mut RootFrames<'_>) -> (FrameTree, Vec<u32>) {
     let mut tree = FrameTree::new();
     let steps: Vec<u32> = snapshot
         .steps
@@ -17,8 +35,6 @@ pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree
         .iter()
         .map(|text| tree.intern(text))
         .collect();
-    let mut roots = RootFrames::new(snapshot);
-    // Per object its frame; only those of holders are read again.
     let mut frame_of = vec![ROOT_FRAME; snapshot.tree.parent.len()];
     for root in &snapshot.roots {
         frame_of[root.target.0 as usize] = roots.frame(&mut tree, root.holder);
@@ -37,16 +53,5 @@ pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree
             tree.add(frame, snapshot.objects.size(ObjId(object)), 1, level as u32);
         }
     }
-    let Some(retained) = retained else {
-        return tree;
-    };
-    for (holder, frame) in roots.frames() {
-        tree.add_retained(frame, retained.holder_bytes(holder));
-    }
-    let of = |object| frame_of[object as usize];
-    let sums = retained_by_set(snapshot, retained, tree.len(), of);
-    for (frame, sum) in (0..).zip(sums) {
-        tree.add_retained(frame, sum.bytes);
-    }
-    tree
+    (tree, frame_of)
 }

@@ -16,8 +16,11 @@
 //! - [`ObjectReport`]: all that is known of one object, with what is in it.
 //! - [`Signature`]: a short name for a way to something, the same in every dump and build.
 //! - [`ObjectRow`]: one reachable object in a listing.
+//! - [`DiffReport`]: what has grown from one dump to the next, and what became of the objects; [`JoinedTree`]: the same as
+//!   frames.
 
 mod check;
+mod diff;
 mod dominated;
 mod dominator_frames;
 mod flame;
@@ -59,6 +62,11 @@ pub use check::{
     BASELINE_SCHEMA_VERSION, Baseline, CHECK_SCHEMA_VERSION, CheckOptions, CheckReport, Checked,
     Measured, Offender, PolicyWarning, Program, RootAmount, RuleReport, RuleVerdict, SignatureRow,
     Signatures, Stacked, Unit, check,
+};
+pub use diff::{
+    Change, DIFF_SCHEMA_VERSION, Diff, DiffDump, DiffGoroutines, DiffGroup, DiffOptions,
+    DiffReport, DiffRow, DiffStep, DiffTable, Fates, Given, JoinedTree, Relation, Sighting,
+    Sureness, Unlike, diff,
 };
 pub use dominator_frames::dominator_tree;
 pub use flame::{FrameTree, Levels, ROOT_FRAME, Totals};

@@ -13,22 +13,6 @@ use crate::{
 pub fn summary(snapshot: &Snapshot) -> Summary {
     let runtime = runtime(snapshot);
     let heap = heap(snapshot, runtime.heap_idle_bytes);
-    let mut diagnostics: Vec<Diagnostic> = snapshot
-        .diagnostics
-        .iter()
-        .map(|d| Diagnostic {
-            code: d.code.clone().into_owned(),
-            message: d.message.clone(),
-            count: d.count,
-        })
-        .collect();
-    if let Err(e) = &snapshot.facts.counters {
-        diagnostics.push(Diagnostic {
-            code: "runtime.counters".to_owned(),
-            message: e.clone(),
-            count: 1,
-        });
-    }
     Summary {
         schema_version: SCHEMA_VERSION,
         tool: Tool::this(),
@@ -42,19 +26,38 @@ pub fn summary(snapshot: &Snapshot) -> Summary {
         goroutines: goroutines(snapshot),
         roots: roots(snapshot),
         runtime,
-        diagnostics,
+        diagnostics: diagnostics(snapshot),
     }
 }
 
-fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
+/// What has to be said with every number.
+pub(crate) fn diagnostics(snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let noted = snapshot.diagnostics.iter().map(|d| Diagnostic {
+        code: d.code.clone().into_owned(),
+        message: d.message.clone(),
+        count: d.count,
+    });
+    let counters = snapshot.facts.counters.as_ref().err();
+    let unread = counters.map(|error| Diagnostic {
+        code: "runtime.counters".to_owned(),
+        message: error.clone(),
+        count: 1,
+    });
+    noted.chain(unread).collect()
+}
+
+/// The heap; `idle` are its bytes that no span uses.
+pub(crate) fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
     let totals = &snapshot.objects.totals;
     let (mut live, mut typed) = (Amount::default(), Amount::default());
-    for &object in &snapshot.tree.order {
-        let bytes = snapshot.objects.size(ObjId(object));
-        live.bytes += bytes;
+    for (ObjId(object), _, span) in snapshot.objects.objects() {
+        if !snapshot.tree.is_reached(object) {
+            continue;
+        }
+        live.bytes += span.elem_size;
         live.objects += 1;
         if snapshot.view(object).is_some() {
-            typed.bytes += bytes;
+            typed.bytes += span.elem_size;
             typed.objects += 1;
         }
     }
@@ -161,7 +164,8 @@ fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
         .collect()
 }
 
-fn runtime(snapshot: &Snapshot) -> RuntimeCounters {
+/// What the runtime itself counts.
+pub(crate) fn runtime(snapshot: &Snapshot) -> RuntimeCounters {
     let phase = match snapshot.facts.gc_phase {
         GcPhase::Off => "off",
         GcPhase::Mark => "mark",

@@ -1,11 +1,13 @@
 //! Cutting a tree of frames to a readable size without losing a byte.
 
+use rustc_hash::FxHashMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{FrameTree, ROOT_FRAME};
 
 /// What the width of a frame stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
     /// Bytes of the objects.
@@ -71,6 +73,11 @@ impl FrameTree {
     /// before and children still add up to their parent. Which frames stay depends on nothing but
     /// the tree and the options; of equally big ones the first made stays.
     pub fn prune(&self, options: &PruneOptions) -> Self {
+        self.prune_tracked(options).0
+    }
+
+    /// The same, and per frame the one that it became or is now part of.
+    pub(crate) fn prune_tracked(&self, options: &PruneOptions) -> (Self, Vec<u32>) {
         let totals = self.totals();
         let values = match (options.either, options.metric) {
             (true, _) => &totals.bigger_shares(),
@@ -106,6 +113,7 @@ impl FrameTree {
         }
 
         let cuts = self.cuts(&copy, &totals.bytes, &totals.objects);
+        let mut cut_below = FxHashMap::default();
         for (frame, cut) in self.frames().zip(cuts).filter(|(_, cut)| cut.frames > 0) {
             let name = match (depth[frame as usize] < options.max_depth, cut.frames) {
                 (true, 1) => "(1 smaller frame)".to_owned(),
@@ -114,11 +122,21 @@ impl FrameTree {
                 (false, n) => format!("(deeper: {n} frames)"),
             };
             let cut_frame = out.push_cut(copy[frame as usize], &name, cut.bytes, cut.objects);
+            cut_below.insert(frame, cut_frame);
             if self.retained(frame).is_some() {
                 out.add_retained(cut_frame, cut.retained);
             }
         }
-        out
+        let mut became = copy;
+        for frame in self.frames().skip(1) {
+            if became[frame as usize] == u32::MAX {
+                let parent = self.parent(frame);
+                // Below a frame that was cut off, the same as that.
+                let cut = cut_below.get(&parent).copied();
+                became[frame as usize] = cut.unwrap_or(became[parent as usize]);
+            }
+        }
+        (out, became)
     }
 
     /// How many steps each frame is away from [`ROOT_FRAME`].

@@ -10,7 +10,8 @@ use crate::{FrameTree, ROOT_FRAME, thousands};
 /// Frames of roots, made when first asked for.
 pub(crate) struct RootFrames<'a> {
     snapshot: &'a Snapshot,
-    states: StackStates<'a>,
+    /// What goroutines do; `None` if names do not say how many there are and what they do.
+    states: Option<StackStates<'a>>,
     frames: FxHashMap<Holder, u32>,
     /// Roots whose callers have no frames.
     tops: FxHashSet<Holder>,
@@ -26,7 +27,17 @@ impl<'a> RootFrames<'a> {
         RootFrames {
             tops,
             snapshot,
-            states: StackStates::new(snapshot),
+            states: Some(StackStates::new(snapshot)),
+            frames: FxHashMap::default(),
+        }
+    }
+
+    /// Frames with names that are the same in every dump.
+    pub(crate) fn names_only(snapshot: &'a Snapshot) -> Self {
+        RootFrames {
+            tops: FxHashSet::default(),
+            snapshot,
+            states: None,
             frames: FxHashMap::default(),
         }
     }
@@ -70,11 +81,14 @@ impl<'a> RootFrames<'a> {
     /// The number of goroutines that stand in a function, and what they all do: ` ×100 [sleep]`.
     fn goroutines(&self, node: StackNode) -> String {
         let mut text = String::new();
+        let Some(states) = &self.states else {
+            return text;
+        };
         let goroutines = self.snapshot.stacks.goroutines(node);
         if goroutines > 1 {
             text.push_str(&format!(" ×{}", thousands(u64::from(goroutines))));
         }
-        if let Some(state) = self.states.text(node) {
+        if let Some(state) = states.text(node) {
             text.push_str(&format!(" {state}"));
         }
         text

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use objref_analysis::{
-    Baseline, CheckReport, GoroutineReport, ObjectReport, Summary, TopReport, TreeReport,
-    TypeReport, Unfolded, Verification, Why, policy_schema,
+    Baseline, CheckReport, DiffReport, GoroutineReport, ObjectReport, Summary, TopReport,
+    TreeReport, TypeReport, Unfolded, Verification, Why, policy_schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -44,6 +44,7 @@ fn are_up_to_date() {
             "policy.json",
             serde_json::to_string_pretty(&policy_schema()).unwrap() + "\n",
         ),
+        ("diff.json", schema::<DiffReport>()),
     ];
     for (name, schema) in &schemas {
         let path = folder().join(name);

@@ -19,12 +19,24 @@ pub(crate) fn version(image: &Image) -> Option<GoVersion> {
 
 /// The path of the main package's module; `None` where the program was built without modules.
 pub fn main_module(image: &Image) -> Option<String> {
+    line(image, "mod")
+}
+
+/// The import path of the main package; `None` where the linker left no build information.
+pub fn main_package(image: &Image) -> Option<String> {
+    line(image, "path")
+}
+
+/// The first field of the line of the modules' text that starts with `word`.
+// runtime/debug/mod.go: BuildInfo.String
+fn line(image: &Image, word: &str) -> Option<String> {
     let (_, modules) = parse(find(image)?)?;
     // debug/buildinfo/buildinfo.go: readRawBuildInfo. The text stands between two marks of 16 bytes.
     let text = modules.get(16..modules.len().checked_sub(16)?)?;
     let text = std::str::from_utf8(text).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("mod\t"))?;
-    line.split('\t').next().map(str::to_owned)
+    let mut fields = text.lines().map(|line| line.split('\t'));
+    let mut fields = fields.find(|fields| fields.clone().next() == Some(word))?;
+    fields.nth(1).map(str::to_owned)
 }
 
 /// The build information, and what follows it.

@@ -37,7 +37,7 @@ mod unwind;
 mod version;
 mod wait_reason;
 
-pub use buildinfo::main_module;
+pub use buildinfo::{main_module, main_package};
 pub use clock::last_known_time;
 pub use closure_types::ClosureTypes;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};

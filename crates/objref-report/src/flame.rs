@@ -7,7 +7,7 @@ use inferno::flamegraph::{Direction, Options, TextTruncateDirection};
 use objref_analysis::{FrameTree, Metric, ROOT_FRAME, Totals, iec, thousands};
 
 use crate::colour::colour;
-use crate::restore::{NOTE, Restore, clean, disguise};
+use crate::restore::{NOTE, Restore, clean, disguise, mark};
 use crate::walk::{self, Order};
 
 /// The frame of what hangs directly from the root of the tree.
@@ -60,15 +60,72 @@ impl Default for FlameOptions {
 /// What `out` says; [`io::ErrorKind::InvalidData`] if the tree has nothing in it by this metric.
 pub fn flame_svg(tree: &FrameTree, options: &FlameOptions, out: &mut dyn Write) -> io::Result<()> {
     let totals = tree.totals();
-    let picture = Picture::new(tree, options, &totals)?;
-    let notes = picture.closing.iter().map(|&frame| {
-        let (bytes, objects) = if frame == NO_FRAME {
-            (tree.self_bytes(ROOT_FRAME), tree.self_objects(ROOT_FRAME))
-        } else {
-            (totals.bytes[frame as usize], totals.objects[frame as usize])
+    let look = Plain {
+        tree,
+        totals,
+        metric: options.metric,
+    };
+    draw(tree, options, &look, out)
+}
+
+/// What there is to see of a frame beyond its name and its width.
+pub(crate) trait Look {
+    /// Its colour.
+    fn colour(&self, frame: u32) -> [u8; 3];
+
+    /// A number for the colour, at most 20: what has the same name and the same number has the same colour.
+    fn mark(&self, frame: u32) -> usize;
+
+    /// What follows the count in its title; `None` is what hangs directly from the root of the tree. No parentheses:
+    /// the script takes what is in the last ones off when it prints a title into its frame.
+    fn note(&self, frame: Option<u32>) -> String;
+}
+
+/// A colour for each name.
+struct Plain<'a> {
+    tree: &'a FrameTree,
+    totals: Totals,
+    metric: Metric,
+}
+
+impl Look for Plain<'_> {
+    fn colour(&self, frame: u32) -> [u8; 3] {
+        colour(self.tree.name(frame), self.tree.is_cut(frame))
+    }
+
+    fn mark(&self, _frame: u32) -> usize {
+        0
+    }
+
+    fn note(&self, frame: Option<u32>) -> String {
+        let (bytes, objects) = match frame {
+            None => (
+                self.tree.self_bytes(ROOT_FRAME),
+                self.tree.self_objects(ROOT_FRAME),
+            ),
+            Some(frame) => (
+                self.totals.bytes[frame as usize],
+                self.totals.objects[frame as usize],
+            ),
         };
-        note(options.metric, bytes, objects)
-    });
+        note(self.metric, bytes, objects)
+    }
+}
+
+/// Draws `tree` with that look.
+pub(crate) fn draw(
+    tree: &FrameTree,
+    options: &FlameOptions,
+    look: &dyn Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let picture = Picture::new(tree, options, look)?;
+    let frame = |&frame: &u32| (frame != NO_FRAME).then_some(frame);
+    let escape = |note: String| note.replace('&', "&amp;").replace('<', "&lt;");
+    let notes = picture
+        .closing
+        .iter()
+        .map(|at| escape(look.note(frame(at))));
 
     let mut palette = picture.palette;
     let mut svg = Options::default();
@@ -104,8 +161,7 @@ pub fn flame_svg(tree: &FrameTree, options: &FlameOptions, out: &mut dyn Write) 
     out.flush()
 }
 
-/// What follows the count in a frame's title. No parentheses: the script takes what is in the last
-/// ones off when it prints a title into its frame.
+/// What follows the count in a frame's title.
 fn note(metric: Metric, bytes: u64, objects: u64) -> String {
     let plural = if objects == 1 { "" } else { "s" };
     let size = if bytes < 1024 {
@@ -130,25 +186,22 @@ struct Picture {
 }
 
 impl Picture {
-    fn new(tree: &FrameTree, options: &FlameOptions, totals: &Totals) -> io::Result<Self> {
-        let values = match options.metric {
-            Metric::Bytes => &totals.bytes,
-            Metric::Objects => &totals.objects,
-        };
+    fn new(tree: &FrameTree, options: &FlameOptions, look: &dyn Look) -> io::Result<Self> {
+        let values = walk::totals(tree, options.metric);
         let mut picture = Self {
             lines: String::new(),
             closing: Vec::new(),
             palette: PaletteMap::default(),
         };
-        let disguised = picture.names(tree);
+        let disguised = picture.names(tree, look);
         // inferno's own name for the frame of all, whose colour it would draw by lot.
-        let [r, g, b] = colour(tree.name(ROOT_FRAME), false);
+        let [r, g, b] = look.colour(ROOT_FRAME);
         picture.palette.insert("", Color { r, g, b });
 
         let mut open: Vec<u32> = Vec::new();
         walk::walk(
             tree,
-            values,
+            &values,
             options.metric,
             options.order,
             |path, value| {
@@ -178,7 +231,7 @@ impl Picture {
     }
 
     /// The names of all frames as inferno gets them, each with its colour.
-    fn names(&mut self, tree: &FrameTree) -> Vec<String> {
+    fn names(&mut self, tree: &FrameTree, look: &dyn Look) -> Vec<String> {
         tree.frames()
             .map(|frame| {
                 let mut name = String::new();
@@ -186,8 +239,9 @@ impl Picture {
                 if name.is_empty() {
                     name.push('?');
                 }
+                mark(look.mark(frame), &mut name);
                 if self.palette.get(&name).is_none() {
-                    let [r, g, b] = colour(tree.name(frame), tree.is_cut(frame));
+                    let [r, g, b] = look.colour(frame);
                     self.palette.insert(&name, Color { r, g, b });
                 }
                 name

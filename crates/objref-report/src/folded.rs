@@ -40,7 +40,8 @@ pub fn folded(tree: &FrameTree, metric: Metric, out: &mut dyn Write) -> io::Resu
     out.flush()
 }
 
-fn escape(name: &str) -> String {
+/// A name as other tools can read it.
+pub(crate) fn escape(name: &str) -> String {
     let mut name: String = name
         .chars()
         .map(|c| if c == ';' { SEMICOLON } else { printable(c) })

@@ -16,6 +16,7 @@
 //! - [`tree_text`]: the dominator tree, unfolded.
 //! - [`object_text`]: one object, with what is in it.
 //! - [`why_text`]: who holds an object, or all of a type, and what a root holds.
+//! - [`diff_text`]: what has changed from one dump to the next; [`diff_svg`] and [`diff_folded`]: the same as frames.
 //! - [`verify_text`]: the checks against the runtime's own evidence.
 //! - [`check_text`], [`markdown()`], [`github()`], [`junit()`], [`sarif()`]: whether a policy's rules hold.
 //! - [`json()`]: any of these structs for programs.
@@ -23,6 +24,8 @@
 
 mod check;
 mod colour;
+mod diff;
+mod diff_flame;
 mod dot;
 mod flame;
 mod folded;
@@ -46,6 +49,8 @@ mod why;
 mod why_graph;
 
 pub use check::{check_text, github, junit, markdown, sarif};
+pub use diff::diff_text;
+pub use diff_flame::{diff_folded, diff_svg};
 pub use dot::{DotEdge, DotGraph, DotNode, dot, frame_graph};
 pub use flame::{FlameOptions, flame_svg};
 pub use folded::{SEMICOLON, folded};

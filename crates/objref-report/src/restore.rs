@@ -4,7 +4,7 @@
 //! a frame that ends in `_[k]` loses that. Go's type names have semicolons, spaces and brackets, so
 //! these travel as control characters of one byte each, which XML forbids and which therefore no
 //! name may contain, and are put back as inferno writes. One more stands for what a frame's title
-//! has to say beyond its count.
+//! has to say beyond its count; others make two of one name, for frames of different colours, and vanish.
 
 use std::io::{self, Write};
 
@@ -13,6 +13,18 @@ const STAND_INS: [(char, u8); 3] = [(';', 1), (' ', 2), (']', 3)];
 
 /// Stands where the text of [`Restore::new`]'s iterator goes.
 pub(crate) const NOTE: char = '\u{5}';
+
+/// Make names different; nothing takes their place.
+const MARKS: [u8; 20] = [
+    6, 7, 8, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+];
+
+/// Appends the mark of that number; 0 is none.
+pub(crate) fn mark(number: usize, out: &mut String) {
+    if let Some(index) = number.checked_sub(1) {
+        out.push(MARKS[index % MARKS.len()].into());
+    }
+}
 
 /// Appends `name` to `out` in the form in which it survives inferno.
 pub(crate) fn disguise(name: &str, out: &mut String) {
@@ -65,7 +77,8 @@ impl<W: Write, N: Iterator<Item = String>> Restore<W, N> {
 impl<W: Write, N: Iterator<Item = String>> Write for Restore<W, N> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let mut rest = buf;
-        while let Some(at) = rest.iter().position(|&b| (1..=5).contains(&b)) {
+        let stands_for_other = |b: &u8| (1..=5).contains(b) || MARKS.contains(b);
+        while let Some(at) = rest.iter().position(stands_for_other) {
             self.to.write_all(&rest[..at])?;
             if rest[at] == NOTE as u8 {
                 self.to

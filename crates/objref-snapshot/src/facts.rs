@@ -1,6 +1,6 @@
 //! What is known of a dump and its binary beyond the heap.
 
-use objref_go::{GcPhase, GoProcess, MemStats, main_module};
+use objref_go::{GcPhase, GoProcess, MemStats, main_module, main_package};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,19 @@ pub struct Facts {
     pub gc_phase: GcPhase,
     /// The runtime's own counters, or why they cannot be read.
     pub counters: Result<MemStats, String>,
+    /// What tells its process from others.
+    pub identity: Identity,
+}
+
+/// What two dumps of one process have in common, and dumps of others have not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The import path of the main package.
+    pub package: Option<String>,
+    /// When its runtime began, in nanoseconds of the machine's monotonic clock.
+    pub began: Option<i64>,
+    /// A sum over addresses that the kernel drew by lot when the program was started.
+    pub places: Option<u64>,
 }
 
 /// The dump.
@@ -105,8 +118,33 @@ impl Facts {
             },
             gc_phase: process.gc_phase(),
             counters: process.memstats().map_err(|e| e.to_string()),
+            identity: Identity {
+                package: main_package(image),
+                began: began(process),
+                places: places(&process.core),
+            },
         }
     }
+}
+
+/// When the runtime began.
+// runtime/proc.go: main, runtimeInitTime; 0 before that
+fn began(process: &GoProcess) -> Option<i64> {
+    let at = process.global("runtime.runtimeInitTime")?;
+    let time = process.space.u64(at).ok()? as i64;
+    (time > 0).then_some(time)
+}
+
+/// A sum over where the kernel put the vdso, and on the stack the random bytes and the program's name.
+// elf.h: AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR
+fn places(core: &objref_mem::Core) -> Option<u64> {
+    // FNV-1a, by words.
+    [25, 31, 33]
+        .into_iter()
+        .map(|key| core.auxv(key))
+        .try_fold(0xcbf2_9ce4_8422_2325_u64, |sum, place| {
+            Some((sum ^ place?).wrapping_mul(0x0100_0000_01b3))
+        })
 }
 
 fn core(process: &GoProcess) -> Core {

@@ -45,7 +45,7 @@ mod whereabouts;
 pub use diagnose::Diagnostic;
 pub use dump::{Dump, LoadOptions, NoProgress, Progress, SnapshotError};
 pub use evidence::{Dangling, Findings, Target};
-pub use facts::{Binary, Core, Facts, Go, Signal};
+pub use facts::{Binary, Core, Facts, Go, Identity, Signal};
 pub use flatten::{MapPart, is_channel};
 pub use goroutines::{StackCounts, by_status};
 pub use index::{INDEX_VERSION, Index, IndexError, is_index, write_index};

@@ -6,6 +6,10 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::failure::Usage;
 
+mod diff;
+
+pub(crate) use diff::{DiffArgs, DiffFormat};
+
 // Paragraphs with a heading; they become sections of the manual pages, and the tests run the examples.
 const AFTER_HELP: &str = "\
 Examples:
@@ -24,6 +28,7 @@ Examples:
   objref top core --by type --focus Page    which types do, of those with such names
   objref tree core --from main.Session      what objects of a type retain, unfolded
   objref why core 0xc000123000              who holds an object, and all of its kind
+  objref diff core core2 --exe server       what has grown from one dump to the next
 
 Input:
   Cores and binaries may be compressed with zstd, gzip, lz4 or xz. They are told
@@ -196,6 +201,9 @@ pub(crate) enum Command {
     /// Save what was found, to be opened instead of the core: in no time, and without it
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
+    /// What has grown from one dump to the next, and what became of the objects
+    #[command(after_help = diff::HELP)]
+    Diff(DiffArgs),
     /// Check the graph against the runtime's own evidence; status 1 if they contradict each other
     #[command(after_help = VERIFY_HELP)]
     Verify(SummaryArgs),
@@ -482,7 +490,7 @@ pub(crate) struct CommonArgs {
     /// The binary that was running; without it, it is looked for beside the core and where the
     /// core says it was
     #[arg(long, value_name = "BIN")]
-    pub(crate) exe: Option<PathBuf>,
+    pub(crate) exe: Vec<PathBuf>,
     /// The file that the binary's debug information was moved to; without it, it is looked for by
     /// build id and by the binary's debug link
     #[arg(long, value_name = "FILE")]

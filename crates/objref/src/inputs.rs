@@ -35,7 +35,7 @@ impl Inputs {
             .chain(&args.exe)
             .map(PathBuf::as_path)
             .collect();
-        let indexes = named.iter().filter(|path| is_index(&head(path))).count();
+        let indexes = named.iter().filter(|path| is_index_file(path)).count();
         if named.len() - indexes > 2 || indexes > 1 {
             let files = named.len();
             bail!(Usage(format!(
@@ -76,6 +76,11 @@ impl Inputs {
             index,
         })
     }
+}
+
+/// Whether the file is an index.
+pub(crate) fn is_index_file(path: &Path) -> bool {
+    is_index(&head(path))
 }
 
 /// The first bytes of a file; none of one that cannot be read.

@@ -2,11 +2,13 @@
 //!
 //! Glue only. What happens, in order: [`args`] says what is wanted, [`inputs`] finds the core and
 //! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
-//! [`report`], [`picture`], [`page`], [`listing`], [`investigate`] and [`check`] write the answer to [`output`].
+//! [`report`], [`picture`], [`page`], [`listing`], [`investigate`], [`check`] and
+//! [`compare`] write the answer to [`output`].
 //! [`progress`] tells the user how far that is.
 
 mod args;
 mod check;
+mod compare;
 mod debug_file;
 mod explain;
 mod failure;

@@ -20,7 +20,7 @@ pub(crate) struct Reporter {
     quiet: bool,
     start: Instant,
     shared: Arc<Shared>,
-    spinner: Option<JoinHandle<()>>,
+    spinner: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Reporter {
             quiet,
             start: Instant::now(),
             shared,
-            spinner,
+            spinner: Mutex::new(spinner),
         }
     }
 
@@ -74,17 +74,22 @@ impl Reporter {
     }
 
     /// Shows the current phase no longer: what is written now may go to the same terminal.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn clear(&self) {
         self.shared.lock().done = true;
         self.shared.done.notify_all();
-        if let Some(spinner) = self.spinner.take() {
+        let spinner = self
+            .spinner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(spinner) = spinner {
             // It has nothing to say but what it showed.
             let _ = spinner.join();
         }
     }
 
     /// The work is done: nothing more is shown.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&self) {
         self.clear();
         let last = self.shared.lock().phase.take();
         let now = Instant::now();

@@ -13,6 +13,7 @@ use crate::args::{
     Args, Command, CommonArgs, FlameArgs, Format, Goroutines, MainArgs, SummaryFormat, When,
 };
 use crate::check;
+use crate::compare;
 use crate::explain;
 use crate::failure::Usage;
 use crate::investigate;
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(Command::Tree(args)) => investigate::tree(args),
         Some(Command::Verify(args)) => listing::verify(args),
         Some(Command::Check(args)) => check::check(args),
+        Some(Command::Diff(args)) => compare::diff(args),
         Some(Command::Index(args)) => listing::index(args),
         Some(Command::Completions(args)) => manual::completions(args),
         Some(Command::Man(args)) => manual::man(args),
@@ -120,7 +122,7 @@ const EXTENSIONS: [(&str, Format); 12] = [
 ];
 
 /// The format that the name of a file asks for; `None` for one without an extension.
-fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
+pub(crate) fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
     let Some(path) = path.filter(|path| path.extension().is_some()) else {
         return Ok(None);
     };
@@ -153,31 +155,58 @@ pub(crate) fn answer(
     needs: Needs,
     write: impl FnOnce(&Subject<'_>, &TextOptions, &Reporter, &mut dyn Write) -> Result<ExitCode>,
 ) -> Result<ExitCode> {
+    respond(args, |reporter, say| {
+        reporter.phase("open the files");
+        let opened = Opened::open(args, needs, reporter)?;
+        let subject = opened.subject(needs, reporter)?;
+        say.write(reporter, |text, out| write(&subject, text, reporter, out))
+    })
+}
+
+/// Opens the output, lets `act` find out what there is to say and say it.
+pub(crate) fn respond(
+    args: &CommonArgs,
+    act: impl FnOnce(&Reporter, &mut Say<'_>) -> Result<ExitCode>,
+) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
             .build_global()?;
     }
-    let path = args.output.as_deref();
     // First, so that nobody waits in vain.
-    let mut out = Output::open(path)?;
-    let mut reporter = Reporter::new(args);
-    reporter.phase("open the files");
-    let opened = Opened::open(args, needs, &reporter)?;
-    let subject = opened.subject(needs, &reporter)?;
-
-    if matches!(out, Output::Stdout(_)) && io::stdout().is_terminal() {
-        reporter.clear();
-    }
-    let text = text_options(args, &out);
-    let written = write(&subject, &text, &reporter, &mut out);
-    let status = written.map_err(|error| match error.downcast::<io::Error>() {
-        Ok(error) => Output::explain(path, error),
-        Err(error) => error,
-    })?;
-    out.finish()?;
+    let mut say = Say {
+        out: Output::open(args.output.as_deref())?,
+        args,
+    };
+    let reporter = Reporter::new(args);
+    let status = act(&reporter, &mut say)?;
+    say.out.finish()?;
     reporter.finish();
     Ok(status)
+}
+
+/// Where the answer goes.
+pub(crate) struct Say<'a> {
+    out: Output,
+    args: &'a CommonArgs,
+}
+
+impl Say<'_> {
+    /// Has `write` write it.
+    pub(crate) fn write(
+        &mut self,
+        reporter: &Reporter,
+        write: impl FnOnce(&TextOptions, &mut dyn Write) -> Result<ExitCode>,
+    ) -> Result<ExitCode> {
+        if matches!(self.out, Output::Stdout(_)) && io::stdout().is_terminal() {
+            reporter.clear();
+        }
+        let text = text_options(self.args, &self.out);
+        write(&text, &mut self.out).map_err(|error| match error.downcast::<io::Error>() {
+            Ok(error) => Output::explain(self.args.output.as_deref(), error),
+            Err(error) => error,
+        })
+    }
 }
 
 /// A terminal's width, and colours; elsewhere nothing is shortened.

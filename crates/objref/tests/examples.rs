@@ -17,6 +17,8 @@ fn folder() -> tempfile::TempDir {
     // `exe` is what the program was called when it ran; examples without --exe find it by that.
     for (name, file) in [
         ("core", "service-1.26.6.core.zst"),
+        ("core2", "service-1.26.6.core.zst"),
+        ("core3", "service-1.26.6.core.zst"),
         ("server", "service-1.26.6.exe.zst"),
         ("exe", "service-1.26.6.exe.zst"),
     ] {
