@@ -39,6 +39,8 @@ pub(crate) fn place(snapshot: &Snapshot, roots: &mut RootFrames<'_>) -> (FrameTr
     for root in &snapshot.roots {
         frame_of[root.target.0 as usize] = roots.frame(&mut tree, root.holder);
     }
+    // One after the other, objects often hang from one frame by one step.
+    let mut last = (ROOT_FRAME, INSIDE, ROOT_FRAME);
     for level in 0..snapshot.tree.depth() {
         for &object in snapshot.tree.level(level) {
             let above = match level {
@@ -47,7 +49,12 @@ pub(crate) fn place(snapshot: &Snapshot, roots: &mut RootFrames<'_>) -> (FrameTr
             };
             let frame = match snapshot.step(object) {
                 INSIDE => above,
-                step => tree.child(above, steps[step.0 as usize]),
+                step if (above, step) == (last.0, last.1) => last.2,
+                step => {
+                    let frame = tree.child(above, steps[step.0 as usize]);
+                    last = (above, step, frame);
+                    frame
+                }
             };
             frame_of[object as usize] = frame;
             tree.add(frame, snapshot.objects.size(ObjId(object)), 1, level as u32);

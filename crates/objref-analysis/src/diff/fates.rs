@@ -3,8 +3,6 @@
 //! Go's heap does not move: what is still there is where it was. But slots are used again, so that an object of the
 //! same size and type, held along the same path, may still be another one.
 
-use std::cmp::Ordering;
-
 use super::sighting::Seen;
 use crate::{Amount, Fates};
 
@@ -48,11 +46,11 @@ impl Judge {
         }
     }
 
-    /// Adds up what became of objects, each side in the order of addresses. There are so many types and frames.
+    /// Adds up what became of objects. There are so many types and frames.
     pub(super) fn tell(
         self,
-        before: impl Iterator<Item = Seen>,
-        after: impl Iterator<Item = Seen>,
+        before: &impl Side,
+        after: &impl Side,
         types: usize,
         frames: usize,
     ) -> Tally {
@@ -61,36 +59,41 @@ impl Judge {
             frames: vec![Fates::default(); frames],
             ..Tally::default()
         };
-        let (mut before, mut after) = (before.peekable(), after.peekable());
-        loop {
-            let order = match (before.peek(), after.peek()) {
-                (None, None) => break,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(a), Some(b)) => a.address.cmp(&b.address),
+        // Those after that are the same as one before, a bit each.
+        let mut known = vec![0u64; after.len().div_ceil(64)];
+        before.each(|_, old| {
+            let found = after
+                .at(old.address)
+                .map(|(id, new)| (id, new, self.judge(old, new)));
+            let Some((id, new, verdict @ (Verdict::Survived | Verdict::Moved))) = found else {
+                return tally.add(old, |fates| &mut fates.freed);
             };
-            let old = if order.is_le() { before.next() } else { None };
-            let new = if order.is_ge() { after.next() } else { None };
-            let verdict = match (old, new) {
-                (Some(old), Some(new)) => self.judge(old, new),
-                _ => Verdict::Replaced,
-            };
-            match (verdict, old, new) {
-                (Verdict::Survived, Some(old), _) => tally.add(old, |fates| &mut fates.survived),
-                (Verdict::Moved, Some(old), Some(new)) => {
-                    tally.add(old, |fates| &mut fates.moved_away);
-                    tally.add(new, |fates| &mut fates.moved_here);
-                }
-                (_, old, new) => {
-                    old.iter()
-                        .for_each(|old| tally.add(*old, |fates| &mut fates.freed));
-                    new.iter()
-                        .for_each(|new| tally.add(*new, |fates| &mut fates.new));
-                }
+            known[id as usize / 64] |= 1 << (id % 64);
+            if verdict == Verdict::Survived {
+                return tally.add(old, |fates| &mut fates.survived);
             }
-        }
+            tally.add(old, |fates| &mut fates.moved_away);
+            tally.add(new, |fates| &mut fates.moved_here);
+        });
+        after.each(|id, new| {
+            if known[id as usize / 64] & 1 << (id % 64) == 0 {
+                tally.add(new, |fates| &mut fates.new);
+            }
+        });
         tally
     }
+}
+
+/// The live objects of a dump.
+pub(super) trait Side {
+    /// More than any number of an object.
+    fn len(&self) -> usize;
+
+    /// Calls `visit` for each, with its number.
+    fn each(&self, visit: impl FnMut(u32, Seen));
+
+    /// The one at an address, with its number.
+    fn at(&self, address: u64) -> Option<(u32, Seen)>;
 }
 
 impl Tally {
@@ -142,10 +145,26 @@ mod tests {
         }
     }
 
+    /// By address.
+    impl Side for Vec<Seen> {
+        fn len(&self) -> usize {
+            self.len()
+        }
+
+        fn each(&self, mut visit: impl FnMut(u32, Seen)) {
+            (0..).zip(self).for_each(|(id, seen)| visit(id, *seen));
+        }
+
+        fn at(&self, address: u64) -> Option<(u32, Seen)> {
+            let at = self
+                .binary_search_by_key(&address, |seen| seen.address)
+                .ok()?;
+            Some((at as u32, self[at]))
+        }
+    }
+
     fn tell(judge: Judge, before: Seen, after: Seen) -> [u64; 4] {
-        let all = judge
-            .tell([before].into_iter(), [after].into_iter(), 9, 9)
-            .all;
+        let all = judge.tell(&vec![before], &vec![after], 9, 9).all;
         [all.survived, all.new, all.freed, all.moved_here].map(|amount| amount.objects)
     }
 
@@ -194,8 +213,8 @@ mod tests {
         #[test]
         fn everything_has_one_fate_and_the_way_back_is_the_reverse(a in side(), b in side(), reuse: bool) {
             let judge = Judge { unknown: Some(0), reuse };
-            let there = judge.tell(a.iter().copied(), b.iter().copied(), 3, 4);
-            let back = judge.tell(b.iter().copied(), a.iter().copied(), 3, 4);
+            let there = judge.tell(&a, &b, 3, 4);
+            let back = judge.tell(&b, &a, 3, 4);
             let whole = |side: &[Seen], keep: &dyn Fn(&Seen) -> bool| {
                 let kept = side.iter().filter(|seen| keep(seen));
                 kept.fold((0, 0), |(bytes, objects), seen| (bytes + seen.size, objects + 1))
@@ -217,7 +236,7 @@ mod tests {
                 prop_assert_eq!((fates.new, fates.freed), (reverse.freed, reverse.new));
                 prop_assert_eq!((fates.moved_here, fates.moved_away), (reverse.moved_away, reverse.moved_here));
             }
-            let same = judge.tell(a.iter().copied(), a.iter().copied(), 3, 4).all;
+            let same = judge.tell(&a, &a, 3, 4).all;
             prop_assert_eq!(sum(&[same.survived]), whole(&a, &|_| true));
         }
     }

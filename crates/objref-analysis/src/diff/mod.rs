@@ -21,6 +21,7 @@ pub use report::{
 pub use sighting::Sighting;
 
 use fates::{Judge, Tally};
+use sighting::Joined;
 
 use crate::{Amount, Metric, Names, ROOT_FRAME, Tool};
 
@@ -71,14 +72,18 @@ pub fn diff(dumps: &[Sighting], options: &DiffOptions) -> Result<Diff, Unlike> {
                 .collect()
         })
         .collect();
-    let tally = match (dumps, &steps[..]) {
-        ([old, new], [step]) if one_process => {
+    let tally = match &steps[..] {
+        [step] if one_process => {
             let judge = Judge {
                 unknown: names.get("?"),
                 reuse: step.collections != Some(0),
             };
-            let live = |dump: usize, sighting| joined(sighting, &type_of[dump], &frame_of[dump]);
-            Some(judge.tell(live(0, old), live(1, new), names.len(), tree.tree().len()))
+            let side = |dump: usize| Joined {
+                objects: &dumps[dump].objects,
+                types: &type_of[dump],
+                frames: &frame_of[dump],
+            };
+            Some(judge.tell(&side(0), &side(1), names.len(), tree.tree().len()))
         }
         _ => None,
     };
@@ -100,19 +105,6 @@ pub fn diff(dumps: &[Sighting], options: &DiffOptions) -> Result<Diff, Unlike> {
         dumps: dumps.iter().map(|dump| dump.dump.clone()).collect(),
     };
     Ok(Diff { report, tree })
-}
-
-/// The live objects of a dump, with types and frames as all dumps have them.
-fn joined<'a>(
-    dump: &'a Sighting,
-    types: &'a [u32],
-    frames: &'a [u32],
-) -> impl Iterator<Item = sighting::Seen> + 'a {
-    dump.objects.live().map(|seen| sighting::Seen {
-        ty: types[seen.ty as usize],
-        frame: frames[seen.frame as usize],
-        ..seen
-    })
 }
 
 fn types(

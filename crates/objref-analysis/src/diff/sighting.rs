@@ -6,6 +6,7 @@ use objref_go::{ObjId, ObjectTable};
 use objref_snapshot::{Facts, Snapshot};
 use rustc_hash::FxHashMap;
 
+use super::fates::Side;
 use super::stacks::{StackGroup, stack_groups};
 use crate::frames::place;
 use crate::measure::{diagnostics, heap, kind_of, runtime};
@@ -77,18 +78,50 @@ impl Sighting {
     }
 }
 
-impl Objects {
-    /// The live objects in the order of their addresses.
-    pub(super) fn live(&self) -> impl Iterator<Item = Seen> {
-        self.table.objects().filter_map(|(id, address, span)| {
-            let ty = self.ty[id.0 as usize];
-            (ty != UNREACHED).then(|| Seen {
-                address,
-                size: span.elem_size,
-                ty,
-                frame: self.frame[id.0 as usize],
-            })
+/// The objects of a dump, with types and frames as all dumps have them.
+pub(super) struct Joined<'a> {
+    pub(super) objects: &'a Objects,
+    pub(super) types: &'a [u32],
+    pub(super) frames: &'a [u32],
+}
+
+impl Joined<'_> {
+    #[inline]
+    fn seen(&self, id: u32, address: u64, size: u64) -> Option<Seen> {
+        let ty = self.objects.ty[id as usize];
+        (ty != UNREACHED).then(|| Seen {
+            address,
+            size,
+            ty: self.types[ty as usize],
+            frame: self.frames[self.objects.frame[id as usize] as usize],
         })
+    }
+}
+
+impl Side for Joined<'_> {
+    fn len(&self) -> usize {
+        self.objects.ty.len()
+    }
+
+    fn each(&self, mut visit: impl FnMut(u32, Seen)) {
+        self.objects
+            .table
+            .objects()
+            .for_each(|(id, address, span)| {
+                if let Some(seen) = self.seen(id.0, address, span.elem_size) {
+                    visit(id.0, seen);
+                }
+            });
+    }
+
+    #[inline]
+    fn at(&self, address: u64) -> Option<(u32, Seen)> {
+        let found = self.objects.table.resolve(address)?;
+        if found.at != address {
+            return None;
+        }
+        let seen = self.seen(found.id.0, address, found.span.elem_size)?;
+        Some((found.id.0, seen))
     }
 }
 
