@@ -197,7 +197,7 @@ fn against_a_baseline() {
     let ways = changed["signatures"].as_array_mut().unwrap();
     ways.retain(|way| !way["way"].as_str().unwrap().contains("sessions"));
     ways.push(serde_json::json!({
-        "signature": "ffffffffffffffff", "way": "main.old › *main.Old", "bytes": 1 << 20, "objects": 9,
+        "signature": "ffffffffffffffff", "way": "main.old › *main.Old", "full": true, "bytes": 1 << 20, "objects": 9,
     }));
     changed["live"]["bytes"] = (1 << 20).into();
     changed["types"]["main.Session"] = serde_json::json!({"bytes": 1440, "objects": 10});

@@ -1,6 +1,6 @@
 //! What a heap was like: written down by one check, held against by the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use objref_snapshot::Snapshot;
 use schemars::JsonSchema;
@@ -8,15 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::goroutines::Group;
 use super::report::{ARROW, SignatureRow};
-use super::ways::Ways;
+use super::ways::{Floor, Ways};
 use crate::{Amount, Signature, Tool};
 
 /// The version of the JSON form of [`Baseline`].
 pub const BASELINE_SCHEMA_VERSION: u32 = 1;
-
-/// A way that holds as little as this part of the threshold is written down, so that what is a bit smaller one day and a
-/// bit bigger the next is neither new nor gone.
-const SLACK: u64 = 8;
 
 /// What a heap was like.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +27,7 @@ pub struct Baseline {
     pub live: Amount,
     /// Ways that held less bytes than this had no signature.
     pub threshold: u64,
-    /// The ways that held much, by signature; also some that held a bit less than the threshold.
+    /// The ways that held much, by signature.
     pub signatures: Vec<Known>,
     /// Live objects by type.
     pub types: BTreeMap<String, Amount>,
@@ -59,6 +55,8 @@ pub struct Known {
     pub signature: Signature,
     /// The names on it.
     pub way: String,
+    /// Whether it held enough to have a signature; others nearly did, and are remembered so as not to be new next time.
+    pub full: bool,
     /// All objects at its end and below.
     #[serde(flatten)]
     pub held: Amount,
@@ -114,14 +112,16 @@ impl Baseline {
     pub(super) fn of(
         snapshot: &Snapshot,
         ways: &Ways<'_>,
-        threshold: u64,
+        floor: Floor,
         (types, roots): (BTreeMap<String, Amount>, BTreeMap<String, RootAmount>),
         goroutines: &[Group],
     ) -> Baseline {
+        let full: BTreeSet<u32> = ways.with_signature(floor).into_iter().collect();
         let mut signatures: Vec<Known> = ways
-            .with_signature(threshold.div_ceil(SLACK))
+            .with_signature(floor.slack())
             .into_iter()
             .map(|frame| Known {
+                full: full.contains(&frame),
                 signature: ways.signature(frame),
                 way: ways.names(frame).join(ARROW),
                 held: held(ways, frame),
@@ -146,7 +146,7 @@ impl Baseline {
                 bytes: ways.totals.bytes[0],
                 objects: ways.totals.objects[0],
             },
-            threshold,
+            threshold: floor.bytes,
             signatures,
             types,
             roots,
@@ -194,8 +194,8 @@ impl Baseline {
     }
 
     /// Which of the ways that have a signature now are new, and which are gone.
-    pub(super) fn compare(&self, ways: &Ways<'_>, threshold: u64) -> Compared {
-        let all = ways.with_signature(threshold);
+    pub(super) fn compare(&self, ways: &Ways<'_>, floor: Floor) -> Compared {
+        let all = ways.with_signature(floor);
         let new: Vec<u32> = all
             .iter()
             .copied()
@@ -207,14 +207,13 @@ impl Baseline {
             new.iter().any(above)
         };
         let known = all.len() as u64 - new.len() as u64;
-        let still: std::collections::BTreeSet<Signature> = ways
-            .with_signature(threshold.div_ceil(SLACK))
+        let still: BTreeSet<Signature> = ways
+            .with_signature(floor.slack())
             .into_iter()
             .map(|frame| ways.signature(frame))
             .collect();
-        let gone = self.signatures.iter().filter(|known| {
-            known.held.bytes >= self.threshold && !still.contains(&known.signature)
-        });
+        let is_gone = |known: &&Known| known.full && !still.contains(&known.signature);
+        let gone = self.signatures.iter().filter(is_gone);
         let mut gone: Vec<SignatureRow> = gone
             .map(|known| SignatureRow {
                 signature: known.signature.clone(),

@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 
 use super::judge::{Judge, Match, Whose, offender, part};
 use super::report::{Measured, Offender, Unit};
+use super::ways::Floor;
 use crate::dominated::retained_by_set;
-use crate::goroutines::is_internal;
 use crate::paths::Search;
 use crate::policy::{Measure, Rule};
 use crate::types::group_name;
@@ -32,7 +32,7 @@ impl Judge<'_, '_> {
             },
             Whose::Frame(frame) => vec![(*frame, self.held(rule, *frame))],
             Whose::Root => {
-                let roots = self.ways.roots();
+                let roots = self.ways.root_frames();
                 let of_name = roots.filter(|(_, name)| *name == found.name);
                 let mut frames: Vec<u32> = of_name.map(|(frame, _)| frame).collect();
                 frames.sort_unstable();
@@ -94,7 +94,7 @@ impl Judge<'_, '_> {
     fn leading(&self, rule: &Rule, above: u32) -> Vec<(u32, f64)> {
         let totals = &self.ways.totals.bytes;
         let least = (totals[above as usize] / 100).max(1);
-        let mut frames = self.ways.with_signature(least);
+        let mut frames = self.ways.with_signature(Floor::of_bytes(least));
         frames.retain(|frame| self.ways.is_below(*frame, above));
         let elements: Vec<u32> = frames
             .iter()
@@ -138,7 +138,7 @@ impl Judge<'_, '_> {
         let mut offenders: Vec<Offender> = offenders.collect();
         for offender in &mut offenders {
             // What Go's own tracebacks leave out says nothing of the program.
-            offender.stack.retain(|frame| !is_internal(&frame.function));
+            offender.stack.retain(|frame| !frame.internal);
         }
         offenders
     }

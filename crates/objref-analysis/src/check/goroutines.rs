@@ -61,14 +61,16 @@ pub(super) fn groups(snapshot: &Snapshot) -> Vec<Group> {
     groups
 }
 
-/// The functions on a stack, the first one first, without the runtime's own.
+/// The functions on a stack, the first one first, without the runtime's and those that the compiler made.
 fn functions(snapshot: &Snapshot, innermost: Option<Trace>) -> Vec<String> {
     let traces = &snapshot.traces;
     let mut functions = Vec::new();
     let mut at = innermost;
     while let Some(trace) = at {
-        let function = traces.function(traces.call(trace));
-        if !is_internal(function) {
+        let call = traces.call(trace);
+        let function = traces.function(call);
+        // Wrappers have numbers, and are not there when what they call is inlined into them.
+        if !is_internal(function) && !traces.is_wrapper(call) {
             functions.push(function.to_owned());
         }
         at = traces.parent(trace);

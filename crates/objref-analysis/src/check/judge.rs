@@ -9,12 +9,10 @@ use super::goroutines::Group;
 use super::known::Known;
 use super::report::{ARROW, Measured, Offender, RuleReport, Unit, Verdict};
 use super::suppress::Suppressions;
-use super::ways::Ways;
+use super::ways::{Floor, Ways};
 use crate::policy::{Measure, Pattern, Quantity, Rule, Subject};
 use crate::types::{add, package};
-use crate::{
-    Amount, TopBy, TopOptions, TypeGroup, TypeOptions, measure, top, top_roots, types as histogram,
-};
+use crate::{Amount, TopBy, TopOptions, TypeGroup, TypeOptions, measure, top, types as histogram};
 
 /// Offenders of a rule that are told.
 const OFFENDERS: usize = 10;
@@ -26,7 +24,7 @@ pub(super) struct Judge<'a, 'd> {
     pub(super) references: &'a References<'d>,
     pub(super) ways: &'a Ways<'a>,
     pub(super) groups: &'a [Group],
-    pub(super) threshold: u64,
+    pub(super) floor: Floor,
     pub(super) baseline: Option<&'a Baseline>,
     /// Frames of ways that the baseline does not have.
     pub(super) new: Option<&'a [u32]>,
@@ -96,7 +94,7 @@ impl Judge<'_, '_> {
             let complaint = match &rule.subject {
                 Subject::Path(pattern) => Some(format!(
                     "no way that holds {} or more matches {pattern}",
-                    crate::iec(self.threshold)
+                    crate::iec(self.floor.bytes)
                 )),
                 subject => self.known.complaint(subject),
             };
@@ -312,22 +310,13 @@ impl Judge<'_, '_> {
 
     /// What roots hold and retain.
     pub(super) fn roots(&mut self) -> &BTreeMap<String, RootAmount> {
-        let (snapshot, retained, ways) = (self.snapshot, self.retained, self.ways);
-        self.roots.get_or_insert_with(|| {
-            let mut roots: BTreeMap<String, RootAmount> = BTreeMap::new();
-            for row in top_roots::roots(snapshot, retained, false).rows {
-                roots.entry(row.name).or_default().retained += row.retained.bytes;
-            }
-            for (frame, name) in ways.roots() {
-                roots.entry(name).or_default().held += ways.totals.bytes[frame as usize];
-            }
-            roots
-        })
+        let (retained, ways) = (self.retained, self.ways);
+        self.roots.get_or_insert_with(|| ways.roots(retained))
     }
 
     /// The ways with a signature that a pattern matches, with their words.
     fn ways_called(&self, pattern: &Pattern) -> Vec<(u32, String)> {
-        let frames = self.ways.with_signature(self.threshold).into_iter();
+        let frames = self.ways.with_signature(self.floor).into_iter();
         let all = frames.map(|frame| (frame, self.ways.names(frame).join(ARROW)));
         all.filter(|(_, name)| pattern.matches(name)).collect()
     }

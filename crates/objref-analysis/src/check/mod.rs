@@ -54,10 +54,10 @@ pub fn check(
 ) -> Checked {
     let policy = options.policy;
     let ways = Ways::new(snapshot, references);
-    let threshold = ways.threshold(&policy.threshold);
+    let floor = ways.floor(&policy.threshold);
     let compared = options
         .baseline
-        .map(|(_, baseline)| baseline.compare(&ways, threshold));
+        .map(|(_, baseline)| baseline.compare(&ways, floor));
     let groups = goroutines::groups(snapshot);
     let mut judge = Judge {
         snapshot,
@@ -65,7 +65,7 @@ pub fn check(
         references,
         ways: &ways,
         groups: &groups,
-        threshold,
+        floor,
         baseline: options.baseline.map(|(_, baseline)| baseline),
         new: compared.as_ref().map(|compared| &compared.new[..]),
         known: Known::new(snapshot, dump),
@@ -89,7 +89,7 @@ pub fn check(
         warnings.extend(complaint.map(warn));
         rules.push(report);
     }
-    warnings.extend(judge.suppressions.warnings(&ways, threshold, &groups));
+    warnings.extend(judge.suppressions.warnings(&ways, floor, &groups));
     warnings.sort_by_key(|warning| warning.line);
     let row = |frame: u32| {
         let signature = ways.signature(frame);
@@ -107,16 +107,16 @@ pub fn check(
         rows.sort_by(|a, b| (b.held.bytes, &a.way).cmp(&(a.held.bytes, &b.way)));
         rows
     };
-    let all = sorted(&ways.with_signature(threshold));
+    let all = sorted(&ways.with_signature(floor));
     let signatures = Signatures {
-        threshold,
+        threshold: floor.bytes,
         all,
         known: compared.as_ref().map(|compared| compared.known),
         new: compared.as_ref().map_or(Vec::new(), |c| sorted(&c.new)),
         gone: compared.as_ref().map_or(Vec::new(), |c| c.gone.clone()),
     };
     let (types, roots) = (judge.types().clone(), judge.roots().clone());
-    let written = Baseline::of(snapshot, &ways, threshold, (types, roots), &groups);
+    let written = Baseline::of(snapshot, &ways, floor, (types, roots), &groups);
     let report = CheckReport {
         schema_version: CHECK_SCHEMA_VERSION,
         tool: Tool::this(),

@@ -2,7 +2,7 @@
 
 use super::goroutines::Group;
 use super::report::{ARROW, Offender, PolicyWarning};
-use super::ways::Ways;
+use super::ways::{Floor, Ways};
 use crate::policy::{Date, Suppression};
 
 /// The suppressions of a policy, and which of them have been of use.
@@ -41,13 +41,13 @@ impl<'a> Suppressions<'a> {
     pub(super) fn warnings(
         &self,
         ways: &Ways<'_>,
-        threshold: u64,
+        floor: Floor,
         groups: &[Group],
     ) -> Vec<PolicyWarning> {
         if self.all.is_empty() {
             return Vec::new();
         }
-        let frames = ways.with_signature(threshold).into_iter();
+        let frames = ways.with_signature(floor).into_iter();
         let mut there: Vec<(String, String)> = frames
             .map(|frame| {
                 (

@@ -12,9 +12,13 @@
 use std::collections::BTreeMap;
 
 use objref_go::{ObjId, RootKind};
-use objref_snapshot::{Holder, NO_GOROUTINE, References, Root, Snapshot, StackNode, Word};
+use objref_snapshot::{
+    Holder, NO_GOROUTINE, References, Retained, Root, Snapshot, StackNode, Word,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::baseline::RootAmount;
+use crate::dominator_frames::SHARED;
 use crate::paths::Chain;
 use crate::policy::Threshold;
 use crate::root_frames::full_name;
@@ -37,6 +41,41 @@ pub(super) struct Ways<'a> {
     kinds: Vec<Kind>,
     /// The frames of roots.
     holders: FxHashMap<u32, Holder>,
+    /// What goroutines are for.
+    entries: Entries,
+    /// Of frames of goroutines, but the main one, how many these are.
+    goroutines: FxHashMap<u32, u64>,
+}
+
+/// How much a way has to hold to have a signature.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Floor {
+    /// Bytes at its end and below.
+    pub(super) bytes: u64,
+    /// Elements, or goroutines, at its end: how many requests are being served differs from moment to moment, and the
+    /// fewer they are, the more.
+    elements: u64,
+}
+
+/// A number of this size that changes by chance hardly ever becomes an eighth of itself.
+const CROWD: u64 = 32;
+/// What holds as little as this part of what it takes to have a signature is remembered.
+const SLACK: u64 = 8;
+
+impl Floor {
+    /// That many bytes, however few elements.
+    pub(super) fn of_bytes(bytes: u64) -> Floor {
+        Floor { bytes, elements: 0 }
+    }
+
+    /// For what is to be remembered, so that what is a bit smaller one day and a bit bigger the next is neither new nor
+    /// gone.
+    pub(super) fn slack(self) -> Floor {
+        Floor {
+            bytes: self.bytes.div_ceil(SLACK),
+            elements: self.elements.div_ceil(SLACK),
+        }
+    }
 }
 
 const NONE: u32 = u32::MAX;
@@ -56,6 +95,8 @@ enum Kind {
     Transient,
 }
 
+/// What the main goroutine is for: as a root, it is as good as a variable.
+const MAIN: &str = "main.main()";
 // sync/pool.go: allPools, oldPools
 const POOLS: [&str; 2] = ["sync.allPools", "sync.oldPools"];
 /// What a reference to one of the runtime's own structs says.
@@ -76,6 +117,8 @@ impl<'a> Ways<'a> {
             parent,
             roots,
             holders,
+            entries,
+            goroutines,
             ..
         } = claims;
         let totals = tree.totals();
@@ -88,6 +131,8 @@ impl<'a> Ways<'a> {
             roots,
             kinds: Vec::new(),
             holders,
+            entries,
+            goroutines,
         };
         ways.kinds = ways.classify();
         ways
@@ -127,22 +172,27 @@ impl<'a> Ways<'a> {
         kinds
     }
 
-    /// Bytes from which on a way has a signature.
-    pub(super) fn threshold(&self, threshold: &Threshold) -> u64 {
+    /// What it takes to have a signature.
+    pub(super) fn floor(&self, threshold: &Threshold) -> Floor {
         let live = self.totals.bytes[ROOT_FRAME as usize];
         let share = (live as f64 * threshold.percent / 100.0) as u64;
-        share.max(threshold.bytes).max(1)
+        Floor {
+            bytes: share.max(threshold.bytes).max(1),
+            elements: CROWD,
+        }
     }
 
-    /// The frames of ways that have a signature: roots, and elements of what can grow, that hold as much at least.
-    pub(super) fn with_signature(&self, threshold: u64) -> Vec<u32> {
-        let frames = self.tree.frames().skip(1);
-        frames
-            .filter(|&frame| {
-                matches!(self.kinds[frame as usize], Kind::Root | Kind::Elements)
-                    && self.totals.bytes[frame as usize] >= threshold
-            })
-            .collect()
+    /// The frames of ways that have a signature: roots that stay, and elements of what can grow.
+    pub(super) fn with_signature(&self, floor: Floor) -> Vec<u32> {
+        let is_enough = |frame: &u32| {
+            let elements = match self.kinds[*frame as usize] {
+                Kind::Root => self.goroutines.get(frame).copied().unwrap_or(u64::MAX),
+                Kind::Elements => self.tree.self_objects(*frame),
+                Kind::Part | Kind::Transient => return false,
+            };
+            elements >= floor.elements && self.totals.bytes[*frame as usize] >= floor.bytes
+        };
+        self.tree.frames().skip(1).filter(is_enough).collect()
     }
 
     /// Whether the frame stands for elements of something that can grow.
@@ -212,57 +262,108 @@ impl<'a> Ways<'a> {
         found
     }
 
-    /// The frames of roots, each with the root's name in full: of goroutines, that of the function they started with.
-    pub(super) fn roots(&self) -> impl Iterator<Item = (u32, String)> {
-        self.holders.iter().map(|(frame, holder)| {
-            let whole = match holder {
-                Holder::Stack(node) => Holder::Stack(outermost(self.snapshot, *node)),
-                other => *other,
-            };
-            (*frame, full_name(self.snapshot, whole))
-        })
+    /// What each root holds and retains, in bytes, by its name in full: of goroutines, that of the function that says
+    /// what they are for.
+    pub(super) fn roots(&self, retained: &Retained) -> BTreeMap<String, RootAmount> {
+        let mut roots: BTreeMap<String, RootAmount> = BTreeMap::new();
+        let mut alone = 0;
+        let is_whole = |holder: &Holder| self.entries.whole(*holder) == *holder;
+        // What a function retains, those that it called do, too.
+        for holder in retained.holders().filter(is_whole) {
+            let bytes = retained.holder_bytes(holder);
+            if bytes > 0 {
+                let name = self.entries.name(self.snapshot, holder);
+                roots.entry(name).or_default().retained += bytes;
+                alone += bytes;
+            }
+        }
+        for (frame, name) in self.root_frames() {
+            roots.entry(name).or_default().held += self.totals.bytes[frame as usize];
+        }
+        let shared = self.totals.bytes[ROOT_FRAME as usize].saturating_sub(alone);
+        roots.entry(SHARED.to_owned()).or_default().retained = shared;
+        roots
+    }
+
+    /// The frames of roots, each with the root's name in full.
+    pub(super) fn root_frames(&self) -> impl Iterator<Item = (u32, String)> {
+        let name = |holder| self.entries.name(self.snapshot, holder);
+        self.holders
+            .iter()
+            .map(move |(frame, holder)| (*frame, name(*holder)))
     }
 }
 
-/// Whether what a root holds comes and goes whatever the program does.
+/// Whether what a root holds comes and goes whatever the program does; of a stack, one of [`Entries`].
 fn is_transient(snapshot: &Snapshot, holder: Holder) -> bool {
-    let of_runtime = |name: &str| name.starts_with("runtime.") || name.starts_with("runtime/");
     match holder {
         Holder::Variable(index) => {
             let name = snapshot.variables[index as usize].as_str();
-            POOLS.contains(&name) || of_runtime(name)
+            POOLS.contains(&name) || is_of_runtime_package(name)
         }
-        Holder::Stack(node) => of_runtime(snapshot.stacks.name(outermost(snapshot, node))),
+        Holder::Stack(node) => is_of_runtime_package(snapshot.stacks.name(node)),
         Holder::Runtime(kind) => !matches!(kind, RootKind::Finalizer | RootKind::Cleanup),
     }
 }
 
-/// The function that the goroutine started with.
-fn outermost(snapshot: &Snapshot, node: StackNode) -> StackNode {
-    let mut node = node;
-    while let Some(caller) = snapshot.stacks.parent(node) {
-        node = caller;
-    }
-    node
+/// What goroutines are for.
+struct Entries {
+    /// Per function on a merged stack, the outermost that is not the runtime's, as `runtime.main` is.
+    of: Vec<StackNode>,
+    /// Per function that wraps the call of a `go` statement, the one that it calls, if that is but one: wrappers have
+    /// numbers that change with the source.
+    wrapped: FxHashMap<StackNode, Option<StackNode>>,
 }
 
-/// The function that says what a goroutine is for: the first one, or the one that it wraps. The compiler numbers the
-/// wrappers of `go` statements.
-// cmd/compile/internal/escape/call.go: rewriteCall, gowrap
-fn entry(snapshot: &Snapshot, node: StackNode) -> StackNode {
-    let is_wrapper = |name: &str| {
-        let (_, last) = name.rsplit_once('.').unwrap_or(("", name));
-        let number = last.strip_prefix("gowrap");
-        number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let (mut entry, mut at) = (node, Some(node));
-    while let Some(node) = at {
-        if !is_wrapper(snapshot.stacks.name(node)) {
-            entry = node;
+impl Entries {
+    fn new(snapshot: &Snapshot) -> Self {
+        let stacks = &snapshot.stacks;
+        let mut of: Vec<StackNode> = Vec::with_capacity(stacks.len());
+        let mut wrapped = FxHashMap::default();
+        for node in (0..stacks.len() as u32).map(StackNode) {
+            let caller = stacks.parent(node);
+            // Callers stand before callees.
+            let entry = caller.map(|caller| of[caller.0 as usize]);
+            let of_runtime = |entry: &StackNode| is_of_runtime_package(stacks.name(*entry));
+            of.push(entry.filter(|entry| !of_runtime(entry)).unwrap_or(node));
+            if let Some(caller) = caller.filter(|caller| is_wrapper(stacks.name(*caller))) {
+                let only = wrapped.entry(caller).or_insert(Some(node));
+                *only = only.filter(|only| stacks.name(*only) == stacks.name(node));
+            }
         }
-        at = snapshot.stacks.parent(node);
+        Entries { of, wrapped }
     }
-    entry
+
+    /// The whole of which a holder is a part.
+    fn whole(&self, holder: Holder) -> Holder {
+        match holder {
+            Holder::Stack(node) => Holder::Stack(self.of[node.0 as usize]),
+            other => other,
+        }
+    }
+
+    /// The name in full of the root that a holder is a part of.
+    fn name(&self, snapshot: &Snapshot, holder: Holder) -> String {
+        let whole = match self.whole(holder) {
+            Holder::Stack(node) => {
+                let wrapped = self.wrapped.get(&node).copied().flatten();
+                Holder::Stack(wrapped.unwrap_or(node))
+            }
+            other => other,
+        };
+        full_name(snapshot, whole)
+    }
+}
+
+/// Whether the compiler made the function for a `go` statement: `main.f.gowrap1`.
+// cmd/compile/internal/escape/call.go: rewriteCall; before go1.22 they are called func1, as closures are
+fn is_wrapper(name: &str) -> bool {
+    let number = name.rsplit_once(".gowrap").map(|(_, number)| number);
+    number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn is_of_runtime_package(name: &str) -> bool {
+    name.starts_with("runtime.") || name.starts_with("runtime/")
 }
 
 /// Whether the words of a step lead to one of the runtime's own structs.
@@ -311,8 +412,12 @@ struct Claims<'a, 'r, 'd> {
     frame_of: Vec<u32>,
     parent: Vec<u32>,
     roots: FxHashMap<u32, &'a Root>,
+    /// What goroutines are for.
+    entries: Entries,
     /// The frames of roots.
     holders: FxHashMap<u32, Holder>,
+    /// Of frames of goroutines, but the main one, how many these are.
+    goroutines: FxHashMap<u32, u64>,
     /// The frames of holders.
     frames: FxHashMap<Holder, u32>,
     /// The names of steps; `None` for those inside of a Go value.
@@ -334,7 +439,9 @@ impl<'a, 'r, 'd> Claims<'a, 'r, 'd> {
             frame_of: vec![UNCLAIMED; objects],
             parent: vec![NONE; objects],
             roots: FxHashMap::default(),
+            entries: Entries::new(snapshot),
             holders: FxHashMap::default(),
+            goroutines: FxHashMap::default(),
             frames: FxHashMap::default(),
             words: FxHashMap::default(),
             late: Vec::new(),
@@ -443,13 +550,23 @@ impl<'a, 'r, 'd> Claims<'a, 'r, 'd> {
         if let Some(&frame) = self.frames.get(&holder) {
             return frame;
         }
-        let whole = match holder {
-            Holder::Stack(node) => Holder::Stack(entry(self.snapshot, node)),
-            other => other,
+        let whole = self.entries.whole(holder);
+        let name = self.entries.name(self.snapshot, holder);
+        let frame = match self.frames.get(&whole) {
+            Some(&frame) => frame,
+            None => {
+                let interned = self.tree.intern(&stable_name(&name));
+                let frame = self.tree.child(ROOT_FRAME, interned);
+                if let Holder::Stack(node) = whole
+                    && name != MAIN
+                {
+                    let goroutines = self.snapshot.stacks.goroutines(node);
+                    *self.goroutines.entry(frame).or_default() += u64::from(goroutines);
+                }
+                self.frames.insert(whole, frame);
+                frame
+            }
         };
-        let name = stable_name(&full_name(self.snapshot, whole));
-        let name = self.tree.intern(&name);
-        let frame = self.tree.child(ROOT_FRAME, name);
         self.tree.set_barrier(frame);
         self.holders.entry(frame).or_insert(whole);
         self.frames.insert(holder, frame);
