@@ -6,6 +6,8 @@ what is known of them afterwards:
 * Nothing at all is said of strings, of what append makes of elements without
   pointers and of channels of such elements: a string, an array or a channel is
   right.
+* Bytes that become a string without being copied are allocated as bytes: by
+  strings.Builder up to Go 1.20 (strings/builder.go: grow), for unsafe.String.
 * A value that is boxed for an interface is allocated as one of a few types of
   the runtime that stand for all of the same size.
 * A closure is allocated as a struct {F uintptr; ...} without a name. Its first
@@ -49,6 +51,8 @@ def _one(allocations, slot, size, ty, reported):
         return reported == "string" or reported.startswith("[") or "hchan" in reported or reported == ITABS
     if ty.name is None:
         return None
+    if ty.name == "uint8" and reported == "string":
+        return True
     if ty.name in BOXED_NUMBERS:
         return NUMBER.fullmatch(normal(reported)) is not None
     if ty.name == "runtime.stringInterfacePtr":

@@ -1,8 +1,8 @@
 //! From the snapshot's breadth-first tree to the frames of a flame graph.
 
-use objref_go::ObjId;
 use objref_snapshot::{INSIDE, Retained, Snapshot};
 
+use crate::descend::descend;
 use crate::dominated::retained_by_set;
 use crate::root_frames::RootFrames;
 use crate::{FrameTree, ROOT_FRAME};
@@ -11,7 +11,7 @@ use crate::{FrameTree, ROOT_FRAME};
 /// retains, each frame knows what its own objects do.
 pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree {
     let mut roots = RootFrames::new(snapshot);
-    let (mut tree, frame_of) = place(snapshot, &mut roots);
+    let (mut tree, frame_of) = place(snapshot, &mut roots, retained.is_some());
     let Some(retained) = retained else {
         return tree;
     };
@@ -26,8 +26,12 @@ pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree
     tree
 }
 
-/// The tree, and per object its frame; [`ROOT_FRAME`] for those that are not reached.
-pub(crate) fn place(snapshot: &Snapshot, roots: &mut RootFrames<'_>) -> (FrameTree, Vec<u32>) {
+/// The tree, and if they are wanted per object its frame; [`ROOT_FRAME`] for those that are not reached.
+pub(crate) fn place(
+    snapshot: &Snapshot,
+    roots: &mut RootFrames<'_>,
+    wanted: bool,
+) -> (FrameTree, Vec<u32>) {
     let mut tree = FrameTree::new();
     let steps: Vec<u32> = snapshot
         .steps
@@ -35,30 +39,30 @@ pub(crate) fn place(snapshot: &Snapshot, roots: &mut RootFrames<'_>) -> (FrameTr
         .iter()
         .map(|text| tree.intern(text))
         .collect();
-    let mut frame_of = vec![ROOT_FRAME; snapshot.tree.parent.len()];
-    for root in &snapshot.roots {
-        frame_of[root.target.0 as usize] = roots.frame(&mut tree, root.holder);
-    }
+    let objects = if wanted { snapshot.objects.len() } else { 0 };
+    let mut frame_of = vec![ROOT_FRAME; objects];
     // One after the other, objects often hang from one frame by one step.
     let mut last = (ROOT_FRAME, INSIDE, ROOT_FRAME);
-    for level in 0..snapshot.tree.depth() {
-        for &object in snapshot.tree.level(level) {
-            let above = match level {
-                0 => frame_of[object as usize],
-                _ => frame_of[snapshot.tree.parent[object as usize] as usize],
-            };
-            let frame = match snapshot.step(object) {
-                INSIDE => above,
-                step if (above, step) == (last.0, last.1) => last.2,
-                step => {
-                    let frame = tree.child(above, steps[step.0 as usize]);
-                    last = (above, step, frame);
-                    frame
-                }
-            };
-            frame_of[object as usize] = frame;
-            tree.add(frame, snapshot.objects.size(ObjId(object)), 1, level as u32);
+    descend(snapshot, |above, passing| {
+        let above = above.unwrap_or_else(|| {
+            // The first level is in the order of the roots.
+            let holder = snapshot.roots[passing.place].holder;
+            roots.frame(&mut tree, holder)
+        });
+        let frame = match passing.step {
+            INSIDE => above,
+            step if (above, step) == (last.0, last.1) => last.2,
+            step => {
+                let frame = tree.child(above, steps[step.0 as usize]);
+                last = (above, step, frame);
+                frame
+            }
+        };
+        if let Some(of) = frame_of.get_mut(passing.object as usize) {
+            *of = frame;
         }
-    }
+        tree.add(frame, passing.bytes, 1, passing.level);
+        frame
+    });
     (tree, frame_of)
 }

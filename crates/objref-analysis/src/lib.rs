@@ -20,6 +20,7 @@
 //!   frames.
 
 mod check;
+mod descend;
 mod diff;
 mod dominated;
 mod dominator_frames;

@@ -1,13 +1,13 @@
 //! From the snapshot to its summary and its listing of objects.
 
-use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
-use objref_snapshot::{Dominator, Holder, Retained, Snapshot, by_status, short};
-
+use crate::descend::descend;
 use crate::root_frames::root_kind_name;
 use crate::{
     Amount, Diagnostic, Goroutines, Heap, ObjectRow, Parent, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
+use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
+use objref_snapshot::{Dominator, Holder, Retained, Snapshot, by_status, short};
 
 /// The numbers of the dump.
 pub fn summary(snapshot: &Snapshot) -> Summary {
@@ -49,18 +49,7 @@ pub(crate) fn diagnostics(snapshot: &Snapshot) -> Vec<Diagnostic> {
 /// The heap; `idle` are its bytes that no span uses.
 pub(crate) fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
     let totals = &snapshot.objects.totals;
-    let (mut live, mut typed) = (Amount::default(), Amount::default());
-    for (ObjId(object), _, span) in snapshot.objects.objects() {
-        if !snapshot.tree.is_reached(object) {
-            continue;
-        }
-        live.bytes += span.elem_size;
-        live.objects += 1;
-        if snapshot.view(object).is_some() {
-            typed.bytes += span.elem_size;
-            typed.objects += 1;
-        }
-    }
+    let (live, typed) = live(snapshot);
     let amount = |t: Tally| Amount {
         bytes: t.bytes,
         objects: t.objects,
@@ -89,6 +78,20 @@ pub(crate) fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
             },
         },
     }
+}
+
+/// What can be reached, and what of it has a type: in the order of addresses, where nothing has to be searched for.
+fn live(snapshot: &Snapshot) -> (Amount, Amount) {
+    let (mut live, mut typed) = (Amount::default(), Amount::default());
+    for (ObjId(object), _, span) in snapshot.objects.objects() {
+        if snapshot.tree.is_reached(object) {
+            live.add(span.elem_size);
+            if snapshot.view(object).is_some() {
+                typed.add(span.elem_size);
+            }
+        }
+    }
+    (live, typed)
 }
 
 fn goroutines(snapshot: &Snapshot) -> Goroutines {
@@ -134,21 +137,13 @@ pub(crate) fn kind_of(holder: Holder) -> Option<GoRootKind> {
 fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
     let position = |kind| KINDS.iter().position(|k| *k == kind).unwrap_or(0);
     let mut amounts = [Amount::default(); KINDS.len()];
-    // Each object takes the kind of its holder, which stands before it.
-    let mut kind = vec![0u8; snapshot.tree.parent.len()];
-    for root in &snapshot.roots {
-        kind[root.target.0 as usize] = position(kind_of(root.holder)) as u8;
-    }
-    for level in 0..snapshot.tree.depth() {
-        for &object in snapshot.tree.level(level) {
-            if level > 0 {
-                kind[object as usize] = kind[snapshot.tree.parent[object as usize] as usize];
-            }
-            let amount = &mut amounts[usize::from(kind[object as usize])];
-            amount.bytes += snapshot.objects.size(ObjId(object));
-            amount.objects += 1;
-        }
-    }
+    // Each object takes the kind of its holder.
+    descend(snapshot, |kind, passing| {
+        let first = || position(kind_of(snapshot.roots[passing.place].holder)) as u8;
+        let kind: u8 = kind.unwrap_or_else(first);
+        amounts[usize::from(kind)].add(passing.bytes);
+        kind
+    });
     KINDS
         .iter()
         .zip(amounts)

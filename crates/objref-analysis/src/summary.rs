@@ -67,6 +67,25 @@ pub struct Amount {
     pub objects: u64,
 }
 
+impl Amount {
+    /// Counts one object of `bytes`.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.objects += 1;
+    }
+}
+
+impl std::ops::Add for Amount {
+    type Output = Amount;
+
+    fn add(self, other: Amount) -> Amount {
+        Amount {
+            bytes: self.bytes + other.bytes,
+            objects: self.objects + other.objects,
+        }
+    }
+}
+
 /// The heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Heap {

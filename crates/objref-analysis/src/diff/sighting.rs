@@ -53,7 +53,7 @@ impl Sighting {
     /// Looks at a snapshot.
     pub fn new(snapshot: &Snapshot) -> Self {
         let mut roots = RootFrames::names_only(snapshot);
-        let (tree, frame) = place(snapshot, &mut roots);
+        let (tree, frame) = place(snapshot, &mut roots, true);
         let kinds = roots
             .frames()
             .filter(|(_, frame)| tree.parent(*frame) == ROOT_FRAME)

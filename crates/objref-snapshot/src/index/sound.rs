@@ -25,7 +25,8 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), IndexError> {
     Ok(())
 }
 
-/// Levels are parts of the order, in which each object stands once, and one level behind its parent.
+/// Levels are parts of the order, in which each object stands once, and one level behind its parent; those of one level
+/// stand in the order of their parents.
 fn tree(snapshot: &Snapshot) -> bool {
     let (tree, objects) = (&snapshot.tree, snapshot.objects.len());
     let ends_right = tree.levels.first() == Some(&0)
@@ -33,7 +34,7 @@ fn tree(snapshot: &Snapshot) -> bool {
             .levels
             .last()
             .is_some_and(|end| *end as usize == tree.order.len())
-        && tree.levels.is_sorted();
+        && tree.levels.is_sorted_by(|a, b| a < b);
     if !ends_right || tree.parent.len() != objects {
         return false;
     }
@@ -46,7 +47,8 @@ fn tree(snapshot: &Snapshot) -> bool {
             }
         }
     }
-    tree.parent
+    let near = tree
+        .parent
         .iter()
         .zip(&level_of)
         .all(|(&parent, &level)| match parent {
@@ -56,7 +58,16 @@ fn tree(snapshot: &Snapshot) -> bool {
                 Some(&above) => above != NONE && level != NONE && above + 1 == level,
                 None => false,
             },
+        });
+    near && (1..tree.depth()).all(|level| {
+        let mut parents = tree.level(level - 1).iter();
+        let mut last = NONE;
+        tree.level(level).iter().all(|object| {
+            let parent = tree.parent[*object as usize];
+            let same = std::mem::replace(&mut last, parent) == parent;
+            same || parents.any(|above| *above == parent)
         })
+    })
 }
 
 fn views(snapshot: &Snapshot) -> bool {
