@@ -43,12 +43,13 @@ pub(crate) fn place(
     let mut frame_of = vec![ROOT_FRAME; objects];
     // One after the other, objects often hang from one frame by one step.
     let mut last = (ROOT_FRAME, INSIDE, ROOT_FRAME);
+    // Frames of roots come first, whatever hangs from them. The first level is in the order of the roots.
+    let holders = snapshot.roots.iter().map(|root| root.holder);
+    let first: Vec<u32> = holders
+        .map(|holder| roots.frame(&mut tree, holder))
+        .collect();
     descend(snapshot, |above, passing| {
-        let above = above.unwrap_or_else(|| {
-            // The first level is in the order of the roots.
-            let holder = snapshot.roots[passing.place].holder;
-            roots.frame(&mut tree, holder)
-        });
+        let above = above.unwrap_or_else(|| first[passing.place]);
         let frame = match passing.step {
             INSIDE => above,
             step if (above, step) == (last.0, last.1) => last.2,
