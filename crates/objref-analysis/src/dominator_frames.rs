@@ -3,6 +3,7 @@
 use objref_go::ObjId;
 use objref_snapshot::{Dominator, INSIDE, Retained, Snapshot};
 
+use crate::frames::with_steps;
 use crate::root_frames::RootFrames;
 use crate::{FrameTree, ROOT_FRAME, Start};
 
@@ -36,13 +37,7 @@ pub(crate) fn dominator_frames(
     start: &Start,
     apart: Option<&Apart>,
 ) -> FrameTree {
-    let mut tree = FrameTree::new();
-    let steps: Vec<u32> = snapshot
-        .steps
-        .texts()
-        .iter()
-        .map(|text| tree.intern(text))
-        .collect();
+    let (mut tree, steps) = with_steps(snapshot);
     let mut kinds: Vec<Option<u32>> = vec![None; snapshot.distinct_views().len()];
     let mut roots = match start {
         Start::Roots { tops, .. } => RootFrames::starting_at(snapshot, tops.clone()),

@@ -26,19 +26,21 @@ pub fn frame_tree(snapshot: &Snapshot, retained: Option<&Retained>) -> FrameTree
     tree
 }
 
+/// A tree without frames that knows the words of all steps, and per step the name of such a frame.
+pub(crate) fn with_steps(snapshot: &Snapshot) -> (FrameTree, Vec<u32>) {
+    let mut tree = FrameTree::new();
+    let texts = snapshot.steps.texts().iter();
+    let names = texts.map(|text| tree.intern(text)).collect();
+    (tree, names)
+}
+
 /// The tree, and if they are wanted per object its frame; [`ROOT_FRAME`] for those that are not reached.
 pub(crate) fn place(
     snapshot: &Snapshot,
     roots: &mut RootFrames<'_>,
     wanted: bool,
 ) -> (FrameTree, Vec<u32>) {
-    let mut tree = FrameTree::new();
-    let steps: Vec<u32> = snapshot
-        .steps
-        .texts()
-        .iter()
-        .map(|text| tree.intern(text))
-        .collect();
+    let (mut tree, steps) = with_steps(snapshot);
     let objects = if wanted { snapshot.objects.len() } else { 0 };
     let mut frame_of = vec![ROOT_FRAME; objects];
     // One after the other, objects often hang from one frame by one step.

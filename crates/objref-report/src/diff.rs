@@ -19,12 +19,8 @@ pub fn diff_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
-    let title = page.styled(Style::Heading, &headline(report));
-    writeln!(page.out, "{title}")?;
+    let mut page = Page::new(out, options);
+    page.title(&headline(report))?;
     relations(&mut page, report)?;
     if let Some(fates) = &report.fates {
         fates_of_all(&mut page, fates, report.steps[0].collections)?;

@@ -19,12 +19,8 @@ pub fn goroutines_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
-    let title = page.styled(Style::Heading, &title(report));
-    writeln!(page.out, "{title}")?;
+    let mut page = Page::new(out, options);
+    page.title(&title(report))?;
     for text in notes(report) {
         page.paragraph(Style::Dim, &text, 2)?;
     }

@@ -17,10 +17,7 @@ pub fn object_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     facts(&mut page, report)?;
     if let Some(value) = &report.value {
         page.heading("Value")?;
@@ -51,8 +48,7 @@ pub fn object_text(
 fn facts(page: &mut Page<'_>, report: &ObjectReport) -> io::Result<()> {
     let object = &report.object;
     let title = described(object);
-    let title = page.styled(Style::Heading, &title);
-    writeln!(page.out, "{title}")?;
+    page.title(&title)?;
     if report.offset > 0 {
         let address = object.address + report.offset;
         let text = format!("{address:#x} is {} bytes into it", thousands(report.offset));

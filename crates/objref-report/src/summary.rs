@@ -17,10 +17,7 @@ pub fn summary_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     program(&mut page, summary)?;
     heap(&mut page, summary)?;
     roots(&mut page, summary)?;

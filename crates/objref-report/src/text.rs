@@ -43,7 +43,20 @@ pub(crate) struct Page<'a> {
 /// Where the text under a heading starts.
 pub(crate) const INDENT: usize = 2;
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    pub(crate) fn new(out: &'a mut dyn Write, options: &TextOptions) -> Page<'a> {
+        Page {
+            out,
+            options: *options,
+        }
+    }
+
+    /// What a report is about, its first line.
+    pub(crate) fn title(&mut self, text: &str) -> io::Result<()> {
+        let text = self.styled(Style::Heading, text);
+        writeln!(self.out, "{text}")
+    }
+
     /// The text without anything that would steer a terminal but its style.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
         let text = clean(text);

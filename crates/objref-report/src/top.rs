@@ -14,14 +14,10 @@ use crate::text::{Page, Style, TextOptions, count, percent};
 ///
 /// What `out` says.
 pub fn top_text(report: &TopReport, options: &TextOptions, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     let objects = count(report.live.objects, "object", "objects");
     let title = format!("{} live in {objects}", iec(report.live.bytes));
-    let title = page.styled(Style::Heading, &title);
-    writeln!(page.out, "{title}")?;
+    page.title(&title)?;
     page.paragraph(Style::Dim, meaning(report.by), 0)?;
     writeln!(page.out)?;
     match report.by {

@@ -12,12 +12,8 @@ use crate::text::{INDENT, Page, Style, TextOptions, count, percent, shorten};
 ///
 /// What `out` says.
 pub fn tree_text(report: &Unfolded, options: &TextOptions, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
-    let title = page.styled(Style::Heading, &title(report));
-    writeln!(page.out, "{title}")?;
+    let mut page = Page::new(out, options);
+    page.title(&title(report))?;
     let meaning = "retained: what would be freed if what the line stands for went away; ⋯ is held in several ways or \
                    through others";
     page.paragraph(Style::Dim, meaning, 0)?;

@@ -16,10 +16,7 @@ pub fn types_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     let live = report.live;
     let objects = count(live.objects, "object", "objects");
     let title = format!(
@@ -27,8 +24,7 @@ pub fn types_text(
         iec(live.bytes),
         report.group_by.word()
     );
-    let title = page.styled(Style::Heading, &title);
-    writeln!(page.out, "{title}")?;
+    page.title(&title)?;
     let certain = report.certainty.iter().filter(|c| c.amount.objects > 0);
     let certain: Vec<String> = certain
         .map(|c| {

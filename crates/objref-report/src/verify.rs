@@ -16,10 +16,7 @@ pub fn verify_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     let (style, title) = match verification.contradictions {
         0 => match notes(verification) {
             0 => (Style::Good, NOTHING.to_owned()),

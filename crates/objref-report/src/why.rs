@@ -22,10 +22,7 @@ const ENDS: usize = 16;
 ///
 /// What `out` says.
 pub fn why_text(why: &Why, options: &TextOptions, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     match &why.answer {
         Answer::Object(found) => object(&mut page, found, &why.excluded),
         Answer::Type(found) => of_type(&mut page, found, &why.excluded),
@@ -46,8 +43,7 @@ pub(crate) fn described(object: &ObjectFacts) -> String {
 
 fn object(page: &mut Page<'_>, found: &WhyObject, excluded: &[String]) -> io::Result<()> {
     let title = described(&found.object);
-    let title = page.styled(Style::Heading, &title);
-    writeln!(page.out, "{title}")?;
+    page.title(&title)?;
     if found.offset > 0 {
         let address = found.object.address + found.offset;
         let text = format!("{address:#x} is {} bytes into it", thousands(found.offset));
@@ -240,8 +236,7 @@ fn of_type(page: &mut Page<'_>, found: &WhyType, excluded: &[String]) -> io::Res
         count(found.amount.objects, "object", "objects"),
         iec(found.retained)
     );
-    let title = page.styled(Style::Heading, &title);
-    writeln!(page.out, "{title}")?;
+    page.title(&title)?;
     if found.names.len() > 1 {
         page.paragraph(Style::Dim, &found.names.join(", "), 2)?;
     }
@@ -303,8 +298,7 @@ fn root(page: &mut Page<'_>, found: &WhyRoot) -> io::Result<()> {
         title.push_str(&format!(" in {} places", thousands(found.places)));
     }
     title.push_str(&format!(", retains {}", iec(found.retained)));
-    let title = page.styled(Style::Heading, &title);
-    writeln!(page.out, "{title}")?;
+    page.title(&title)?;
     let text = format!(
         "the shortest paths to {} of {} start there",
         count(found.holds.objects, "object", "objects"),

@@ -25,10 +25,7 @@ pub fn check_text(
     options: &TextOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page {
-        out,
-        options: *options,
-    };
+    let mut page = Page::new(out, options);
     let (word, style) = match report.passed {
         true => ("PASSED", Style::Good),
         false => ("FAILED", Style::Warning),
