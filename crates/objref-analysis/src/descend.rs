@@ -1,80 +1,234 @@
 //! Down the breadth-first tree, from each object to those below it.
+//!
+//! Something is wanted of every object that follows from what it is of its parent and from the step that leads to it: the
+//! frame that it is drawn in, the kind of root that holds it. Few pairs of such a value and a step serve many objects:
+//! all threads look for the pairs, a piece of a level each, and add up what hangs from them; what follows from a pair is
+//! asked for by one thread, in the order in which pairs are met first.
 
-use objref_go::ObjId;
+use std::hash::Hash;
+
+use objref_go::{Near, ObjId};
 use objref_snapshot::{Snapshot, StepId};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
-/// Objects that are fetched while those before them are visited.
-const PIECE: usize = 1 << 15;
+use crate::Amount;
 
-/// An object on the way down.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Passing {
-    pub(crate) object: u32,
-    /// Shallow size.
-    pub(crate) bytes: u64,
-    /// The step from its parent, or from the root.
-    pub(crate) step: StepId,
-    /// How many references away from a root it is.
-    pub(crate) level: u32,
-    /// Where it stands in the order of the tree.
-    pub(crate) place: usize,
-    parent: u32,
+/// A narrower level is walked by one thread.
+const PARALLEL: usize = 4096;
+/// Objects per piece of work.
+const PIECE: usize = 1 << 13;
+/// Objects whose pairs are kept at once.
+const AT_ONCE: usize = 128 * PIECE;
+/// Objects that are looked up together: none of the loads waits for another.
+const BATCH: usize = 64;
+
+/// What becomes of the values.
+pub(crate) trait Descent {
+    /// What is wanted of each object.
+    type Value: Copy + Eq + Hash + Into<u32> + Send + Sync;
+
+    /// The value of objects below `above` by `step`. At most once for the same pair and piece of a level.
+    fn follow(&mut self, above: Self::Value, step: StepId) -> Self::Value;
+
+    /// So much more has this value, `level` references away from a root.
+    fn add(&mut self, value: Self::Value, amount: Amount, level: u32);
 }
 
-/// Calls `visit` with every reachable object, nearest first, and with what it returned for the object's parent; `None`
-/// for those that roots refer to.
-///
-/// One after the other, but what has to be fetched from all over memory is fetched before, by all threads.
-pub(crate) fn descend<T: Copy + Send>(
+/// Takes `descent` to every reachable object, nearest first. `first` are the values above the objects that roots refer
+/// to. Shows `each` all objects with their values, in no order.
+pub(crate) fn descend<D: Descent>(
     snapshot: &Snapshot,
-    mut visit: impl FnMut(Option<T>, &Passing) -> T + Send,
+    first: Vec<D::Value>,
+    descent: &mut D,
+    each: impl Fn(u32, D::Value) + Sync,
 ) {
     let tree = &snapshot.tree;
-    let fetch = |objects: &[u32]| -> Vec<Passing> {
-        let fetched = objects
-            .par_iter()
-            .with_min_len(PIECE / 8)
-            .map(|&object| Passing {
-                object,
-                bytes: snapshot.objects.size(ObjId(object)),
-                step: snapshot.step(object),
-                parent: tree.parent[object as usize],
-                level: 0,
-                place: 0,
-            });
-        fetched.collect()
+    if tree.depth() == 0 {
+        return;
+    }
+    let mut way = Way {
+        snapshot,
+        descent,
+        each,
+        level: 0,
     };
-    let mut pieces = tree.order.chunks(PIECE);
-    let mut next = pieces.next().map(fetch);
-    let (mut place, mut level) = (0, 0);
-    // Children stand in the order of their parents: whose turn it is among those of the level above.
-    let (mut above, mut turn, mut this): (Vec<T>, usize, Vec<T>) = (Vec::new(), 0, Vec::new());
-    while let Some(piece) = next.take() {
-        let ahead = pieces.next();
-        let visit_piece = || {
-            for mut passing in piece {
-                if place == tree.levels[level + 1] as usize {
-                    level += 1;
-                    turn = 0;
-                    std::mem::swap(&mut above, &mut this);
-                    this.clear();
-                }
-                let from = match level {
-                    0 => None,
-                    _ => {
-                        let parents = tree.level(level - 1);
-                        while parents[turn] != passing.parent {
-                            turn += 1;
-                        }
-                        Some(above[turn])
-                    }
-                };
-                (passing.level, passing.place) = (level as u32, place);
-                this.push(visit(from, &passing));
-                place += 1;
+    let roots = first.len();
+    let mut above = way.level(tree.level(0), &first, |start| start..roots);
+    // Narrow levels are many, and go on where the one before ended.
+    let mut at = tree.roots();
+    let mut parents = tree.parents_at(at);
+    for level in 1..tree.depth() {
+        let (start, objects) = (tree.levels[level] as usize, tree.level(level));
+        let first = tree.levels[level - 1];
+        let place = |parent: u32| (parent - first) as usize;
+        way.level = level as u32;
+        above = if objects.len() < PARALLEL {
+            if at != start {
+                parents = tree.parents_at(start);
             }
+            at = start + objects.len();
+            way.narrow(objects, &above, parents.by_ref().map(place))
+        } else {
+            way.wide(objects, &above, |inside| {
+                tree.parents_at(start + inside).map(place)
+            })
         };
-        ((), next) = rayon::join(visit_piece, || ahead.map(fetch));
+    }
+}
+
+/// A descent on its way.
+struct Way<'s, D, F> {
+    snapshot: &'s Snapshot,
+    descent: &'s mut D,
+    each: F,
+    level: u32,
+}
+
+impl<D: Descent, F: Fn(u32, D::Value) + Sync> Way<'_, D, F> {
+    /// The values of the `objects` of a level. `values` are those of the level above, and `parents` tells for the objects
+    /// from the given one on where among those stands the one that they hang from.
+    fn level<P: Iterator<Item = usize>>(
+        &mut self,
+        objects: &[u32],
+        values: &[D::Value],
+        parents: impl Fn(usize) -> P + Sync,
+    ) -> Vec<D::Value> {
+        match objects.len() < PARALLEL {
+            true => self.narrow(objects, values, parents(0)),
+            false => self.wide(objects, values, parents),
+        }
+    }
+
+    /// As [`Way::level`], by one thread.
+    fn narrow(
+        &mut self,
+        objects: &[u32],
+        values: &[D::Value],
+        parents: impl Iterator<Item = usize>,
+    ) -> Vec<D::Value> {
+        let mut this = Vec::with_capacity(objects.len());
+        let Way {
+            snapshot,
+            descent,
+            each,
+            level,
+        } = self;
+        look_up(snapshot, objects, parents, |object, parent, step, bytes| {
+            let value = descent.follow(values[parent], step);
+            descent.add(value, Amount { bytes, objects: 1 }, *level);
+            each(object, value);
+            this.push(value);
+        });
+        this
+    }
+
+    /// As [`Way::level`], by all threads.
+    fn wide<P: Iterator<Item = usize>>(
+        &mut self,
+        objects: &[u32],
+        values: &[D::Value],
+        parents: impl Fn(usize) -> P + Sync,
+    ) -> Vec<D::Value> {
+        let (snapshot, each) = (self.snapshot, &self.each);
+        let mut this = Vec::with_capacity(objects.len());
+        for (round, objects) in objects.chunks(AT_ONCE).enumerate() {
+            let first = round * AT_ONCE;
+            let pieces = objects.par_chunks(PIECE).enumerate();
+            let found = pieces.map(|(piece, objects)| {
+                let mut pairs = Pairs::new(objects.len());
+                let parents = parents(first + piece * PIECE);
+                look_up(snapshot, objects, parents, |_, parent, step, bytes| {
+                    pairs.add(values[parent], step, bytes);
+                });
+                pairs
+            });
+            let found: Vec<Pairs<D::Value>> = found.collect();
+            let settled = found.into_iter().map(|pairs| {
+                let values = pairs.sums.into_iter().map(|((above, step), amount)| {
+                    let value = self.descent.follow(above, step);
+                    self.descent.add(value, amount, self.level);
+                    value
+                });
+                (values.collect(), pairs.indices)
+            });
+            let settled: Vec<(Vec<D::Value>, Vec<u32>)> = settled.collect();
+            let pieces = objects.par_chunks(PIECE).zip(settled);
+            this.par_extend(pieces.flat_map_iter(|(objects, (values, indices))| {
+                objects.iter().zip(indices).map(move |(object, index)| {
+                    let value = values[index as usize];
+                    each(*object, value);
+                    value
+                })
+            }));
+        }
+        this
+    }
+}
+
+/// Calls `visit` with each of `objects`, its parent, the step from there and its size.
+#[inline]
+fn look_up(
+    snapshot: &Snapshot,
+    objects: &[u32],
+    mut parents: impl Iterator<Item = usize>,
+    mut visit: impl FnMut(u32, usize, StepId, u64),
+) {
+    let mut batch = [(StepId(0), 0); BATCH];
+    let mut near = Near::default();
+    for objects in objects.chunks(BATCH) {
+        for (entry, &object) in batch.iter_mut().zip(objects) {
+            let span = snapshot.objects.span_near(&mut near, ObjId(object));
+            *entry = (snapshot.step(object), span.elem_size);
+        }
+        for (&object, &(step, bytes)) in objects.iter().zip(&batch) {
+            // There are as many parents as objects.
+            let Some(parent) = parents.next() else { return };
+            visit(object, parent, step, bytes);
+        }
+    }
+}
+
+/// The pairs in a piece of a level.
+struct Pairs<T> {
+    /// Each once, in the order in which they are met, with what hangs from it.
+    sums: Vec<((T, StepId), Amount)>,
+    /// Per object: index of its pair.
+    indices: Vec<u32>,
+    known: FxHashMap<(T, StepId), u32>,
+    /// Some of the known ones, each at the only place where it can be.
+    recent: [u32; RECENT],
+}
+
+/// How many pairs are found without a search.
+const RECENT: usize = 256;
+
+impl<T: Copy + Eq + Hash + Into<u32>> Pairs<T> {
+    fn new(objects: usize) -> Self {
+        Pairs {
+            sums: Vec::new(),
+            indices: Vec::with_capacity(objects),
+            known: FxHashMap::default(),
+            recent: [0; RECENT],
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, value: T, step: StepId, bytes: u64) {
+        let pair = (value, step);
+        let place = value.into().wrapping_mul(31) ^ step.0;
+        let recent = &mut self.recent[place as usize % RECENT];
+        if self
+            .sums
+            .get(*recent as usize)
+            .is_none_or(|(known, _)| *known != pair)
+        {
+            *recent = *self.known.entry(pair).or_insert_with(|| {
+                self.sums.push((pair, Amount::default()));
+                self.sums.len() as u32 - 1
+            });
+        }
+        self.sums[*recent as usize].1.add(bytes);
+        self.indices.push(*recent);
     }
 }

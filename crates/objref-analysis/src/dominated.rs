@@ -23,7 +23,7 @@ pub(crate) fn walk(snapshot: &Snapshot, retained: &Retained, mut visit: impl FnM
         _ => None,
     };
     let order = &snapshot.tree.order;
-    let objects = snapshot.tree.parent.len();
+    let objects = snapshot.objects.len();
     let (mut first, mut next) = (vec![NONE; objects], vec![NONE; objects]);
     for &object in order.iter().rev() {
         if let Some(above) = above(object) {

@@ -43,14 +43,14 @@ pub(crate) fn dominator_frames(
         Start::Roots { tops, .. } => RootFrames::starting_at(snapshot, tops.clone()),
         _ => RootFrames::new(snapshot),
     };
-    let mut frame_of = vec![OUTSIDE; snapshot.tree.parent.len()];
+    let mut frame_of = vec![OUTSIDE; snapshot.objects.len()];
     let mut depth_of = vec![0u32; frame_of.len()];
     let mut shared = None;
     for (place, &object) in snapshot.tree.order.iter().enumerate() {
         let Some(dominator) = retained.dominator(object) else {
             continue;
         };
-        let parent = snapshot.tree.parent[object as usize];
+        let parent = snapshot.tree.parents()[object as usize];
         let (above, is_parent) = match dominator {
             Dominator::Object(above) if frame_of[above as usize] != OUTSIDE => {
                 depth_of[object as usize] = depth_of[above as usize] + 1;

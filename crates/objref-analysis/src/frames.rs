@@ -1,11 +1,13 @@
 //! From the snapshot's breadth-first tree to the frames of a flame graph.
 
-use objref_snapshot::{INSIDE, Retained, Snapshot};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::descend::descend;
+use objref_snapshot::{INSIDE, Retained, Snapshot, StepId};
+
+use crate::descend::{Descent, descend};
 use crate::dominated::retained_by_set;
 use crate::root_frames::RootFrames;
-use crate::{FrameTree, ROOT_FRAME};
+use crate::{Amount, FrameTree, ROOT_FRAME};
 
 /// Who keeps what alive: each reachable object once, under the shortest chain that holds it. With what everything
 /// retains, each frame knows what its own objects do.
@@ -41,31 +43,51 @@ pub(crate) fn place(
     wanted: bool,
 ) -> (FrameTree, Vec<u32>) {
     let (mut tree, steps) = with_steps(snapshot);
-    let objects = if wanted { snapshot.objects.len() } else { 0 };
-    let mut frame_of = vec![ROOT_FRAME; objects];
-    // One after the other, objects often hang from one frame by one step.
-    let mut last = (ROOT_FRAME, INSIDE, ROOT_FRAME);
     // Frames of roots come first, whatever hangs from them. The first level is in the order of the roots.
     let holders = snapshot.roots.iter().map(|root| root.holder);
     let first: Vec<u32> = holders
         .map(|holder| roots.frame(&mut tree, holder))
         .collect();
-    descend(snapshot, |above, passing| {
-        let above = above.unwrap_or_else(|| first[passing.place]);
-        let frame = match passing.step {
-            INSIDE => above,
-            step if (above, step) == (last.0, last.1) => last.2,
-            step => {
-                let frame = tree.child(above, steps[step.0 as usize]);
-                last = (above, step, frame);
-                frame
-            }
-        };
-        if let Some(of) = frame_of.get_mut(passing.object as usize) {
-            *of = frame;
+    let mut frames = Frames {
+        tree,
+        steps,
+        last: (ROOT_FRAME, INSIDE, ROOT_FRAME),
+    };
+    let objects = if wanted { snapshot.objects.len() } else { 0 };
+    let frame_of: Vec<AtomicU32> = (0..objects).map(|_| AtomicU32::new(ROOT_FRAME)).collect();
+    descend(snapshot, first, &mut frames, |object, frame| {
+        if let Some(of) = frame_of.get(object as usize) {
+            of.store(frame, Relaxed);
         }
-        tree.add(frame, passing.bytes, 1, passing.level);
-        frame
     });
-    (tree, frame_of)
+    let frame_of = frame_of.into_iter().map(AtomicU32::into_inner);
+    (frames.tree, frame_of.collect())
+}
+
+/// From frame to frame.
+struct Frames {
+    tree: FrameTree,
+    /// Per step the name of its frame.
+    steps: Vec<u32>,
+    /// One after the other, objects often hang from one frame by one step.
+    last: (u32, StepId, u32),
+}
+
+impl Descent for Frames {
+    type Value = u32;
+
+    fn follow(&mut self, above: u32, step: StepId) -> u32 {
+        if step == INSIDE {
+            return above;
+        }
+        if (above, step) != (self.last.0, self.last.1) {
+            let frame = self.tree.child(above, self.steps[step.0 as usize]);
+            self.last = (above, step, frame);
+        }
+        self.last.2
+    }
+
+    fn add(&mut self, frame: u32, amount: Amount, level: u32) {
+        self.tree.add(frame, amount.bytes, amount.objects, level);
+    }
 }

@@ -80,14 +80,14 @@ pub fn goroutines(snapshot: &Snapshot, options: &GoroutineOptions) -> GoroutineR
 fn first_reached(snapshot: &Snapshot) -> Vec<Amount> {
     let tree = &snapshot.tree;
     let mut sums = vec![Amount::default(); snapshot.goroutines.list.len()];
-    let mut owner = vec![NO_GOROUTINE; tree.parent.len()];
+    let mut owner = vec![NO_GOROUTINE; tree.nodes()];
     for root in &snapshot.roots {
         owner[root.target.0 as usize] = root.place.goroutine;
     }
     for level in 0..tree.depth() {
         for &object in tree.level(level) {
             if level > 0 {
-                owner[object as usize] = owner[tree.parent[object as usize] as usize];
+                owner[object as usize] = owner[tree.parents()[object as usize] as usize];
             }
             if let Some(sum) = sums.get_mut(owner[object as usize] as usize) {
                 sum.bytes += snapshot.objects.size(ObjId(object));

@@ -1,13 +1,17 @@
 //! From the snapshot to its summary and its listing of objects.
 
-use crate::descend::descend;
+use crate::descend::{Descent, descend};
 use crate::root_frames::root_kind_name;
 use crate::{
     Amount, Diagnostic, Goroutines, Heap, ObjectRow, Parent, Reconciliation, RootKind,
     RuntimeCounters, SCHEMA_VERSION, SpanAmount, Spans, StatusCount, Summary, Tool, Typed,
 };
 use objref_go::{GcPhase, ObjId, RootKind as GoRootKind, Tally};
-use objref_snapshot::{Dominator, Holder, Retained, Snapshot, by_status, short};
+use objref_snapshot::{Dominator, Holder, Retained, Snapshot, StepId, by_status, short};
+use rayon::prelude::*;
+
+/// Spans per piece of work, at least.
+const SPANS: usize = 1 << 10;
 
 /// The numbers of the dump.
 pub fn summary(snapshot: &Snapshot) -> Summary {
@@ -82,16 +86,24 @@ pub(crate) fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
 
 /// What can be reached, and what of it has a type: in the order of addresses, where nothing has to be searched for.
 fn live(snapshot: &Snapshot) -> (Amount, Amount) {
-    let (mut live, mut typed) = (Amount::default(), Amount::default());
-    for (ObjId(object), _, span) in snapshot.objects.objects() {
-        if snapshot.tree.is_reached(object) {
-            live.add(span.elem_size);
-            if snapshot.view(object).is_some() {
-                typed.add(span.elem_size);
-            }
+    let spans = snapshot.objects.spans().par_iter().enumerate();
+    let counted = spans.with_min_len(SPANS).map(|(number, span)| {
+        let (mut live, mut typed) = (0, 0);
+        for object in snapshot.objects.ids(number) {
+            let reached = snapshot.is_reached(object);
+            live += u64::from(reached);
+            typed += u64::from(reached && snapshot.view_index(object) != 0);
         }
-    }
-    (live, typed)
+        let amount = |objects| Amount {
+            bytes: objects * span.elem_size,
+            objects,
+        };
+        (amount(live), amount(typed))
+    });
+    let nothing = || (Amount::default(), Amount::default());
+    counted.reduce(nothing, |(live, typed), (more, more_typed)| {
+        (live + more, typed + more_typed)
+    })
 }
 
 fn goroutines(snapshot: &Snapshot) -> Goroutines {
@@ -134,19 +146,31 @@ pub(crate) fn kind_of(holder: Holder) -> Option<GoRootKind> {
     }
 }
 
+/// What each of [`KINDS`] holds: every object takes the kind of its holder.
+struct Kinds([Amount; KINDS.len()]);
+
+impl Descent for Kinds {
+    type Value = u8;
+
+    fn follow(&mut self, above: u8, _: StepId) -> u8 {
+        above
+    }
+
+    fn add(&mut self, kind: u8, amount: Amount, _: u32) {
+        let sum = &mut self.0[usize::from(kind)];
+        *sum = *sum + amount;
+    }
+}
+
 fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
-    let position = |kind| KINDS.iter().position(|k| *k == kind).unwrap_or(0);
-    let mut amounts = [Amount::default(); KINDS.len()];
-    // Each object takes the kind of its holder.
-    descend(snapshot, |kind, passing| {
-        let first = || position(kind_of(snapshot.roots[passing.place].holder)) as u8;
-        let kind: u8 = kind.unwrap_or_else(first);
-        amounts[usize::from(kind)].add(passing.bytes);
-        kind
-    });
+    let position = |kind| KINDS.iter().position(|k| *k == kind).unwrap_or(0) as u8;
+    let holders = snapshot.roots.iter().map(|root| root.holder);
+    let first = holders.map(|holder| position(kind_of(holder))).collect();
+    let mut kinds = Kinds([Amount::default(); KINDS.len()]);
+    descend(snapshot, first, &mut kinds, |_, _| {});
     KINDS
         .iter()
-        .zip(amounts)
+        .zip(kinds.0)
         .filter_map(|(kind, amount)| {
             let count = snapshot.root_counts.iter().find(|c| c.kind == *kind)?;
             Some(RootKind {
@@ -195,7 +219,7 @@ pub fn each_object<E>(
         roots.insert(root.target.0, root.holder);
     }
     for (id, address, span) in snapshot.objects.objects() {
-        if !snapshot.tree.is_reached(id.0) {
+        if !snapshot.is_reached(id.0) {
             continue;
         }
         let name = snapshot.type_name(id.0);
@@ -208,7 +232,7 @@ pub fn each_object<E>(
             None => Parent::Object(
                 snapshot
                     .objects
-                    .address(ObjId(snapshot.tree.parent[id.0 as usize])),
+                    .address(ObjId(snapshot.tree.parents()[id.0 as usize])),
             ),
         };
         let dominator = retained.dominator(id.0);

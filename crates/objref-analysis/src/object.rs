@@ -80,7 +80,7 @@ pub fn object(
             object: about.facts(from),
         }
     });
-    let reached = snapshot.tree.is_reached(object);
+    let reached = snapshot.is_reached(object);
     ObjectReport {
         schema_version: OBJECT_SCHEMA_VERSION,
         tool: Tool::this(),
@@ -120,7 +120,7 @@ fn roots(snapshot: &Snapshot, object: ObjId) -> Vec<Referrer> {
 }
 
 fn distance(snapshot: &Snapshot, object: u32) -> u32 {
-    let parent = &snapshot.tree.parent;
+    let parent = snapshot.tree.parents();
     let ups = std::iter::successors(Some(object), |at| {
         let above = parent[*at as usize];
         ((above as usize) < parent.len()).then_some(above)

@@ -86,7 +86,7 @@ impl<'a, 'd> Search<'a, 'd> {
         let mut search = Search {
             snapshot,
             references,
-            left_out: ObjectSet::new(snapshot.tree.parent.len()),
+            left_out: ObjectSet::new(snapshot.objects.len()),
             roots_left_out: FxHashSet::default(),
             whole: true,
         };
@@ -174,7 +174,7 @@ impl<'a, 'd> Search<'a, 'd> {
     /// The words for the reference from one object to the next; none for one inside of a Go value.
     pub(crate) fn words(&self, from: u32, to: u32) -> Cow<'a, str> {
         let snapshot = self.snapshot;
-        if snapshot.tree.parent[to as usize] == from {
+        if snapshot.tree.parents()[to as usize] == from {
             return match snapshot.step(to) {
                 INSIDE => "".into(),
                 step => snapshot.steps.text(step).into(),
@@ -193,7 +193,7 @@ impl<'a, 'd> Search<'a, 'd> {
 impl<'a> Shortest<'a> {
     /// The chain to an object; `None` if it cannot be reached.
     pub(crate) fn chain(&self, object: u32) -> Option<Chain<'a>> {
-        let parent = &self.tree.parent;
+        let parent = self.tree.parents();
         if !self.tree.is_reached(object) {
             return None;
         }

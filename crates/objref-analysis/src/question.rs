@@ -81,7 +81,7 @@ impl Question {
     /// The address that is asked about, if the object there is garbage.
     pub fn garbage(&self, snapshot: &Snapshot) -> Option<u64> {
         match self {
-            Question::Object { object, offset } if !snapshot.tree.is_reached(*object) => {
+            Question::Object { object, offset } if !snapshot.is_reached(*object) => {
                 Some(snapshot.objects.address(ObjId(*object)) + offset)
             }
             _ => None,

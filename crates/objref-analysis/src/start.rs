@@ -161,7 +161,7 @@ fn at(snapshot: &Snapshot, digits: &str, wanted: &str) -> Result<Start, NotFound
         return Err(error("not an address".to_owned()));
     };
     match snapshot.objects.resolve(address) {
-        Some(object) if snapshot.tree.is_reached(object.id.0) => Ok(Start::Object(object.id.0)),
+        Some(object) if snapshot.is_reached(object.id.0) => Ok(Start::Object(object.id.0)),
         Some(object) => Err(error(format!(
             "garbage: nothing reaches the object of {} there, which starts at 0x{:x}",
             iec(object.span.elem_size),

@@ -105,7 +105,7 @@ fn held_by(
         Some(Dominator::Object(above)) => HeldBy::Object {
             address: address(snapshot, above),
             name: name(snapshot, above),
-            step: match snapshot.tree.parent[object as usize] == above {
+            step: match snapshot.tree.parents()[object as usize] == above {
                 true => step(),
                 false => None,
             },
@@ -123,7 +123,7 @@ fn held_by(
 
 /// Per object: how many it retains, itself included.
 fn counts(snapshot: &Snapshot, retained: &Retained) -> Vec<u32> {
-    let mut counts = vec![1; snapshot.tree.parent.len()];
+    let mut counts = vec![1; snapshot.objects.len()];
     // An object's dominator stands before it.
     for &object in snapshot.tree.order.iter().rev() {
         if let Some(Dominator::Object(above)) = retained.dominator(object) {
@@ -155,7 +155,7 @@ fn below(snapshot: &Snapshot, retained: &Retained, pattern: &Regex) -> Result<Ve
             || matches(pattern, &full_name(snapshot, holder));
         holder_matches.insert(holder, hit);
     }
-    let mut below = vec![false; snapshot.tree.parent.len()];
+    let mut below = vec![false; snapshot.objects.len()];
     let mut found = false;
     for &object in &snapshot.tree.order {
         let hit = view_matches[snapshot.view_index(object) as usize]

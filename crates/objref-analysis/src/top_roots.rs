@@ -32,7 +32,7 @@ pub(crate) fn roots(snapshot: &Snapshot, retained: &Retained, stacks_only: bool)
     let mut rows: FxHashMap<Owner, u32> = FxHashMap::default();
     let mut amounts: Vec<Amount> = Vec::new();
     // An object's dominator stands before it.
-    let mut row_of = vec![0u32; snapshot.tree.parent.len()];
+    let mut row_of = vec![0u32; snapshot.objects.len()];
     for &object in &snapshot.tree.order {
         let owner = match retained.dominator(object) {
             None => continue,

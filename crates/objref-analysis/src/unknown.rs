@@ -17,7 +17,7 @@ pub(crate) fn reasons(snapshot: &Snapshot) -> Vec<UnknownRow> {
     let mut rows: Vec<UnknownRow> = Vec::new();
     let mut ids: FxHashMap<(String, String, u64), u32> = FxHashMap::default();
     // Per object without a type, the row that it is in.
-    let mut row_of = vec![u32::MAX; snapshot.tree.parent.len()];
+    let mut row_of = vec![u32::MAX; snapshot.objects.len()];
     for &object in &snapshot.tree.order {
         if snapshot.view(object).is_some() {
             continue;
@@ -26,7 +26,7 @@ pub(crate) fn reasons(snapshot: &Snapshot) -> Vec<UnknownRow> {
         let root = roots.get(&object);
         let above = match root {
             Some(_) => u32::MAX,
-            None => row_of[snapshot.tree.parent[object as usize] as usize],
+            None => row_of[snapshot.tree.parents()[object as usize] as usize],
         };
         let row = match above {
             u32::MAX => {
@@ -71,7 +71,7 @@ fn explain(snapshot: &Snapshot, object: u32, root: Option<Holder>) -> (&'static 
     // What a reference to an untyped object ends in: the size class.
     let reference = step.rfind(" [").map_or(step, |at| &step[..at]);
     let Some(holder) = root else {
-        let parent = snapshot.tree.parent[object as usize];
+        let parent = snapshot.tree.parents()[object as usize];
         let view = &snapshot.distinct_views()[snapshot.view_index(parent) as usize];
         let holder = snapshot.view_name(view);
         return (declared(reference), format!("{holder} › {reference}"));

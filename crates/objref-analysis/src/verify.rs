@@ -376,8 +376,8 @@ fn path(snapshot: &Snapshot, id: ObjId) -> Vec<String> {
         if snapshot.step(at) != INSIDE {
             steps.push(snapshot.steps.text(snapshot.step(at)).to_owned());
         }
-        let parent = tree.parent[at as usize];
-        if parent as usize >= tree.parent.len() {
+        let parent = tree.parents()[at as usize];
+        if parent as usize >= tree.nodes() {
             let root = snapshot.roots.iter().find(|r| r.target.0 == at);
             steps.extend(root.map(|r| holder(snapshot, r.holder)));
             break;

@@ -244,13 +244,13 @@ impl<'a> About<'a> {
     /// What the shortest paths lead to that start at these roots.
     fn below(&self, held: &FxHashSet<Holder>) -> Amount {
         let snapshot = self.snapshot;
-        let mut below = vec![false; snapshot.tree.parent.len()];
+        let mut below = vec![false; snapshot.objects.len()];
         for root in snapshot.roots.iter().filter(|r| held.contains(&r.holder)) {
             below[root.target.0 as usize] = true;
         }
         let mut amount = Amount::default();
         for &object in &snapshot.tree.order {
-            let parent = snapshot.tree.parent[object as usize] as usize;
+            let parent = snapshot.tree.parents()[object as usize] as usize;
             if below.get(parent).is_some_and(|is| *is) {
                 below[object as usize] = true;
             }

@@ -147,7 +147,7 @@ fn retained(about: &About<'_>, bit: impl Fn(u32) -> u32) -> [u64; MOST + 1] {
     let snapshot = about.snapshot;
     let mut sums = [0; MOST + 1];
     // Of each object, the bits of itself and of all that dominate it.
-    let mut above = vec![0u32; snapshot.tree.parent.len()];
+    let mut above = vec![0u32; snapshot.objects.len()];
     // A dominator stands before what it dominates.
     for &object in &snapshot.tree.order {
         let inherited = match about.retained.dominator(object) {
@@ -183,8 +183,8 @@ impl Words {
         object: u32,
     ) -> Option<Step> {
         let snapshot = search.snapshot;
-        let from = shortest.tree.parent[object as usize];
-        if snapshot.tree.parent[object as usize] == from {
+        let from = shortest.tree.parents()[object as usize];
+        if snapshot.tree.parents()[object as usize] == from {
             return match snapshot.step(object) {
                 INSIDE => None,
                 step => Some(Step::Known(step)),
@@ -200,7 +200,7 @@ impl Words {
     /// The words for all that hangs from an object, so that it is read but once.
     fn read(&mut self, search: &Search<'_, '_>, shortest: &Shortest<'_>, from: u32) {
         search.each(from, |target, text| {
-            if shortest.tree.parent[target as usize] != from {
+            if shortest.tree.parents()[target as usize] != from {
                 return;
             }
             let id = match self.ids.get(&*text) {
@@ -305,7 +305,7 @@ fn ways(search: &Search<'_, '_>, shortest: &Shortest<'_>, words: &mut Words, obj
             }
             break From::Root(root.holder);
         }
-        let parent = shortest.tree.parent[at as usize];
+        let parent = shortest.tree.parents()[at as usize];
         match words.step(search, shortest, at) {
             None => {
                 insides += 1;

@@ -4,9 +4,10 @@
 //! the graph lists them. Wide levels are walked by all threads and still give that very result:
 //!
 //! ```text
-//! order:  [ level 0 | level 1 | ... | frontier            |  next level ... ]
-//!                                     ^ position p
-//! claim:  per node, 1 + the smallest position in `order` of a node that points at it
+//! order:  [ level 0 | level 1 | ... | frontier                     |  next level ... ]
+//!                                   | piece 0 | piece 1 | ...
+//! column: per node, [`NONE`]; the first piece of the frontier that points at it; once that is settled, the label of the
+//!         edge by which it was reached first
 //! ```
 //!
 //! Every thread lowers the claims of the successors of its piece of the frontier (`fetch_min`) and
@@ -14,18 +15,15 @@
 //! counts only if its claim still stands. Notes that count, read piece by piece, are the next level
 //! in queue order: each node stands where its first holder came by first.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
 use crate::Successors;
+use crate::above::Above;
 use crate::explore::{BATCH, Explore, Plain, Reached, Way};
-
-/// In [`BfsTree::parent`]: the node was not reached.
-pub const NONE: u32 = u32::MAX;
-
-/// In [`BfsTree::parent`]: the node is itself one of the roots.
-pub const ROOT: u32 = u32::MAX - 1;
+use crate::tree::{BfsTree, NONE};
 
 /// A frontier narrower than this is walked by one thread: a linked list of a million nodes has a
 /// million levels, and handing out work costs more than a few thousand nodes do.
@@ -34,50 +32,17 @@ const PARALLEL_FRONTIER: usize = 4096;
 /// Nodes of the frontier per piece of work.
 const PIECE: usize = 1024;
 
-/// Who reached whom first. See [`bfs()`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BfsTree {
-    /// The reached nodes, nearest first; within a distance in the order of the sequential search.
-    pub order: Vec<u32>,
-    /// Per node of the graph: the node it was first reached from, [`ROOT`] or [`NONE`].
-    pub parent: Vec<u32>,
-    /// Where each distance starts in `order`, then the length of `order`: the nodes at distance `d`
-    /// are `order[levels[d]..levels[d + 1]]`. Roots are at distance 0.
-    pub levels: Vec<u32>,
-}
+/// Nodes of the frontier whose successors are settled together: until then all of them are noted.
+const ROUND: usize = 1024 * PIECE;
 
-impl BfsTree {
-    /// Whether `node` was reached.
-    pub fn is_reached(&self, node: u32) -> bool {
-        self.parent[node as usize] != NONE
-    }
+/// Labels of edges are below this.
+pub const LABELS: u32 = (1 << 31) - 1;
 
-    /// The number of distances that occur: the farthest node is at `depth() - 1`.
-    pub fn depth(&self) -> usize {
-        self.levels.len() - 1
-    }
+/// The label of a root.
+const OF_ROOT: u32 = LABELS;
 
-    /// The nodes at `distance`, in the order of the search.
-    pub fn level(&self, distance: usize) -> &[u32] {
-        &self.order[self.levels[distance] as usize..self.levels[distance + 1] as usize]
-    }
-
-    /// The distance of the node that stands at `position` in [`BfsTree::order`].
-    pub fn distance_at(&self, position: u32) -> u32 {
-        self.levels.partition_point(|&start| start <= position) as u32 - 1
-    }
-
-    /// The distance of every node of the graph, [`NONE`] where it was not reached.
-    pub fn distances(&self) -> Vec<u32> {
-        let mut distances = vec![NONE; self.parent.len()];
-        for distance in 0..self.depth() {
-            for &node in self.level(distance) {
-                distances[node as usize] = distance as u32;
-            }
-        }
-        distances
-    }
-}
+/// With the number of a piece: claimed by it. More than any label, less than [`NONE`].
+const CLAIMED: u32 = 1 << 31;
 
 /// The breadth-first tree of `graph` from `roots`.
 ///
@@ -92,164 +57,179 @@ pub fn bfs<G: Successors>(graph: &G, roots: impl Iterator<Item = u32>) -> BfsTre
     explore(&mut Plain(graph), roots).0
 }
 
-/// As [`bfs()`], for a graph that is looked at on the way. Also returns, for each node in the order of the search after
-/// the roots, what is kept of the edge by which it was reached.
+/// As [`bfs()`], for a graph that is looked at on the way. Also returns, for each node of the graph, the label of the edge
+/// by which it was reached; [`LABELS`] for roots, [`NONE`] for what was not reached.
 ///
 /// # Panics
 ///
 /// As [`bfs()`].
-pub fn explore<G: Explore>(
-    graph: &mut G,
-    roots: impl Iterator<Item = u32>,
-) -> (BfsTree, Vec<G::Label>) {
+pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<u32>) {
     let nodes = graph.len();
-    assert!(nodes < ROOT as usize, "{nodes} nodes do not fit 32-bit ids");
-    let claims: Vec<AtomicU32> = (0..nodes)
-        .into_par_iter()
-        .map(|_| AtomicU32::new(NONE))
-        .collect();
+    assert!(
+        nodes < CLAIMED as usize * 2 - 2,
+        "{nodes} nodes do not fit 32-bit ids"
+    );
+    let mut column = graph.room(nodes);
+    column.par_extend((0..nodes).into_par_iter().map(|_| AtomicU32::new(NONE)));
+    let words = nodes.div_ceil(64);
+    let mut reached = graph.room(words);
+    reached.par_extend((0..words).into_par_iter().map(|_| AtomicU64::new(0)));
     // Room for all, so that nothing has to be moved; what is not filled takes no memory.
-    let (mut order, mut labels) = (Vec::with_capacity(nodes), Vec::with_capacity(nodes));
+    let mut order = graph.room(nodes);
     for root in roots {
-        if claims[root as usize].swap(0, Relaxed) == NONE {
+        if column[root as usize].swap(OF_ROOT, Relaxed) == NONE {
             order.push(root);
         }
     }
 
+    let mut search = Search {
+        column: &column,
+        reached: Reached::new(&reached),
+        order,
+        above: Above::default(),
+    };
     let mut levels = vec![0];
     let mut start = 0;
     let (mut scratch, mut notes) = (G::Scratch::default(), [G::Notes::default()]);
-    while start < order.len() {
-        let end = order.len();
+    while start < search.order.len() {
+        let end = search.order.len();
         levels.push(end as u32);
-        let mut level = Level {
-            claims: &claims,
-            order: &mut order,
-            labels: &mut labels,
-            start,
-            end,
-        };
-        let reached = level.reached();
         if end - start < PARALLEL_FRONTIER {
-            level.walk(graph, &mut scratch, &mut notes[0]);
-            graph.settle(reached, &mut notes);
+            search.order[start..]
+                .iter()
+                .for_each(|node| search.reached.add(*node));
+            search.walk(graph, start..end, &mut scratch, &mut notes[0]);
+            graph.settle(search.reached, &mut notes);
         } else {
-            graph.prepare(level.nodes(), reached);
-            let mut notes = level.walk_parallel(graph);
-            graph.settle(reached, &mut notes);
+            let level = &search.order[start..];
+            level
+                .par_iter()
+                .with_min_len(PIECE)
+                .for_each(|node| search.reached.add(*node));
+            graph.prepare(level, search.reached);
+            let mut notes = Vec::new();
+            for first in (start..end).step_by(ROUND) {
+                search.walk_parallel(graph, first..end.min(first + ROUND), &mut notes);
+            }
+            graph.settle(search.reached, &mut notes);
         }
         start = end;
     }
 
+    let Search {
+        mut order, above, ..
+    } = search;
     order.shrink_to_fit();
-    labels.shrink_to_fit();
-    claims.par_iter().for_each(|claim| {
-        let parent = match claim.load(Relaxed) {
-            NONE => NONE,
-            0 => ROOT,
-            position => order[position as usize - 1],
-        };
-        claim.store(parent, Relaxed);
-    });
     // In place.
-    let parent = claims.into_iter().map(AtomicU32::into_inner).collect();
-    let tree = BfsTree {
-        order,
-        parent,
-        levels,
-    };
-    (tree, labels)
+    let labels = column.into_iter().map(AtomicU32::into_inner).collect();
+    (BfsTree::new(nodes, order, levels, above), labels)
 }
 
-/// A node that a piece of a level has claimed: the node, the claim, the label of the edge.
-type Claimed<L> = (u32, u32, L);
-
-/// One level on its way to the next: `order[start..end]`.
-struct Level<'s, 'c, L> {
-    claims: &'c [AtomicU32],
-    order: &'s mut Vec<u32>,
-    /// Those of `order`, after the roots.
-    labels: &'s mut Vec<L>,
-    start: usize,
-    end: usize,
+/// A node that a piece of the frontier has claimed first.
+#[derive(Clone, Copy)]
+struct Claim {
+    node: u32,
+    /// Where in `order` who claims it stands.
+    by: u32,
+    label: u32,
 }
 
-impl<'c, L: Copy + Send + Sync> Level<'_, 'c, L> {
-    fn nodes(&self) -> &[u32] {
-        &self.order[self.start..self.end]
-    }
+/// The tree so far.
+struct Search<'c> {
+    column: &'c [AtomicU32],
+    reached: Reached<'c>,
+    order: Vec<u32>,
+    above: Above,
+}
 
-    fn reached(&self) -> Reached<'c> {
-        Reached::new(self.claims, self.start)
-    }
-
-    /// Appends the successors that nobody has claimed yet.
-    fn walk<G: Explore<Label = L>>(
+impl Search<'_> {
+    /// Appends the successors of a part of the order that were not reached yet.
+    fn walk<G: Explore>(
         &mut self,
         graph: &G,
+        part: Range<usize>,
         scratch: &mut G::Scratch,
         notes: &mut G::Notes,
     ) {
-        let (claims, reached) = (self.claims, self.reached());
+        let (column, reached) = (self.column, self.reached);
         let mut nodes = [0; BATCH];
-        for first in (self.start..self.end).step_by(BATCH) {
-            let nodes = &mut nodes[..BATCH.min(self.end - first)];
+        for first in part.clone().step_by(BATCH) {
+            let nodes = &mut nodes[..BATCH.min(part.end - first)];
             nodes.copy_from_slice(&self.order[first..first + nodes.len()]);
             graph.explore(nodes, reached, scratch, notes, &mut |ways| {
-                touch(claims, ways);
+                touch(column, ways);
                 for way in ways {
-                    let claim = &claims[way.to as usize];
-                    if claim.load(Relaxed) == NONE {
-                        claim.store(first as u32 + way.from + 1, Relaxed);
+                    let label = &column[way.to as usize];
+                    if label.load(Relaxed) == NONE {
+                        label.store(way.label, Relaxed);
                         self.order.push(way.to);
-                        self.labels.push(way.label);
+                        self.above.push(first as u32 + way.from);
                     }
                 }
             });
         }
     }
 
-    /// The same as [`Level::walk`], by all threads. Returns the graph's notes of each piece.
-    fn walk_parallel<G: Explore<Label = L>>(&mut self, graph: &G) -> Vec<G::Notes> {
-        let (claims, reached) = (self.claims, self.reached());
-        let pieces = self.nodes().par_chunks(PIECE);
-        let (mut claimed, notes): (Vec<Vec<Claimed<L>>>, Vec<G::Notes>) = pieces
+    /// The same as [`Search::walk`], by all threads. Appends the graph's notes of each piece.
+    fn walk_parallel<G: Explore>(
+        &mut self,
+        graph: &G,
+        part: Range<usize>,
+        notes: &mut Vec<G::Notes>,
+    ) {
+        let (column, reached) = (self.column, self.reached);
+        let pieces = self.order[part.clone()].par_chunks(PIECE);
+        let (mut claims, new): (Vec<Vec<Claim>>, Vec<G::Notes>) = pieces
             .enumerate()
             .map_init(G::Scratch::default, |scratch, (piece, frontier)| {
-                let (mut claimed, mut notes) = (Vec::new(), G::Notes::default());
-                let mut position = (self.start + piece * PIECE) as u32;
+                let (mut claims, mut notes) = (Vec::new(), G::Notes::default());
+                let mine = CLAIMED | piece as u32;
+                let mut position = (part.start + piece * PIECE) as u32;
                 for nodes in frontier.chunks(BATCH) {
                     graph.explore(nodes, reached, scratch, &mut notes, &mut |ways| {
-                        touch(claims, ways);
+                        touch(column, ways);
                         for way in ways {
-                            let mine = position + way.from + 1;
-                            let claim = &claims[way.to as usize];
+                            let claim = &column[way.to as usize];
                             if claim.load(Relaxed) > mine && claim.fetch_min(mine, Relaxed) > mine {
-                                claimed.push((way.to, mine, way.label));
+                                claims.push(Claim {
+                                    node: way.to,
+                                    by: position + way.from,
+                                    label: way.label,
+                                });
                             }
                         }
                     });
                     position += nodes.len() as u32;
                 }
-                (claimed, notes)
+                (claims, notes)
             })
             .unzip();
-        claimed.par_iter_mut().for_each(|claimed| {
-            claimed.retain(|&(next, mine, _)| claims[next as usize].load(Relaxed) == mine)
-        });
-        for claimed in claimed {
-            self.order.extend(claimed.iter().map(|(next, ..)| next));
-            self.labels.extend(claimed.iter().map(|(.., label)| label));
+        notes.extend(new);
+        claims
+            .par_iter_mut()
+            .enumerate()
+            .for_each(|(piece, claims)| {
+                claims.retain(|claim| {
+                    let cell = &column[claim.node as usize];
+                    let stands = cell.load(Relaxed) == CLAIMED | piece as u32;
+                    if stands {
+                        cell.store(claim.label, Relaxed);
+                    }
+                    stands
+                });
+            });
+        for claim in claims.iter().flatten() {
+            self.order.push(claim.node);
+            self.above.push(claim.by);
         }
-        notes
     }
 }
 
-/// Loads the claims of all ends: none of these loads waits for another, as they would where each decides what is next.
+/// Loads the column at all ends: none of these loads waits for another, as they would where each decides what is next.
 #[inline]
-fn touch<L>(claims: &[AtomicU32], ways: &[Way<L>]) {
+fn touch(column: &[AtomicU32], ways: &[Way]) {
     let all = ways
         .iter()
-        .fold(0, |all, way| all ^ claims[way.to as usize].load(Relaxed));
+        .fold(0, |all, way| all ^ column[way.to as usize].load(Relaxed));
     std::hint::black_box(all);
 }

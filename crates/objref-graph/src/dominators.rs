@@ -226,21 +226,16 @@ fn by_place(
         held.extend(entries.targets(entry).iter().map(|node| (*node, entry + 1)));
     }
     held.sort_unstable();
-    // Parents stand in the order of their children.
-    let mut parent_at = 0;
-    for (place, &node) in (first..).zip(&tree.order) {
-        if !plain.has(place as u32) {
-            continue;
+    let roots = tree.roots();
+    for (place, &node) in (first..).zip(&tree.order[..roots]) {
+        if plain.has(place as u32) {
+            out[place] = held[held.partition_point(|(other, _)| *other < node)].1;
         }
-        out[place] = match tree.parent[node as usize] {
-            ROOT => held[held.partition_point(|(other, _)| *other < node)].1,
-            parent => {
-                while tree.order[parent_at] != parent {
-                    parent_at += 1;
-                }
-                (first + parent_at) as u32
-            }
-        };
+    }
+    for (place, parent) in (first + roots..).zip(tree.parents_at(roots)) {
+        if plain.has(place as u32) {
+            out[place] = first as u32 + parent;
+        }
     }
     out
 }

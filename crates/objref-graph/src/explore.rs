@@ -1,29 +1,27 @@
 //! Graphs that are looked at while they are searched.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Successors;
-use crate::bfs::NONE;
 
 /// At most as many nodes are explored in one call.
 pub const BATCH: usize = 64;
 
 /// An edge, on its way to the search.
 #[derive(Clone, Copy, Debug)]
-pub struct Way<L> {
+pub struct Way {
     /// Where it comes from: index into the nodes that are explored.
     pub from: u32,
     /// Where it leads.
     pub to: u32,
-    /// What is to be kept of it if it turns out to be the one by which its target is reached first.
-    pub label: L,
+    /// What is to be kept of it if it turns out to be the one by which its target is reached first: less than
+    /// [`crate::LABELS`].
+    pub label: u32,
 }
 
 /// A graph whose edges are expensive to come by: who looks at a node's edges for another reason can do so while
 /// [`crate::explore()`] walks along them.
 pub trait Explore: Sync {
-    /// What is kept of the edge by which a node is reached first.
-    type Label: Copy + Send + Sync;
     /// What a piece of a level leaves for its end.
     type Notes: Default + Send;
     /// Memory to work in, which one call leaves to the next.
@@ -37,6 +35,11 @@ pub trait Explore: Sync {
         self.len() == 0
     }
 
+    /// An empty vector with room for `len`, for a column that is read all over.
+    fn room<T>(&self, len: usize) -> Vec<T> {
+        Vec::with_capacity(len)
+    }
+
     /// Calls `reach` with all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the
     /// second, and those of one node always in the same order.
     fn explore(
@@ -45,7 +48,7 @@ pub trait Explore: Sync {
         reached: Reached<'_>,
         scratch: &mut Self::Scratch,
         notes: &mut Self::Notes,
-        reach: &mut impl FnMut(&[Way<Self::Label>]),
+        reach: &mut impl FnMut(&[Way]),
     );
 
     /// A wide level is about to be explored by all threads.
@@ -57,24 +60,22 @@ pub trait Explore: Sync {
 
 /// Which nodes are in the level that is being explored, or in one before.
 #[derive(Clone, Copy, Debug)]
-pub struct Reached<'c> {
-    claims: &'c [AtomicU32],
-    /// Positions before this one are of levels before.
-    start: u32,
-}
+pub struct Reached<'c>(&'c [AtomicU64]);
 
 impl<'c> Reached<'c> {
-    pub(crate) fn new(claims: &'c [AtomicU32], start: usize) -> Self {
-        let start = start as u32;
-        Reached { claims, start }
+    /// `bits`: one for each node.
+    pub(crate) fn new(bits: &'c [AtomicU64]) -> Self {
+        Reached(bits)
+    }
+
+    pub(crate) fn add(&self, node: u32) {
+        self.0[node as usize / 64].fetch_or(1 << (node % 64), Relaxed);
     }
 
     /// Whether the node is one of them.
     #[inline]
     pub fn has(&self, node: u32) -> bool {
-        // A claim is 1 + the position of who reached the node.
-        let claim = self.claims[node as usize].load(Relaxed);
-        claim <= self.start && claim != NONE
+        self.0[node as usize / 64].load(Relaxed) >> (node % 64) & 1 != 0
     }
 }
 
@@ -82,9 +83,8 @@ impl<'c> Reached<'c> {
 pub(crate) struct Plain<'g, G>(pub(crate) &'g G);
 
 impl<G: Successors> Explore for Plain<'_, G> {
-    type Label = ();
     type Notes = ();
-    type Scratch = Vec<Way<()>>;
+    type Scratch = Vec<Way>;
 
     fn len(&self) -> usize {
         self.0.len()
@@ -96,7 +96,7 @@ impl<G: Successors> Explore for Plain<'_, G> {
         _: Reached<'_>,
         scratch: &mut Self::Scratch,
         (): &mut (),
-        reach: &mut impl FnMut(&[Way<()>]),
+        reach: &mut impl FnMut(&[Way]),
     ) {
         for (from, &node) in (0..).zip(nodes) {
             self.0.successors(node, &mut |to| {
@@ -104,11 +104,7 @@ impl<G: Successors> Explore for Plain<'_, G> {
                     reach(scratch);
                     scratch.clear();
                 }
-                scratch.push(Way {
-                    from,
-                    to,
-                    label: (),
-                });
+                scratch.push(Way { from, to, label: 0 });
             });
         }
         reach(scratch);

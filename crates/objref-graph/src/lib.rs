@@ -13,6 +13,7 @@
 //! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
 //!   implements petgraph's visit traits, so petgraph's algorithms run on it.
 
+mod above;
 mod bfs;
 mod certify;
 mod csr;
@@ -22,14 +23,16 @@ mod explore;
 mod petgraph;
 mod plain;
 mod rows;
+mod tree;
 
-pub use bfs::{BfsTree, NONE, ROOT, bfs, explore};
+pub use bfs::{LABELS, bfs, explore};
 pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Dominators, dominators};
 pub use entries::Entries;
 pub use explore::{BATCH, Explore, Reached, Way};
 pub use petgraph::{Edge, Edges, Visited};
+pub use tree::{BfsTree, NONE, ROOT};
 
 /// A directed graph over the nodes `0..len`.
 ///

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use objref_graph::{
-    BATCH, BfsTree, Csr, Explore, NONE, ROOT, Reached, Successors, Way, bfs, explore,
+    BATCH, BfsTree, Csr, Explore, LABELS, NONE, ROOT, Reached, Successors, Way, bfs, explore,
 };
 use petgraph::visit::{Bfs, NodeCount};
 use proptest::prelude::*;
@@ -38,11 +38,7 @@ fn naive(graph: &Csr, roots: &[u32]) -> BfsTree {
         }
     }
     levels.push(order.len() as u32);
-    BfsTree {
-        order,
-        parent,
-        levels,
-    }
+    BfsTree::from_columns(order, parent, levels).expect("one tree")
 }
 
 fn xorshift(state: &mut u64) -> u64 {
@@ -68,14 +64,10 @@ fn empty_graph_and_no_roots() {
     let tree = bfs(&csr(0, &[]), std::iter::empty());
     assert_eq!(
         tree,
-        BfsTree {
-            order: vec![],
-            parent: vec![],
-            levels: vec![0]
-        }
+        BfsTree::from_columns(vec![], vec![], vec![0]).unwrap()
     );
     let tree = bfs(&csr(2, &[(0, 1)]), std::iter::empty());
-    assert_eq!(tree.parent, [NONE, NONE]);
+    assert_eq!(tree.parents(), [NONE, NONE]);
     assert_eq!(tree.depth(), 0);
 }
 
@@ -84,7 +76,7 @@ fn the_first_holder_wins() {
     //  0 -> 2 -> 3,  1 -> 3,  4 alone
     let tree = bfs(&csr(5, &[(0, 2), (2, 3), (1, 3)]), [1, 0, 1].into_iter());
     assert_eq!(tree.order, [1, 0, 3, 2]);
-    assert_eq!(tree.parent, [ROOT, ROOT, 0, 1, NONE]);
+    assert_eq!(tree.parents(), [ROOT, ROOT, 0, 1, NONE]);
     assert_eq!(tree.levels, [0, 2, 4]);
     assert_eq!(tree.distances(), [0, 0, 1, 1, NONE]);
     assert_eq!(
@@ -99,7 +91,7 @@ fn a_list_of_a_million_is_a_million_levels() {
     let edges = (0..nodes as u32 - 1).map(|n| (n, n + 1));
     let tree = bfs(&Csr::from_edges(nodes, edges), std::iter::once(0));
     assert_eq!(tree.depth(), nodes);
-    assert_eq!(tree.parent[nodes - 1], nodes as u32 - 2);
+    assert_eq!(tree.parents()[nodes - 1], nodes as u32 - 2);
 }
 
 /// Counts edges, and remembers what was said of its nodes.
@@ -109,11 +101,9 @@ struct Curious<'g> {
 }
 
 impl Explore for Curious<'_> {
-    /// The how-manieth edge of its node it is.
-    type Label = u32;
     /// The ends of edges that were in their level or before it, and how many there were of others.
     type Notes = (Vec<u32>, u64);
-    type Scratch = Vec<Way<u32>>;
+    type Scratch = Vec<Way>;
 
     fn len(&self) -> usize {
         self.graph.len()
@@ -123,14 +113,15 @@ impl Explore for Curious<'_> {
         &self,
         nodes: &[u32],
         reached: Reached<'_>,
-        scratch: &mut Vec<Way<u32>>,
+        scratch: &mut Vec<Way>,
         notes: &mut (Vec<u32>, u64),
-        reach: &mut impl FnMut(&[Way<u32>]),
+        reach: &mut impl FnMut(&[Way]),
     ) {
         assert!(nodes.len() <= BATCH && nodes.iter().all(|node| reached.has(*node)));
         scratch.clear();
         for (from, &node) in (0..).zip(nodes) {
             for (label, &to) in (0..).zip(self.graph.targets(node)) {
+                // The label says the how-manieth edge of its node it is.
                 scratch.push(Way { from, to, label });
                 match reached.has(to) {
                     true => notes.0.push(to),
@@ -179,12 +170,19 @@ fn who_looks_around_sees_every_edge_once_on_any_number_of_threads() {
         let (tree, labels) = pool.install(|| explore(&mut curious, [3, 5].into_iter()));
         assert_eq!(tree, expected);
         assert_eq!(curious.seen, back);
-        assert_eq!(labels.len(), tree.order.len() - 2);
-        for (&node, label) in tree.order[2..].iter().zip(labels) {
-            let edges = graph.targets(tree.parent[node as usize]);
+        for (node, label) in (0..).zip(&labels) {
+            let expected = match tree.parents()[node as usize] {
+                NONE => NONE,
+                ROOT => LABELS,
+                _ => continue,
+            };
+            assert_eq!(*label, expected);
+        }
+        for &node in &tree.order[2..] {
+            let edges = graph.targets(tree.parents()[node as usize]);
             assert_eq!(
                 edges.iter().position(|to| *to == node),
-                Some(label as usize)
+                Some(labels[node as usize] as usize)
             );
         }
     }

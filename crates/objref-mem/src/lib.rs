@@ -38,6 +38,7 @@ pub use fault::{Fault, FaultKind};
 pub use ids::BuildIds;
 pub use image::{Image, ImageSegment, Section, Symbol, SymbolKind};
 pub use input::{Input, InputError};
+pub use map::room;
 pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
 pub use registers::Registers;
 pub use space::{AddressSpace, Region, RegionKind};

@@ -49,11 +49,10 @@ struct Bare<'d>(&'d Dump);
 #[derive(Default)]
 struct Scratch<'d> {
     batch: Batch<'d>,
-    ways: Vec<Way<()>>,
+    ways: Vec<Way>,
 }
 
 impl<'d> Explore for Bare<'d> {
-    type Label = ();
     type Notes = ();
     type Scratch = Scratch<'d>;
 
@@ -67,7 +66,7 @@ impl<'d> Explore for Bare<'d> {
         _: Reached<'_>,
         scratch: &mut Scratch<'d>,
         (): &mut (),
-        reach: &mut impl FnMut(&[Way<()>]),
+        reach: &mut impl FnMut(&[Way]),
     ) {
         let (heap, space) = (&self.0.heap, &self.0.process.space);
         let Scratch { batch, ways } = scratch;
@@ -77,7 +76,7 @@ impl<'d> Explore for Bare<'d> {
             ways.extend(references.iter().map(|reference| Way {
                 from: reference.holder,
                 to: reference.target.id.0,
-                label: (),
+                label: 0,
             }));
             reach(ways);
         });

@@ -3,14 +3,16 @@
 //! All threads look for the keys of steps, a piece of the tree each; what a piece found first is numbered when those
 //! before it are, so that the numbers are those that one thread would give.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use objref_go::ObjId;
-use objref_graph::{BfsTree, NONE};
+use objref_graph::{BATCH, BfsTree, NONE};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::roots::Root;
 use crate::rounds::Offset;
-use crate::step::{Describer, Reference, StepId, StepKey, Steps};
+use crate::step::{Container, Describer, Reference, StepId, StepKey, Steps};
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 13;
@@ -41,77 +43,142 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
             .or_insert_with(|| self.steps.intern(self.describer.text(key)))
     }
 
-    /// Per object: the step from its parent in the tree. `offsets` are where in their parents the references are, for the
-    /// objects of its order that are not roots.
+    /// Per object: the step from its parent in the tree. `offsets` are, per object, where in its parent the reference is.
     pub(crate) fn describe(
         &mut self,
         tree: &BfsTree,
-        offsets: &[Offset],
+        offsets: Vec<u32>,
         roots: &[Root],
     ) -> Vec<StepId> {
-        let mut step_of = vec![StepId(NONE); tree.parent.len()];
+        // Steps take the place of the offsets.
+        let column: Vec<AtomicU32> = offsets.into_iter().map(AtomicU32::new).collect();
         for root in roots {
-            step_of[root.target.0 as usize] = root.step;
+            column[root.target.0 as usize].store(root.step.0, Relaxed);
         }
-        let objects = &tree.order[tree.order.len() - offsets.len()..];
-        for (objects, offsets) in objects.chunks(AT_ONCE).zip(offsets.chunks(AT_ONCE)) {
+        for first in (tree.roots()..tree.order.len()).step_by(AT_ONCE) {
+            let objects = &tree.order[first..tree.order.len().min(first + AT_ONCE)];
             let describer = self.describer;
-            let pieces = objects.par_chunks(PIECE).zip(offsets.par_chunks(PIECE));
-            let keys = pieces.map(|(objects, offsets)| keys(describer, tree, objects, offsets));
+            let pieces = objects.par_chunks(PIECE).enumerate();
+            let keys = pieces.map(|(piece, objects)| {
+                keys(describer, tree, first + piece * PIECE, objects, &column)
+            });
             let found: Vec<Keys> = keys.collect();
-            for (objects, found) in objects.chunks(PIECE).zip(found) {
-                let steps: Vec<StepId> = found.keys.into_iter().map(|k| self.step(k)).collect();
-                for (object, index) in objects.iter().zip(found.indices) {
-                    step_of[*object as usize] = steps[index as usize];
+            let number = |keys: Keys| {
+                let steps = keys.keys.into_iter().map(|key| self.step(key)).collect();
+                (steps, keys.indices)
+            };
+            let numbered: Vec<(Vec<StepId>, Vec<u32>)> = found.into_iter().map(number).collect();
+            let pieces = objects.par_chunks(PIECE).zip(numbered);
+            pieces.for_each(|(objects, (steps, indices))| {
+                for (object, index) in objects.iter().zip(indices) {
+                    column[*object as usize].store(steps[index as usize].0, Relaxed);
                 }
-            }
+            });
         }
-        step_of
+        // In place.
+        let steps = column.into_iter().map(|step| StepId(step.into_inner()));
+        steps.collect()
     }
 }
 
 /// The keys of the steps to the objects of a piece.
-#[derive(Default)]
 struct Keys {
     /// Each once, in the order in which they are met.
     keys: Vec<StepKey>,
     /// Per object: index of its key.
     indices: Vec<u32>,
     known: FxHashMap<StepKey, u32>,
+    /// Places of which nothing else has to be known, and the index of the key: most references are in one of a few.
+    plain: Vec<Option<(Container, u64, u32)>>,
 }
 
+/// Places that are remembered.
+const PLAIN: usize = 256;
+
 impl Keys {
-    fn add(&mut self, key: StepKey) {
-        let index = *self.known.entry(key).or_insert_with(|| {
+    fn new(objects: usize) -> Keys {
+        Keys {
+            keys: Vec::new(),
+            indices: Vec::with_capacity(objects),
+            known: FxHashMap::default(),
+            plain: vec![None; PLAIN],
+        }
+    }
+
+    fn index(&mut self, key: StepKey) -> u32 {
+        *self.known.entry(key).or_insert_with(|| {
             self.keys.push(key);
             self.keys.len() as u32 - 1
-        });
-        self.indices.push(index);
+        })
+    }
+
+    /// The key of a reference at this place, if it is all that decides.
+    #[inline]
+    fn plain(
+        &mut self,
+        describer: Describer<'_, '_>,
+        container: Container,
+        offset: u64,
+    ) -> Option<u32> {
+        let at = (u64::from(container.ty.0).wrapping_mul(31) ^ (offset / 8)) as usize % PLAIN;
+        if let Some((known, place, index)) = self.plain[at]
+            && (known, place) == (container, offset)
+        {
+            return Some(index);
+        }
+        let index = self.index(describer.declared(container, offset)?);
+        self.plain[at] = Some((container, offset, index));
+        Some(index)
     }
 }
 
-/// Children of one parent stand together, so that what is known of it is looked up once.
-fn keys(describer: Describer<'_, '_>, tree: &BfsTree, objects: &[u32], offsets: &[Offset]) -> Keys {
-    let mut keys = Keys::default();
-    keys.indices.reserve(objects.len());
+/// Children of one parent stand together, so that what is known of it is looked up once. `first` is where in the order of
+/// the tree `objects` stand.
+fn keys(
+    describer: Describer<'_, '_>,
+    tree: &BfsTree,
+    first: usize,
+    objects: &[u32],
+    offsets: &[AtomicU32],
+) -> Keys {
+    let mut keys = Keys::new(objects.len());
+    let mut above = tree.parents_at(first);
     let (mut parent, mut container, mut size) = (NONE, None, None);
-    for (&object, offset) in objects.iter().zip(offsets) {
-        let above = tree.parent[object as usize];
-        if above != parent {
-            parent = above;
-            (container, size) = describer.container(ObjId(parent));
+    let mut batch = [(NONE, Offset(0)); BATCH];
+    for objects in objects.chunks(BATCH) {
+        // These loads do not wait for each other.
+        for ((entry, object), at) in batch.iter_mut().zip(objects).zip(&mut above) {
+            let offset = offsets[*object as usize].load(Relaxed);
+            *entry = (tree.order[at as usize], Offset(offset));
         }
-        let inside = offset.bytes();
-        let reference = Reference {
-            container: container.filter(|_| inside.is_some()),
-            offset: match (inside.unwrap_or(0), size) {
-                (inside, Some(size)) => inside % size,
-                (inside, None) => inside,
-            },
-            target: ObjId(object),
-        };
-        let pointer = || describer.pointer(ObjId(parent), inside.unwrap_or(0));
-        keys.add(describer.key(&reference, pointer));
+        let batch = &batch[..objects.len()];
+        describer
+            .infer
+            .views
+            .touch(batch.iter().map(|(parent, _)| *parent));
+        for (&object, &(above, offset)) in objects.iter().zip(batch) {
+            if above != parent {
+                parent = above;
+                (container, size) = describer.container(ObjId(parent));
+            }
+            let inside = offset.bytes();
+            let container = container.filter(|_| inside.is_some());
+            let inside = inside.unwrap_or(0);
+            let offset = match size {
+                Some(size) if inside >= size => inside % size,
+                _ => inside,
+            };
+            let plain = container.and_then(|c| keys.plain(describer, c, offset));
+            let index = plain.unwrap_or_else(|| {
+                let reference = Reference {
+                    container,
+                    offset,
+                    target: ObjId(object),
+                };
+                keys.index(describer.key(&reference, || describer.pointer(ObjId(parent), inside)))
+            });
+            keys.indices.push(index);
+        }
     }
     keys
 }

@@ -1,5 +1,6 @@
 //! From a dump to the snapshot, stage by stage.
 
+use std::mem;
 use std::sync::Arc;
 
 use objref_go::{GoProcess, GoroutineError, Heap, OpenError};
@@ -16,7 +17,7 @@ use crate::roots::RootTable;
 use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
 use crate::step::Describer;
-use crate::view::FinalViews;
+use crate::view::{FinalViews, Views};
 
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +80,9 @@ impl Dump {
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<Snapshot, SnapshotError> {
-        Ok(self.load(options, progress)?.0)
+        Ok(self
+            .infer(options, progress, |infer| mem::take(&mut infer.views))?
+            .0)
     }
 
     /// From the dump to the snapshot, with the words for all references.
@@ -88,6 +91,17 @@ impl Dump {
         options: &LoadOptions,
         progress: &dyn Progress,
     ) -> Result<(Snapshot, References<'_>), SnapshotError> {
+        let (snapshot, infer) = self.infer(options, progress, |infer| infer.views.copy())?;
+        Ok((snapshot, References::of_dump(infer)))
+    }
+
+    /// The snapshot, and what it was made by. `views` are taken from there when all are known.
+    fn infer(
+        &self,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+        views: impl FnOnce(&mut Inference<'_>) -> Views,
+    ) -> Result<(Snapshot, Inference<'_>), SnapshotError> {
         let Dump { process, heap } = self;
         let mut diagnostics = diagnose(process, heap);
 
@@ -120,7 +134,7 @@ impl Dump {
         progress.phase("names");
         let mut words = Vocabulary::new(Describer { infer: &infer });
         let (roots, other_roots) = table.describe(&mut words);
-        let step_of = words.describe(&tree, &offsets, &roots);
+        let step_of = words.describe(&tree, offsets, &roots);
         let steps = words.steps;
         let snapshot = Snapshot {
             tree,
@@ -136,12 +150,12 @@ impl Dump {
             types: infer.model.types.clone(),
             steps,
             diagnostics,
-            views: FinalViews::new(&infer.views),
+            views: FinalViews::new(views(&mut infer)),
             step_of,
             objects: Arc::clone(heap.table()),
             facts: Facts::of(process),
         };
-        Ok((snapshot, References::of_dump(infer)))
+        Ok((snapshot, infer))
     }
 }
 

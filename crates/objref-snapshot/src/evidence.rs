@@ -98,7 +98,7 @@ impl Dump {
             dangling_roots: Vec::new(),
         };
         evidence.objects(heap, |id, span, _, survived| {
-            let reached = snapshot.tree.is_reached(id.0);
+            let reached = snapshot.is_reached(id.0);
             if reached {
                 found.reached.add(span.elem_size);
             }
@@ -169,7 +169,7 @@ impl Dump {
 /// What hangs from words that only may be pointers.
 fn reached_conservatively(snapshot: &Snapshot) -> Tally {
     let mut sum = Tally::default();
-    let mut doubtful = vec![false; snapshot.tree.parent.len()];
+    let mut doubtful = vec![false; snapshot.objects.len()];
     for root in &snapshot.roots {
         doubtful[root.target.0 as usize] = root.place.conservative;
     }
@@ -177,7 +177,7 @@ fn reached_conservatively(snapshot: &Snapshot) -> Tally {
         for &object in snapshot.tree.level(level) {
             if level > 0 {
                 doubtful[object as usize] =
-                    doubtful[snapshot.tree.parent[object as usize] as usize];
+                    doubtful[snapshot.tree.parents()[object as usize] as usize];
             }
             if doubtful[object as usize] {
                 sum.add(snapshot.objects.size(ObjId(object)));

@@ -1,6 +1,6 @@
 //! How well what a reference says explains the object it leads to: its slot, and the words that are pointers there.
 
-use objref_go::Object;
+use objref_go::{Object, Span};
 
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Said};
@@ -25,7 +25,112 @@ enum Pointers {
     Same,
 }
 
+/// What to make of a statement about the start of an object of which nothing is known, by type, form and size class: few
+/// of them serve most objects.
+#[derive(Clone, Copy, Debug)]
+enum Plan {
+    /// It is wrong.
+    Never,
+    /// One value without pointers that fills the slot.
+    Fills,
+    /// Values without pointers, as far as the reference says.
+    Run,
+    /// One value that fills the slot if these are its pointers.
+    Pointers(u64),
+    /// It takes a closer look.
+    Ask,
+}
+
+/// The plans of one thread.
+#[derive(Debug)]
+pub(crate) struct Plans(Vec<Option<(Statement, Plan)>>);
+
+/// What a plan is for: a type, how it fills the object, the object's size class, whether it is without pointers.
+type Statement = (TypeId, Form, u8, bool);
+
+impl Default for Plans {
+    fn default() -> Self {
+        Plans(vec![None; Plans::REMEMBERED])
+    }
+}
+
+impl Plans {
+    const REMEMBERED: usize = 256;
+
+    #[inline]
+    fn of(&mut self, infer: &Inference<'_>, ty: TypeId, form: Form, span: &Span) -> Plan {
+        let statement = (ty, form, span.size_class, span.noscan);
+        let at = ty.0.wrapping_mul(31) ^ u32::from(span.size_class) ^ ((form as u32) << 6);
+        let entry = &mut self.0[at as usize % Plans::REMEMBERED];
+        match *entry {
+            Some((known, plan)) if known == statement => plan,
+            _ => {
+                let plan = infer.plan(ty, form, span);
+                *entry = Some((statement, plan));
+                plan
+            }
+        }
+    }
+}
+
 impl<'p> Inference<'p> {
+    /// As [`Inference::verdict`], by what was found out before of such statements.
+    #[inline]
+    pub(crate) fn quick_verdict(
+        &self,
+        target: Object<'p>,
+        said: Said,
+        value: u64,
+        plans: &mut Plans,
+    ) -> Option<Code> {
+        let Object { id, span, at } = target;
+        let first = !self.views.code(id.0).is_known();
+        let from_start = value == (at + self.heap.data_offset(span)).wrapping_add(said.before);
+        if first && from_start && said.source != Source::Layout && span.size_class != 0 {
+            let code = |fit| Some(Code::new(fit, said.source, said.form, said.ty));
+            match (plans.of(self, said.ty, said.form, span), said.extent) {
+                (Plan::Never, _) => return None,
+                (Plan::Fills, None) => return code(Fit::Whole),
+                (Plan::Run, extent) => {
+                    return match extent.is_none_or(|extent| span.is_filled_by(extent)) {
+                        true => code(Fit::Whole),
+                        false => code(Fit::Run),
+                    };
+                }
+                (Plan::Pointers(mask), None) => {
+                    if let Some(found) = self.heap.pointer_mask(&self.process.space, span, at) {
+                        return match () {
+                            () if found & !mask != 0 => None,
+                            () if found == mask => code(Fit::Whole),
+                            () => code(Fit::Partial),
+                        };
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.verdict(target, said, value)
+    }
+
+    /// What is the same for all statements of this form about objects of this size.
+    #[cold]
+    fn plan(&self, ty: TypeId, form: Form, span: &Span) -> Plan {
+        let header = self.heap.data_offset(span);
+        let size = self.model.get(ty).size;
+        let has_references = self.shapes.get(&self.model, ty).has_references();
+        match form {
+            _ if form == Form::Opaque || self.model.types.traits(ty).closure => Plan::Ask,
+            _ if size == 0 || size > span.elem_size - header => Plan::Never,
+            _ if has_references && span.noscan => Plan::Ask,
+            _ if !has_references && !span.noscan => Plan::Never,
+            Form::One if !span.is_filled_by(size + header) => Plan::Ask,
+            Form::One if span.noscan => Plan::Fills,
+            Form::One => Plan::Pointers(self.shapes.get(&self.model, ty).mask),
+            _ if span.noscan => Plan::Run,
+            _ => Plan::Ask,
+        }
+    }
+
     /// What to make of a statement about the object that is pointed to at `value`: a view, or nothing where it is about
     /// the middle of the object or the heap contradicts.
     pub(crate) fn verdict(&self, target: Object<'p>, said: Said, value: u64) -> Option<Code> {

@@ -84,7 +84,7 @@ pub(crate) struct Inference<'p> {
     pub(crate) code: Option<CodeTypes<'p>>,
     closures: Closures,
     itabs: FxHashMap<u64, Option<TypeId>>,
-    byte: TypeId,
+    pub(crate) byte: TypeId,
     itab_type: u64,
     timers: Vec<TimerHome>,
 }

@@ -2,7 +2,6 @@
 //! of all types that objects of this heap are known to have, they are called that, and marked as a guess.
 
 use objref_go::ObjId;
-use objref_graph::BfsTree;
 use objref_mem::Addr;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -20,12 +19,12 @@ const MIN_SIZE: u64 = 24;
 type ByMask = FxHashMap<u64, Vec<TypeId>>;
 
 impl Inference<'_> {
-    /// Finds a type for objects of the tree that have none; returns those for which there is one.
-    pub(crate) fn guess(&mut self, tree: &BfsTree) -> Vec<u32> {
+    /// Finds a type for the objects among those reached that have none; returns those for which there is one.
+    pub(crate) fn guess(&mut self, reached: impl Fn(u32) -> bool + Sync) -> Vec<u32> {
         let views = &self.views;
         let untyped: Vec<u32> = (0..self.heap.len() as u32)
             .into_par_iter()
-            .filter(|object| views.get(*object).is_none() && tree.is_reached(*object))
+            .filter(|object| views.get(*object).is_none() && reached(*object))
             .collect();
         if untyped.is_empty() {
             return Vec::new();

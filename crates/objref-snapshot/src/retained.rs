@@ -133,7 +133,7 @@ impl Retained {
             }
             seen[object as usize] = true;
         }
-        let reached = |object: usize| snapshot.tree.is_reached(object as u32);
+        let reached = |object: usize| snapshot.is_reached(object as u32);
         let all = idom.iter().enumerate();
         all.clone()
             .all(|(object, above)| (*above == NONE) != reached(object))

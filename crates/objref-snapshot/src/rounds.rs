@@ -7,11 +7,13 @@
 //! followed again, before the next level.
 
 use objref_go::{Batch, ObjId, Object, Reference};
-use objref_graph::{BATCH, BfsTree, Explore, Reached, Way, explore};
+use objref_graph::{BATCH, BfsTree, Explore, LABELS, NONE, Reached, Way, explore};
+use objref_mem::{Addr, room};
 use rayon::prelude::*;
 
+use crate::fit::Plans;
 use crate::infer::{Inference, Miss, Said};
-use crate::shape::{Found, Shape};
+use crate::shape::{Found, Hold, Shape};
 use crate::view::{Code, Form, Source, View};
 
 /// Fewer objects are followed again by one thread.
@@ -40,29 +42,39 @@ impl Findings {
     }
 }
 
-/// Where in an object's data a reference is.
+/// Where in an object's data a reference is: the label of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Offset(u32);
+pub(crate) struct Offset(pub(crate) u32);
 
 impl Offset {
     /// Pointers are aligned at least so.
     const UNIT: u64 = 4;
 
+    /// Farther from the start than can be told.
+    const FAR: u32 = LABELS - 1;
+
     fn new(bytes: u64) -> Offset {
-        Offset(u32::try_from(bytes / Offset::UNIT).unwrap_or(u32::MAX))
+        Offset((bytes / Offset::UNIT).min(u64::from(Offset::FAR)) as u32)
     }
 
-    /// In bytes; `None` for one farther from the start than the 16 GiB that can be told.
+    /// In bytes; `None` for one farther from the start than the 8 GiB that can be told.
     pub(crate) fn bytes(self) -> Option<u64> {
-        (self.0 != u32::MAX).then_some(u64::from(self.0) * Offset::UNIT)
+        (self.0 != Offset::FAR).then_some(u64::from(self.0) * Offset::UNIT)
     }
 }
 
 /// Memory to work in.
 #[derive(Default)]
 pub(crate) struct Scratch<'p> {
+    work: Work<'p>,
+    ways: Vec<Way>,
+}
+
+/// What following needs.
+#[derive(Default)]
+struct Work<'p> {
     batch: Batch<'p>,
-    ways: Vec<Way<Offset>>,
+    plans: Plans,
 }
 
 /// An object whose type says what its references lead to.
@@ -84,12 +96,15 @@ struct Follower<'i, 'p> {
 }
 
 impl<'p> Explore for Follower<'_, 'p> {
-    type Label = Offset;
     type Notes = Findings;
     type Scratch = Scratch<'p>;
 
     fn len(&self) -> usize {
         self.infer.heap.len()
+    }
+
+    fn room<T>(&self, len: usize) -> Vec<T> {
+        room(len)
     }
 
     fn explore(
@@ -98,17 +113,17 @@ impl<'p> Explore for Follower<'_, 'p> {
         reached: Reached<'_>,
         scratch: &mut Scratch<'p>,
         notes: &mut Findings,
-        reach: &mut impl FnMut(&[Way<Offset>]),
+        reach: &mut impl FnMut(&[Way]),
     ) {
-        let Scratch { batch, ways } = scratch;
+        let Scratch { work, ways } = scratch;
         let followed = |object| reached.has(object);
         self.infer
-            .follow(nodes, followed, batch, notes, |references| {
+            .follow(nodes, followed, work, notes, |references| {
                 ways.clear();
                 ways.extend(references.iter().map(|reference| Way {
                     from: reference.holder,
                     to: reference.target.id.0,
-                    label: Offset::new(reference.offset),
+                    label: Offset::new(reference.offset).0,
                 }));
                 reach(ways);
             });
@@ -141,18 +156,19 @@ impl Follower<'_, '_> {
 }
 
 impl<'p> Inference<'p> {
-    /// Searches the heap from `roots`, and follows the references of every object on the way. Returns the tree, for each
-    /// object of its order after the roots where in its parent the reference to it is, and how many objects were not
-    /// followed again when more became known of them.
-    pub(crate) fn run(&mut self, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<Offset>, u64) {
+    /// Searches the heap from `roots`, and follows the references of every object on the way. Returns the tree, as
+    /// [`explore()`] does for each object where in its parent the reference to it is ([`Offset`]), and how many objects
+    /// were not followed again when more became known of them.
+    pub(crate) fn run(&mut self, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<u32>, u64) {
         let mut follower = Follower {
             left: self.heap.len() * AGAIN + (1 << 20),
             infer: self,
             dropped: 0,
         };
         let (tree, offsets) = explore(&mut follower, roots);
-        let guessed = follower.infer.guess(&tree);
-        follower.follow_again(guessed, |object| tree.is_reached(object));
+        let reached = |object: u32| offsets[object as usize] != NONE;
+        let guessed = follower.infer.guess(reached);
+        follower.follow_again(guessed, reached);
         (tree, offsets, follower.dropped)
     }
 
@@ -160,9 +176,9 @@ impl<'p> Inference<'p> {
     fn round(&mut self, objects: &[u32], followed: impl Fn(u32) -> bool + Sync) -> Vec<u32> {
         let this = &*self;
         let piece = |objects: &[u32]| {
-            let (mut batch, mut found) = (Batch::default(), Findings::default());
+            let (mut work, mut found) = (Work::default(), Findings::default());
             for objects in objects.chunks(BATCH) {
-                this.follow(objects, &followed, &mut batch, &mut found, |_| {});
+                this.follow(objects, &followed, &mut work, &mut found, |_| {});
             }
             found
         };
@@ -205,15 +221,16 @@ impl<'p> Inference<'p> {
         &self,
         objects: &[u32],
         followed: impl Fn(u32) -> bool,
-        batch: &mut Batch<'p>,
+        work: &mut Work<'p>,
         found: &mut Findings,
         mut visit: impl FnMut(&[Reference<'p>]),
     ) {
         let (heap, space) = (self.heap, &self.process.space);
+        let Work { batch, plans } = work;
         batch.load(heap, space, objects.iter().copied().map(ObjId));
         let mut holders = [None; BATCH];
         for (holder, &object) in holders.iter_mut().zip(batch.objects()) {
-            *holder = self.holder(object, &followed, found);
+            *holder = self.holder(object, &followed, plans, found);
         }
         batch.references(heap, space, |references| {
             visit(references);
@@ -222,9 +239,15 @@ impl<'p> Inference<'p> {
                 let Some(holder) = &holders[reference.holder as usize] else {
                     continue;
                 };
+                let Some((hold, at)) = self.hold(holder, reference) else {
+                    continue;
+                };
                 let (target, value) = (reference.target, reference.value);
-                match self.says(holder, reference) {
-                    Ok(Some(said)) => self.propose(target, said, value, &followed, found),
+                if self.is_known(target, hold) {
+                    continue;
+                }
+                match self.says(holder, hold, at, value) {
+                    Ok(Some(said)) => self.propose(target, said, value, &followed, plans, found),
                     Ok(None) => {}
                     Err(miss) => found.miss(miss, objects[reference.holder as usize]),
                 }
@@ -237,6 +260,7 @@ impl<'p> Inference<'p> {
         &self,
         object: Object<'p>,
         followed: impl Fn(u32) -> bool,
+        plans: &mut Plans,
         found: &mut Findings,
     ) -> Option<Holder<'_>> {
         let (heap, space) = (self.heap, &self.process.space);
@@ -261,7 +285,7 @@ impl<'p> Inference<'p> {
         }
         let Some(view) = self.views.get(id.0) else {
             self.follow_untyped(object, &mut |said, value, target| match said {
-                Ok(said) => self.propose(target, said, value, &followed, found),
+                Ok(said) => self.propose(target, said, value, &followed, plans, found),
                 Err(miss) => found.miss(miss, id.0),
             });
             return None;
@@ -274,32 +298,51 @@ impl<'p> Inference<'p> {
         })
     }
 
+    /// What kind of reference it is, and where the value starts that it is part of; `None` where it says nothing.
+    #[inline]
+    fn hold(&self, holder: &Holder<'_>, reference: &Reference<'p>) -> Option<(Hold, Addr)> {
+        let Reference {
+            word, mut offset, ..
+        } = *reference;
+        if let Some(size) = holder.size
+            && offset >= size
+        {
+            offset = remainder(offset, size);
+        }
+        match holder.shape.at(offset)? {
+            Found::Slot(index) => {
+                let slot = &holder.shape.slots[index];
+                (offset == slot.pointer_offset()).then(|| (slot.hold, slot.start(word)))
+            }
+            Found::Within(..) => {
+                let place = self.place(holder.view.ty, offset, word)?;
+                Some((place.slot().hold, place.at))
+            }
+        }
+    }
+
+    /// Whether a reference of this kind has nothing new to say of its target: most objects are referred to by others that
+    /// say the same.
+    #[inline]
+    fn is_known(&self, target: Object<'p>, hold: Hold) -> bool {
+        let known = self.views.code(target.id.0);
+        match hold {
+            Hold::One(ty) => known.covers(Form::One, ty),
+            Hold::Many(ty) | Hold::Slice(ty) => known.covers(Form::Many, ty),
+            Hold::String => known.covers(Form::Text, self.byte),
+            _ => false,
+        }
+    }
+
     /// What a reference says of where it leads.
     #[inline]
-    fn says(&self, holder: &Holder<'_>, reference: &Reference<'p>) -> Result<Option<Said>, Miss> {
-        let Reference {
-            word,
-            value,
-            mut offset,
-            ..
-        } = *reference;
-        if let Some(size) = holder.size {
-            offset %= size;
-        }
-        let (hold, at) = match holder.shape.at(offset) {
-            Some(Found::Slot(index)) => {
-                let slot = &holder.shape.slots[index];
-                if offset != slot.pointer_offset() {
-                    return Ok(None);
-                }
-                (slot.hold, slot.start(word))
-            }
-            Some(Found::Within(..)) => match self.place(holder.view.ty, offset, word) {
-                Some(place) => (place.slot().hold, place.at),
-                None => return Ok(None),
-            },
-            None => return Ok(None),
-        };
+    fn says(
+        &self,
+        holder: &Holder<'_>,
+        hold: Hold,
+        at: Addr,
+        value: u64,
+    ) -> Result<Option<Said>, Miss> {
         let said = self.said(hold, at, value)?;
         Ok(said.map(|said| match (holder.view.source, said.source) {
             (Source::Layout, Source::Reference) => Said {
@@ -316,9 +359,10 @@ impl<'p> Inference<'p> {
         said: Said,
         value: u64,
         followed: impl Fn(u32) -> bool,
+        plans: &mut Plans,
         found: &mut Findings,
     ) {
-        match self.verdict(target, said, value) {
+        match self.quick_verdict(target, said, value, plans) {
             Some(code) if followed(target.id.0) => found.late.push((target.id.0, code)),
             Some(code) => {
                 self.views.offer(target.id.0, code, &self.model.types);
@@ -328,16 +372,25 @@ impl<'p> Inference<'p> {
     }
 }
 
+/// `n % size`, without the long division where that is possible.
+#[inline]
+fn remainder(n: u64, size: u64) -> u64 {
+    match (u32::try_from(n), u32::try_from(size)) {
+        (Ok(n), Ok(size)) => u64::from(n % size),
+        _ => n % size,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Offset;
 
     #[test]
-    fn offsets_reach_16_gib() {
-        for bytes in [0, 8, 12, (1 << 34) - 8] {
+    fn offsets_reach_8_gib() {
+        for bytes in [0, 8, 12, (1 << 33) - 12] {
             assert_eq!(Offset::new(bytes).bytes(), Some(bytes));
         }
-        for bytes in [(1 << 34) - 4, 1 << 34, u64::MAX] {
+        for bytes in [(1 << 33) - 8, 1 << 33, u64::MAX] {
             assert_eq!(Offset::new(bytes).bytes(), None);
         }
     }

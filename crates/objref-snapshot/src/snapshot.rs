@@ -11,7 +11,7 @@ use crate::goroutines::StackCounts;
 use crate::names::{allocated_name, reference_name, size_class, view_name};
 use crate::roots::{DanglingRoot, Root, RootCount};
 use crate::stacks::StackTree;
-use crate::step::{StepId, Steps};
+use crate::step::{NOWHERE, StepId, Steps};
 use crate::traces::Traces;
 use crate::types::Types;
 use crate::view::{Certainty, FinalViews, Form, View};
@@ -50,11 +50,16 @@ pub struct Snapshot {
     /// What has to be said with every number.
     pub diagnostics: Vec<Diagnostic>,
     pub(crate) views: FinalViews,
-    /// Per object: how the parent in `tree` refers to it.
+    /// Per object: how the parent in `tree` refers to it; [`NOWHERE`] for those that are not reached.
     pub(crate) step_of: Vec<StepId>,
 }
 
 impl Snapshot {
+    /// Whether a root leads to the object.
+    pub fn is_reached(&self, object: u32) -> bool {
+        self.step_of[object as usize] != NOWHERE
+    }
+
     /// What an object is seen as; `None` if unknown.
     pub fn view(&self, object: u32) -> Option<View> {
         self.views.get(object)

@@ -4,6 +4,7 @@
 //! own, so that words are made for keys, never for references.
 
 use objref_go::ObjId;
+use objref_graph::NONE;
 use objref_mem::Addr;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct StepId(pub u32);
 
 /// The step between two parts of one Go value, which reports do not show: from a map's header to its tables.
 pub const INSIDE: StepId = StepId(0);
+
+/// Stands for the step to what nothing leads to.
+pub(crate) const NOWHERE: StepId = StepId(NONE);
 
 /// The texts of all steps.
 #[derive(Clone, Debug)]
@@ -168,6 +172,19 @@ impl Describer<'_, '_> {
         let word = Addr(at + self.infer.heap.data_offset(span) + offset);
         let value = self.infer.process.space.word(word).unwrap_or(0);
         Pointer { word, value }
+    }
+
+    /// What decides the words for the references at a place, if it is the same whatever is in memory there.
+    pub(crate) fn declared(&self, container: Container, offset: u64) -> Option<StepKey> {
+        let place = self.infer.place(container.ty, offset, Addr(offset))?;
+        let depends = matches!(
+            place.slot().hold,
+            Hold::Interface | Hold::EmptyInterface | Hold::Func | Hold::Unknown
+        );
+        (!depends).then_some(StepKey {
+            slot: Some((container, place.offset)),
+            target: Target::Declared,
+        })
     }
 
     /// What decides the words for a reference; `pointer` is asked for only where they depend on what is in memory.

@@ -2,10 +2,15 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use rustc_hash::FxHashMap;
+use objref_mem::room;
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::types::{TypeId, Types};
+
+/// Objects per piece of work.
+const PIECE: usize = 1 << 14;
 
 /// How a type fills an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -160,6 +165,13 @@ impl Code {
         TypeId(self.0 & ((1 << Code::TYPE_BITS) - 1))
     }
 
+    /// Whether a reference of this kind could say nothing that this does not.
+    #[inline]
+    pub(crate) fn covers(self, form: Form, ty: TypeId) -> bool {
+        let best = Code::new(Fit::Whole, Source::Reference, form, ty);
+        self.says_the_same(best) && self.0 >= best.0
+    }
+
     /// Whether it says the same as `other` of the object's layout.
     pub(crate) fn says_the_same(self, other: Code) -> bool {
         (self.0 ^ other.0) << 6 == 0
@@ -176,7 +188,7 @@ impl Code {
         }
     }
 
-    fn is_known(self) -> bool {
+    pub(crate) fn is_known(self) -> bool {
         self.0 != 0
     }
 
@@ -213,15 +225,21 @@ impl Code {
 }
 
 /// The view of every object, a column that all threads may write to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Views(Vec<AtomicU32>);
 
 impl Views {
     /// All unknown.
     pub(crate) fn new(objects: usize) -> Self {
-        let mut column = Vec::new();
-        column.resize_with(objects, AtomicU32::default);
+        let mut column = room(objects);
+        column.par_extend((0..objects).into_par_iter().map(|_| AtomicU32::new(0)));
         Views(column)
+    }
+
+    /// A second column.
+    pub(crate) fn copy(&self) -> Self {
+        let cells = self.0.par_iter().map(|cell| cell.load(Relaxed));
+        Views(cells.map(AtomicU32::new).collect())
     }
 
     /// What the object is seen as.
@@ -273,20 +291,42 @@ pub(crate) struct FinalViews {
 }
 
 impl FinalViews {
-    pub(crate) fn new(views: &Views) -> Self {
+    /// The distinct ones are numbered in the order in which objects have them.
+    pub(crate) fn new(views: Views) -> Self {
+        let Views(column) = views;
+        let pieces = column.par_chunks(PIECE).map(|piece| {
+            let (mut found, mut known, mut last) = (Vec::new(), FxHashSet::default(), 0);
+            for cell in piece {
+                let code = cell.load(Relaxed);
+                if code != last && known.insert(code) {
+                    found.push(code);
+                }
+                last = code;
+            }
+            found
+        });
+        let found: Vec<Vec<u32>> = pieces.collect();
         let mut distinct = vec![Code(0).view()];
         let mut known = FxHashMap::from_iter([(0, 0)]);
-        let column = views.0.iter().map(|cell| {
-            let code = cell.load(Relaxed);
-            *known.entry(code).or_insert_with(|| {
+        for code in found.into_iter().flatten() {
+            known.entry(code).or_insert_with(|| {
                 distinct.push(Code(code).view());
                 distinct.len() as u32 - 1
-            })
-        });
-        FinalViews {
-            column: column.collect(),
-            distinct,
+            });
         }
+        column.par_chunks(PIECE).for_each(|piece| {
+            let mut last = (0, 0);
+            for cell in piece {
+                let code = cell.load(Relaxed);
+                if code != last.0 {
+                    last = (code, known[&code]);
+                }
+                cell.store(last.1, Relaxed);
+            }
+        });
+        // In place.
+        let column = column.into_iter().map(AtomicU32::into_inner).collect();
+        FinalViews { column, distinct }
     }
 
     /// What the object is seen as; `None` if unknown.

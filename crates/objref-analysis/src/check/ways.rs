@@ -431,7 +431,7 @@ struct Claims<'a, 'r, 'd> {
 
 impl<'a, 'r, 'd> Claims<'a, 'r, 'd> {
     fn new(snapshot: &'a Snapshot, references: &'r References<'d>) -> Self {
-        let objects = snapshot.tree.parent.len();
+        let objects = snapshot.objects.len();
         Claims {
             snapshot,
             references,

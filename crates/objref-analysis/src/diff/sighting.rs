@@ -139,7 +139,7 @@ fn types(snapshot: &Snapshot) -> (Vec<(String, Amount)>, Vec<u32>) {
     let of_view: Vec<u32> = of_view.collect();
     let mut of = vec![UNREACHED; snapshot.objects.len()];
     for (ObjId(object), _, span) in snapshot.objects.objects() {
-        if snapshot.tree.is_reached(object) {
+        if snapshot.is_reached(object) {
             let ty = of_view[snapshot.view_index(object) as usize];
             of[object as usize] = ty;
             let amount = &mut types[ty as usize].1;

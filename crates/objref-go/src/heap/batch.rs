@@ -9,7 +9,7 @@ use std::hint::black_box;
 use objref_mem::{Addr, AddressSpace};
 
 use super::bits::{PointerBits, in_span_word};
-use super::table::{Object, Slot};
+use super::table::{Near, Object, Slot};
 use super::{Heap, ObjId};
 
 /// Pointers that are taken to their objects together.
@@ -38,6 +38,7 @@ pub struct Reference<'h> {
 #[derive(Debug, Default)]
 pub struct Batch<'h> {
     objects: Vec<Object<'h>>,
+    near: Near,
     found: Found<'h>,
 }
 
@@ -60,8 +61,9 @@ impl<'h> Batch<'h> {
     /// Takes up the objects `ids`.
     pub fn load(&mut self, heap: &'h Heap, space: &AddressSpace, ids: impl Iterator<Item = ObjId>) {
         self.objects.clear();
+        let near = &mut self.near;
         self.objects.extend(ids.map(|id| {
-            let (span, at) = heap.locate(id);
+            let (span, at) = heap.locate_near(near, id);
             Object { id, span, at }
         }));
         let mut all = 0;
@@ -90,7 +92,7 @@ impl<'h> Batch<'h> {
         space: &AddressSpace,
         mut visit: impl FnMut(&[Reference<'h>]),
     ) {
-        let Batch { objects, found } = self;
+        let Batch { objects, found, .. } = self;
         for (holder, object) in (0..).zip(&*objects) {
             let start = heap.data_offset(object.span);
             heap.pointers_at(space, object.span, object.at, |offset, value| {

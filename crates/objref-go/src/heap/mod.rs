@@ -17,7 +17,7 @@ mod table;
 
 use std::sync::Arc;
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, room};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub use classes::SIZE_CLASSES;
 pub use evidence::{Evidence, Miscount, Miss};
 pub use parts::SpanPart;
 pub use span::{ReadError, SpanState};
-pub use table::{ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
+pub use table::{Near, ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
 
 use crate::layout::StructSource;
 use crate::rtype::RuntimeTypes;
@@ -178,7 +178,7 @@ fn place(
     slots: Vec<Placed>,
     mut totals: SpanTotals,
 ) -> Result<ObjectTable, ReadError> {
-    let mut spans = Vec::with_capacity(raw.len());
+    let mut spans = room(raw.len());
     let mut words = Vec::with_capacity(slots.iter().map(|s| s.live.len()).sum());
     for (raw, slots) in raw.iter().zip(slots) {
         let live = slots::count(&slots.live);
@@ -204,6 +204,7 @@ fn place(
             large_type: raw.large_type,
             bits: slots.bits,
             first_word: 0,
+            first_id: 0,
             reciprocal: 0,
         });
     }

@@ -1,5 +1,7 @@
 //! From addresses to spans.
 
+use objref_mem::room;
+
 use super::span::PAGE;
 
 /// From an address to the span that covers it: two levels, the first indexed by 64 MiB of address space.
@@ -28,10 +30,20 @@ impl PageTable {
         };
         let first_chunk = first >> CHUNK_SHIFT;
         let last_chunk = (last + pages * PAGE - 1) >> CHUNK_SHIFT;
+        let mut blocks = 0;
+        let mut seen = None;
+        for (start, pages) in spans.clone() {
+            let last = (start + pages * PAGE - 1) >> CHUNK_SHIFT;
+            // At most its first and its last chunk are not covered by it alone.
+            for chunk in [start >> CHUNK_SHIFT, last] {
+                blocks += usize::from(seen != Some(chunk));
+                seen = Some(chunk);
+            }
+        }
         let mut table = PageTable {
             first_chunk,
             chunks: vec![NONE; (last_chunk - first_chunk + 1) as usize],
-            spans: Vec::new(),
+            spans: room(blocks * PAGES_PER_CHUNK as usize),
         };
         for (i, (start, pages)) in spans.enumerate() {
             let mut page = start / PAGE;

@@ -95,6 +95,7 @@ impl ObjectTable {
                     _ => PointerBits::Arena,
                 },
                 first_word: 0,
+                first_id: 0,
                 reciprocal: 0,
             });
         }

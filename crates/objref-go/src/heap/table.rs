@@ -1,6 +1,8 @@
 //! The objects of the heap as tables: from an address to an object and back, without the dump.
 
-use objref_mem::Addr;
+use std::ops::Range;
+
+use objref_mem::{Addr, room};
 use serde::{Deserialize, Serialize};
 
 use super::bits::{HEADER, PointerBits};
@@ -34,6 +36,8 @@ pub struct Span {
     pub large_type: Addr,
     pub(super) bits: PointerBits,
     pub(super) first_word: u32,
+    /// Id of its first object.
+    pub(super) first_id: u32,
     /// Fixed-point reciprocal: `(offset * reciprocal) >> 32` is `offset / elem_size` within a small span.
     pub(super) reciprocal: u32,
 }
@@ -47,6 +51,13 @@ pub struct Object<'h> {
     pub span: &'h Span,
     /// Address of its slot.
     pub at: u64,
+}
+
+/// The span that an object was looked up in last.
+#[derive(Clone, Debug, Default)]
+pub struct Near {
+    span: usize,
+    ids: Range<u32>,
 }
 
 /// A slot of a span.
@@ -130,11 +141,12 @@ impl ObjectTable {
         if live.len() > u32::MAX as usize {
             return None;
         }
-        let mut words = Vec::with_capacity(live.len());
+        let mut words = room(live.len());
         let mut id_to_span = Vec::new();
         let mut id: u64 = 0;
         for (number, span) in spans.iter_mut().enumerate() {
             span.first_word = words.len() as u32;
+            span.first_id = id as u32;
             span.reciprocal = match span.size_class {
                 0 => 0,
                 _ => (u64::from(u32::MAX) / span.elem_size) as u32 + 1,
@@ -175,6 +187,12 @@ impl ObjectTable {
     /// The spans that hold objects, in address order.
     pub fn spans(&self) -> &[Span] {
         &self.spans
+    }
+
+    /// The objects of the span with this index in [`ObjectTable::spans`].
+    pub fn ids(&self, span: usize) -> Range<u32> {
+        let next = self.spans.get(span + 1);
+        self.spans[span].first_id..next.map_or(self.objects, |next| next.first_id)
     }
 
     /// The object whose slot contains `addr`; `None` for free slots and everything outside the heap.
@@ -219,15 +237,51 @@ impl ObjectTable {
     #[inline]
     pub fn locate(&self, id: ObjId) -> (&Span, u64) {
         let span = self.span(id);
+        (span, self.address_in(span, id))
+    }
+
+    /// Address of the slot of an object of `span`.
+    #[inline]
+    fn address_in(&self, span: &Span, id: ObjId) -> u64 {
         let words = &self.words[span.first_word as usize..][..span.word_count()];
-        let w = words.partition_point(|w| w.first_id <= id.0) - 1;
-        let index = w as u64 * 64 + u64::from(select(words[w].live, id.0 - words[w].first_id));
-        (span, span.start + index * span.elem_size)
+        let rank = id.0 - span.first_id;
+        let index = match words.get(rank as usize / 64) {
+            // Most spans are full to here.
+            Some(word) if word.live == u64::MAX && word.first_id == id.0 - rank % 64 => rank,
+            _ => {
+                let w = words.partition_point(|w| w.first_id <= id.0) - 1;
+                w as u32 * 64 + select(words[w].live, id.0 - words[w].first_id)
+            }
+        };
+        span.start + u64::from(index) * span.elem_size
+    }
+
+    /// As [`ObjectTable::span`], and quicker where it is the span of the object before, which `near` remembers.
+    #[inline]
+    pub fn span_near(&self, near: &mut Near, id: ObjId) -> &Span {
+        if !near.ids.contains(&id.0) {
+            near.span = self.span_number(id);
+            near.ids = self.ids(near.span);
+        }
+        &self.spans[near.span]
+    }
+
+    /// As [`ObjectTable::locate`], and quicker as [`ObjectTable::span_near`] is.
+    #[inline]
+    pub fn locate_near(&self, near: &mut Near, id: ObjId) -> (&Span, u64) {
+        let span = self.span_near(near, id);
+        (span, self.address_in(span, id))
     }
 
     /// The object's span.
     #[inline]
     pub fn span(&self, id: ObjId) -> &Span {
+        &self.spans[self.span_number(id)]
+    }
+
+    /// Index of the object's span.
+    #[inline]
+    fn span_number(&self, id: ObjId) -> usize {
         let group = id.0 as usize / 64;
         let s = self.id_to_span[group] as usize;
         let last = self.id_to_span.get(group + 1);
@@ -237,17 +291,12 @@ impl ObjectTable {
         let passed = if later.len() < 8 {
             later
                 .iter()
-                .take_while(|span| self.first_id(span) <= id.0)
+                .take_while(|span| span.first_id <= id.0)
                 .count()
         } else {
-            later.partition_point(|span| self.first_id(span) <= id.0)
+            later.partition_point(|span| span.first_id <= id.0)
         };
-        &self.spans[s + passed]
-    }
-
-    #[inline]
-    fn first_id(&self, span: &Span) -> u32 {
-        self.words[span.first_word as usize].first_id
+        s + passed
     }
 
     /// Address of the object's slot.

@@ -116,14 +116,15 @@ impl Index {
         let (goroutines, traces): (Goroutines, Traces) =
             reader.value(section::GOROUTINES, "goroutines")?;
         let steps_of: Vec<u32> = reader.column(section::STEP_OF, "steps")?;
+        let tree = BfsTree::from_columns(
+            reader.column(section::ORDER, "order")?,
+            reader.column(section::PARENT, "parents")?,
+            reader.column(section::LEVELS, "levels")?,
+        );
         let snapshot = Snapshot {
             facts: self.about.facts.clone(),
             objects: Arc::new(objects),
-            tree: BfsTree {
-                order: reader.column(section::ORDER, "order")?,
-                parent: reader.column(section::PARENT, "parents")?,
-                levels: reader.column(section::LEVELS, "levels")?,
-            },
+            tree: tree.ok_or(IndexError::Damaged { what: "tree" })?,
             roots: roots.first,
             other_roots: roots.others,
             root_counts: roots.counts,

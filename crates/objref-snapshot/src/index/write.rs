@@ -70,7 +70,7 @@ pub fn write_index(
     out.value(section::ROOTS, &roots)?;
     out.value(section::GOROUTINES, &(&snapshot.goroutines, &traces))?;
     out.column(section::ORDER, &snapshot.tree.order)?;
-    out.column(section::PARENT, &snapshot.tree.parent)?;
+    out.column(section::PARENT, snapshot.tree.parents())?;
     out.column(section::LEVELS, &snapshot.tree.levels)?;
     out.section(section::STEP_OF, |out| {
         for steps in snapshot.step_of.chunks(PIECE) {

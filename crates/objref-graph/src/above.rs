@@ -1,0 +1,114 @@
+//! Where the parent of each node stands, in two bits a node.
+//!
+//! In the order of a breadth-first search the parents of consecutive nodes stand in that order, too. So it is enough to
+//! know for each node how much farther its parent stands than that of the node before it:
+//!
+//! ```text
+//! positions of parents:   0  0  2  3  3
+//! advance:                0  0  2  1  0
+//! bits, from the lowest:  1  1  001  01  1
+//! ```
+
+/// Nodes from one that can be gone to at once to the next.
+const STRIDE: usize = 256;
+
+/// Positions that never descend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Above {
+    bits: Vec<u64>,
+    /// How many of `bits` are in use.
+    used: usize,
+    /// Of every [`STRIDE`]th: where its bits start, and the position before it.
+    marks: Vec<(usize, u32)>,
+    len: usize,
+    last: u32,
+}
+
+impl Above {
+    /// Appends a position, which is not before the last one.
+    #[inline]
+    pub(crate) fn push(&mut self, position: u32) {
+        if self.len.is_multiple_of(STRIDE) {
+            self.marks.push((self.used, self.last));
+        }
+        let one = self.used + (position - self.last) as usize;
+        if self.bits.len() <= one / 64 {
+            self.bits.resize(one / 64 + 1, 0);
+        }
+        self.bits[one / 64] |= 1 << (one % 64);
+        (self.used, self.last) = (one + 1, position);
+        self.len += 1;
+    }
+
+    /// The positions from the `first` on.
+    pub(crate) fn from(&self, first: usize) -> impl Iterator<Item = u32> + '_ {
+        let (bit, position) = self.marks.get(first / STRIDE).copied().unwrap_or_default();
+        let mut walk = Walk {
+            bits: &self.bits,
+            at: bit / 64,
+            word: self.bits.get(bit / 64).map_or(0, |w| w >> (bit % 64)),
+            left: 64 - bit as u32 % 64,
+            position,
+        };
+        let len = self.len.saturating_sub(first);
+        for _ in first / STRIDE * STRIDE..first.min(self.len) {
+            walk.step();
+        }
+        (0..len).map(move |_| walk.step())
+    }
+}
+
+struct Walk<'a> {
+    bits: &'a [u64],
+    at: usize,
+    /// What is left of the word at `at`, and how many bits that is.
+    word: u64,
+    left: u32,
+    position: u32,
+}
+
+impl Walk<'_> {
+    #[inline]
+    fn step(&mut self) -> u32 {
+        while self.word == 0 {
+            self.position += self.left;
+            self.at += 1;
+            self.word = self.bits[self.at];
+            self.left = 64;
+        }
+        let zeros = self.word.trailing_zeros();
+        self.position += zeros;
+        // In two steps: all 64 bits may be used up.
+        self.word = self.word >> zeros >> 1;
+        self.left -= zeros + 1;
+        self.position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn gives_back_what_it_was_given(
+            advances in prop::collection::vec(prop_oneof![0u32..3, 60u32..70, 0u32..5000], 0..3000),
+            first in 0usize..3100,
+        ) {
+            let mut above = Above::default();
+            let mut positions = Vec::new();
+            let mut position = 0;
+            for advance in advances {
+                position += advance;
+                positions.push(position);
+                above.push(position);
+            }
+            let all: Vec<u32> = above.from(0).collect();
+            prop_assert_eq!(&all, &positions);
+            let rest: Vec<u32> = above.from(first).collect();
+            prop_assert_eq!(&rest[..], positions.get(first..).unwrap_or_default());
+        }
+    }
+}
