@@ -77,7 +77,7 @@ pub use goroutine_report::{
     GroupBy, LabelCount, Stack, StateCount, label_set,
 };
 pub use goroutines::{GoroutineOptions, goroutines};
-pub use measure::{each_object, summary};
+pub use measure::{each_object, overview, summary};
 pub use names::Names;
 pub use nearest::{NotFound, nearest};
 pub use object::{ObjectOptions, object};

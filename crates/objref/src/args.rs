@@ -441,6 +441,9 @@ pub(crate) struct CommonArgs {
     /// No warnings, no progress; only errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// Say in the end what each phase cost: time, reading, memory
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub(crate) stats: Option<StatsFormat>,
     /// Whether to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
@@ -615,6 +618,15 @@ pub(crate) enum Sort {
     Size,
     /// By name
     Name,
+}
+
+/// How `--stats` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

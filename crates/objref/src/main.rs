@@ -4,7 +4,7 @@
 //! its binary among the files, [`pipeline`] makes the snapshot of the heap and asks it, and
 //! [`report`], [`picture`], [`page`], [`listing`], [`investigate`], [`check`] and
 //! [`compare`] write the answer to [`output`].
-//! [`progress`] tells the user how far that is.
+//! [`progress`] tells the user how far that is, [`stats`] what it cost.
 
 mod args;
 mod check;
@@ -22,6 +22,7 @@ mod picture;
 mod pipeline;
 mod progress;
 mod report;
+mod stats;
 
 use std::process::ExitCode;
 

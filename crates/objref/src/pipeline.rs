@@ -95,6 +95,7 @@ impl Opened {
         if let Some(index) = &self.index {
             reporter.phase("open the index");
             let snapshot = index.snapshot()?;
+            reporter.objects(snapshot.objects.len());
             let references = match needs.references {
                 true => Some(index.references(&snapshot)?),
                 false => None,
@@ -120,6 +121,7 @@ impl Opened {
         } else {
             (dump.snapshot(&options, reporter)?, None)
         };
+        reporter.objects(snapshot.objects.len());
         let subject = Subject {
             snapshot,
             dump: Some(dump),

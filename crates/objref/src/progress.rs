@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::CommonArgs;
 use crate::failure::one_line;
+use crate::stats::Meter;
 
 /// Shorter waits need no explanation.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,6 +22,7 @@ pub(crate) struct Reporter {
     start: Instant,
     shared: Arc<Shared>,
     spinner: Mutex<Option<JoinHandle<()>>>,
+    meter: Mutex<Option<Meter>>,
 }
 
 #[derive(Default)]
@@ -56,6 +58,7 @@ impl Reporter {
             start: Instant::now(),
             shared,
             spinner: Mutex::new(spinner),
+            meter: Mutex::new(args.stats.map(Meter::new)),
         }
     }
 
@@ -64,6 +67,20 @@ impl Reporter {
         let now = Instant::now();
         let last = self.shared.lock().phase.replace((name.to_owned(), now));
         self.tell(last, now);
+        if let Some(meter) = &mut *self.meter() {
+            meter.begin(name);
+        }
+    }
+
+    /// So many objects are being looked at.
+    pub(crate) fn objects(&self, objects: usize) {
+        if let Some(meter) = &mut *self.meter() {
+            meter.add_objects(objects as u64);
+        }
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Option<Meter>> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something is wrong, but we go on.
@@ -96,6 +113,9 @@ impl Reporter {
         if let Some(last) = last {
             self.tell(Some(last), now);
             self.tell(Some(("all".to_owned(), self.start)), now);
+        }
+        if let Some(meter) = self.meter().take() {
+            eprint!("{}", meter.finish());
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::CommandFactory;
-use objref_analysis::{each_object, summary};
+use objref_analysis::{each_object, overview, summary};
 use objref_report::{ObjectsTsv, TextOptions, json, summary_text};
 
 use crate::args::{
@@ -239,7 +239,10 @@ fn write(
     out: &mut dyn Write,
 ) -> Result<()> {
     reporter.phase("add up");
-    let summary = summary(&subject.snapshot);
+    let summary = match format {
+        Format::Text | Format::Json => summary(&subject.snapshot),
+        _ => overview(&subject.snapshot),
+    };
     // What shows no warnings itself leaves them to us.
     if !matches!(format, Format::Text | Format::Json | Format::TreeJson) {
         for diagnostic in &summary.diagnostics {

@@ -138,3 +138,37 @@ fn help_and_version_go_to_standard_output() {
         );
     }
 }
+
+#[test]
+fn stats_say_what_each_phase_cost() {
+    let dumps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/dumps");
+    let dump = ["service-1.26.6.core.zst", "--exe", "service-1.26.6.exe.zst"];
+    let run = |stats: &str| {
+        let mut args = vec!["summary"];
+        args.extend(dump);
+        args.push(stats);
+        let output = objref(&dumps, &args);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let stats: serde_json::Value = serde_json::from_str(&run("--stats=json")).unwrap();
+    let phases = stats["phases"].as_array().unwrap();
+    let names: Vec<&str> = phases.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    for name in ["binary", "heap", "roots", "graph", "names", "add up"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let sum = |what: &str| {
+        phases
+            .iter()
+            .map(|p| p[what].as_f64().unwrap())
+            .sum::<f64>()
+    };
+    assert!(sum("wall_seconds") <= stats["all"]["wall_seconds"].as_f64().unwrap());
+    assert!(stats["objects"].as_u64().unwrap() > 30_000);
+    assert!(stats["all"]["anonymous_peak_bytes"].as_u64().unwrap() > 100_000);
+
+    let text = run("--stats");
+    for name in names {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
+    }
+}

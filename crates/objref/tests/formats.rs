@@ -2,7 +2,7 @@
 //! be looked at, and then kept with
 //!
 //! ```sh
-//! INSTA_UPDATE=always cargo test --release -p objref --test formats
+//! INSTA_UPDATE=always cargo test -p objref --test formats
 //! ```
 
 #[path = "../../objref-report/tests/support/mod.rs"]

@@ -1,7 +1,7 @@
 //! What retains what, on a committed dump. Whole outputs are kept with
 //!
 //! ```sh
-//! INSTA_UPDATE=always cargo test --release -p objref --test investigate
+//! INSTA_UPDATE=always cargo test -p objref --test investigate
 //! ```
 
 use std::collections::BTreeMap;

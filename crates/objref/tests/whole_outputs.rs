@@ -1,7 +1,7 @@
 //! Whole outputs on the committed dumps, as they are: what changes in them is to be looked at, and then kept with
 //!
 //! ```sh
-//! INSTA_UPDATE=always cargo test --release -p objref --test whole_outputs
+//! INSTA_UPDATE=always cargo test -p objref --test whole_outputs
 //! ```
 
 use std::collections::BTreeMap;
