@@ -1,25 +1,32 @@
 #!/usr/bin/env python3
 """Measure objref, and its peers, on the same dumps in the same run.
 
-Builds the workloads mix, tree and mapcache, dumps each with gcore once, and runs
-every tool on every dump: wall clock, CPU time (user + system), peak memory, and
-how much of the heap it found, held against what the program itself says is live.
-The peers are goref (github.com/cloudwego/goref) and viewcore
-(golang.org/x/debug); one that cannot be installed is left out with a message.
+Builds the workloads (a mixed service heap, a tree in the order of its addresses and
+one in random order, a cache of maps), dumps each with gcore once, and runs every
+tool on every dump: wall clock, CPU time (user + system), the most anonymous memory,
+and how much of the heap it found, held against what the program itself says is live.
+The yardstick is the program's own collector: what it says of a forced collection of
+the same heap (gctrace), taken in the same run.
 
-Prints a Markdown table. The median of the runs is shown, the dump is read once
-before them so that every tool finds it in the page cache.
+The peers are goref (github.com/cloudwego/goref) and viewcore (golang.org/x/debug);
+one that cannot be installed is left out with a message.
+
+Prints Markdown tables; --write puts them into docs/benchmarks.md. The median of the
+runs is shown, the dump is read once before them so that every tool finds it in the
+page cache (--cold drops it before each run, as root).
 """
 
 import argparse
 import json
 import os
+import platform
 import re
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +34,13 @@ from pathlib import Path
 from fixturelib import build, dump, toolchains
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+# Begins what this script writes; what stands before is kept.
+MARK = "<!-- made by scripts/bench.py -->\n"
 SCALES = {
-    "200MB": {"mix": 210, "tree": 10_000_000, "mapcache": 90_000},
-    "2GB": {"mix": 2100, "tree": 64_000_000, "mapcache": 900_000},
+    "20MB": {"mix": 20, "tree": 1_000_000, "tree-random": 1_000_000, "mapcache": 9_000},
+    "200MB": {"mix": 210, "tree": 10_000_000, "tree-random": 10_000_000, "mapcache": 90_000},
+    "2GB": {"mix": 2100, "tree": 64_000_000, "tree-random": 64_000_000, "mapcache": 900_000},
 }
 TIMEOUT = 900  # seconds for one run of one tool
 
@@ -40,7 +51,7 @@ class Tool:
 
     name: str
     command: callable
-    found: callable
+    found: callable = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Usage:
 
     wall: float
     cpu: float
-    peak: int  # bytes
+    anonymous: int  # bytes
 
 
 class RunFailed(Exception):
@@ -57,58 +68,98 @@ class RunFailed(Exception):
 
 
 def main():
-    """Measure everything asked for and print the table."""
+    """Measure everything asked for and print the tables."""
     options = parse_arguments()
-    tools = [objref(options.objref)] + ([] if options.no_peers else peers())
-    print_header(options)
-    for workload in options.workloads:
-        program = build.Program(workload, options.version, "default", SCALES[options.size][workload])
-        folder = toolchains.cache_dir() / "matrix" / program.name
-        dump.take_once(program, build.build(program, folder), "gcore", folder)
-        measure_all(tools, folder, workload, options.runs)
+    tools = ours(options.objref) + ([] if options.no_peers else peers(options))
+    report = Report()
+    for size in options.sizes:
+        report.say(f"\n## {size}\n\n{circumstances(options)}\n")
+        report.say("| workload | objects | live MB | tool | wall s | CPU s | anonymous MB | an object, B | found % "
+                   "| ÷ objref | ÷ mark |")
+        report.say("|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|")
+        for workload in options.workloads:
+            measure_all(report, tools, workload, size, options)
+    if options.write:
+        kept = PAGE.read_text().partition(MARK)[0] if PAGE.exists() else ""
+        PAGE.write_text(kept + MARK + "\n".join(report.lines) + "\n")
 
 
 def parse_arguments():
     """The command line."""
+    names = list(SCALES["200MB"])
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", choices=SCALES, default="200MB", help="of the heap (default 200MB)")
-    parser.add_argument("--workloads", type=lambda text: text.split(","), default=["mix", "tree", "mapcache"],
-                        metavar="NAME,...", help="default: mix,tree,mapcache")
+    parser.add_argument("--sizes", type=lambda text: text.split(","), default=["200MB"], metavar="SIZE,...",
+                        help=f"of the heaps: {', '.join(SCALES)} (default 200MB)")
+    parser.add_argument("--workloads", type=lambda text: text.split(","), default=names,
+                        metavar="NAME,...", help=f"default: {','.join(names)}")
     parser.add_argument("--version", type=toolchains.resolve, default="1.26.6", help="of Go (default 1.26.6)")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each tool (default 3)")
     parser.add_argument("--no-peers", action="store_true", help="measure objref alone")
+    parser.add_argument("--goref", type=Path, metavar="FILE", help="its grf (default: installed)")
+    parser.add_argument("--viewcore", type=Path, metavar="FILE", help="default: installed")
+    parser.add_argument("--cold", action="store_true", help="with an empty page cache; as root")
+    parser.add_argument("--write", action="store_true", help="docs/benchmarks.md")
     parser.add_argument("--objref", type=Path, default=REPOSITORY / "target/release/objref", metavar="FILE",
                         help="default: target/release/objref")
     options = parser.parse_args()
-    unknown = set(options.workloads) - set(SCALES[options.size])
+    unknown = (set(options.workloads) - set(names)) | (set(options.sizes) - set(SCALES))
     if unknown:
-        parser.error(f"no workload {', '.join(sorted(unknown))}")
+        parser.error(f"no workload or size {', '.join(sorted(unknown))}")
     if not options.objref.exists():
         parser.error(f"no {options.objref}: cargo build --release, or name it with --objref")
     return options
 
 
-def objref(binary):
-    """The tool of this repository: a dump to a flame graph."""
+class Report:
+    """Lines, printed as they come and kept."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        """Another line."""
+        self.lines.append(line)
+        print(line, flush=True)
+
+
+def circumstances(options):
+    """What was measured where."""
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cache = "cold" if options.cold else "warm"
+    return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+            f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f}; go{options.version}, gcore, {cache} cache, "
+            f"median of {options.runs}.")
+
+
+def ours(binary):
+    """The tool of this repository: a dump to a flame graph, the same by retained sizes, the summary."""
     def found(core, exe, _out):
         done = subprocess.run([binary, "summary", core, "--exe", exe, "--format", "json"],
                               check=True, capture_output=True)
         return json.loads(done.stdout)["heap"]["live"]["bytes"]
 
-    return Tool("objref", lambda core, exe, out: [binary, core, "--exe", exe, "-o", out / "objref.svg"], found)
+    def picture(*more):
+        return lambda core, exe, out: [binary, core, "--exe", exe, "-o", out / "objref.svg", *more]
+
+    return [
+        Tool("objref", picture(), found),
+        Tool("objref, dominators", picture("--tree", "dominator")),
+        Tool("objref summary", lambda core, exe, out: [binary, "summary", core, "--exe", exe, "-o", out / "sum.txt"]),
+    ]
 
 
-def peers():
+def peers(options):
     """The peers that can be had; says which cannot."""
     wanted = (
-        ("github.com/cloudwego/goref/cmd/grf", goref),
-        ("golang.org/x/debug/cmd/viewcore", viewcore),
+        ("github.com/cloudwego/goref/cmd/grf", options.goref, goref),
+        ("golang.org/x/debug/cmd/viewcore", options.viewcore, viewcore),
     )
     tools = []
-    for package, tool in wanted:
+    for package, binary, tool in wanted:
         try:
-            tools.append(tool(installed(package)))
+            tools.append(tool(binary or installed(package)))
         except RunFailed as failure:
             print(f"{package} left out: {failure}", file=sys.stderr)
     return tools
@@ -149,29 +200,46 @@ def viewcore(binary):
     return Tool("viewcore", lambda core, exe, out: [binary, core, "--exe", exe, "histogram"], found)
 
 
-def print_header(options):
-    """Say what was measured where, and begin the table."""
-    print(f"{options.size} heaps, go{options.version}, gcore, median of {options.runs}, "
-          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
-    print("| workload | live MB | tool | wall s | CPU s | peak MB | found % | wall ratio | CPU ratio |")
-    print("|---|--:|---|--:|--:|--:|--:|--:|--:|", flush=True)
-
-
-def measure_all(tools, folder, workload, runs):
-    """Run every tool on one dump and print its lines; the ratios are to the first tool."""
-    live = json.loads((folder / "truth.gcore.json").read_text())["heap_alloc"]
-    warm(folder / "core.gcore")
+def measure_all(report, tools, workload, size, options):
+    """Run the collector and every tool on one heap and print their lines; ratios are to the first tool, and the mark."""
+    case, _, order = workload.partition("-")
+    flags = ("-scatter",) if order == "random" else ()
+    program = build.Program(case, options.version, "default", SCALES[size][workload], flags)
+    folder = toolchains.cache_dir() / "matrix" / program.name
+    exe = build.build(program, folder)
+    dump.take_once(program, exe, "gcore", folder)
+    truth = json.loads((folder / "truth.gcore.json").read_text())
+    live, objects = truth["heap_alloc"], truth["heap_objects"]
+    wall, cpu = mark(dump.collections(program, exe))
+    start = f"| {workload} | {objects:,} | {live / 1e6:.0f} |"
+    report.say(f"{start} the collector's mark | {wall:.2f} | {cpu:.2f} | | | | | 1.0 |")
+    if not options.cold:
+        warm(folder / "core.gcore")
     first = None
     for tool in tools:
-        start = f"| {workload} | {live / 1e6:.0f} | {tool.name} |"
         try:
-            usage, found = measure(tool, folder, runs)
+            usage, found = measure(tool, folder, options)
         except RunFailed as failure:
-            print(f"{start} {failure} | | | | | |", flush=True)
+            report.say(f"{start} {tool.name} | {failure} | | | | | | |")
             continue
         first = first or usage
-        print(f"{start} {usage.wall:.2f} | {usage.cpu:.2f} | {usage.peak / 1e6:.0f} | {100 * found / live:.1f} "
-              f"| {usage.wall / first.wall:.1f} | {usage.cpu / first.cpu:.1f} |", flush=True)
+        share = "" if found is None else f"{100 * found / live:.1f}"
+        report.say(f"{start} {tool.name} | {usage.wall:.2f} | {usage.cpu:.2f} | {usage.anonymous / 1e6:.0f} "
+                   f"| {usage.anonymous / objects:.1f} | {share} | {usage.wall / first.wall:.1f} "
+                   f"| {usage.wall / wall:.1f} |")
+
+
+def mark(trace):
+    """Wall clock and CPU seconds of the quickest mark of all forced collections.
+
+    The line is `gc N @s %: 0.2+593+0.01 ms clock, 0.5+0/307/878+0.02 ms cpu, ... (forced)`: the second number of each
+    is the mark, its CPU time by assists, dedicated workers and idle ones (runtime/extern.go).
+    """
+    forced = re.findall(r"[\d.]+\+([\d.]+)\+[\d.]+ ms clock, [\d.]+\+([\d./]+)\+[\d.]+ ms cpu.*\(forced\)", trace)
+    if not forced:
+        raise SystemExit(f"no forced collection in the trace: {trace[-300:]}")
+    times = [(float(wall) / 1e3, sum(map(float, cpu.split("/"))) / 1e3) for wall, cpu in forced]
+    return min(times)
 
 
 def warm(path):
@@ -181,14 +249,20 @@ def warm(path):
             pass
 
 
-def measure(tool, folder, runs):
+def measure(tool, folder, options):
     """The median usage over the runs, and the bytes found."""
     core, exe = folder / "core.gcore", folder / "exe"
     with tempfile.TemporaryDirectory() as out:
         out = Path(out)
-        usages = [run_once(tool.command(core, exe, out), out) for _ in range(runs)]
-        found = tool.found(core, exe, out)
-    return Usage(*(statistics.median(getattr(u, key) for u in usages) for key in ("wall", "cpu", "peak"))), found
+        usages = []
+        for _ in range(options.runs):
+            if options.cold:
+                os.sync()
+                Path("/proc/sys/vm/drop_caches").write_text("3")
+            usages.append(run_once(tool.command(core, exe, out), out))
+        found = tool.found(core, exe, out) if tool.found else None
+    columns = ("wall", "cpu", "anonymous")
+    return Usage(*(statistics.median(getattr(u, key) for u in usages) for key in columns)), found
 
 
 def run_once(command, out):
@@ -197,13 +271,41 @@ def run_once(command, out):
         started = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
                                    preexec_fn=limit_cpu)
+        watcher = Watcher(process.pid)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         last = (out / "stderr").read_text(errors="replace").strip().rpartition("\n")[2]
         raise RunFailed(f"exit status {process.returncode}: {last}")
-    return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return Usage(wall, used.ru_utime + used.ru_stime, watcher.peak())
+
+
+class Watcher:
+    """Looks at a process's anonymous memory every 5 ms until it ends."""
+
+    def __init__(self, pid):
+        self._status = Path(f"/proc/{pid}/status")
+        self._peak = 0
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self):
+        while True:
+            try:
+                text = self._status.read_text()
+            except OSError:
+                return
+            kib = re.search(r"^RssAnon:\s+(\d+)", text, re.MULTILINE)
+            if not kib:  # it has ended and waits to be told so
+                return
+            self._peak = max(self._peak, int(kib[1]) * 1024)
+            time.sleep(0.005)
+
+    def peak(self):
+        """The most that was seen, in bytes; the process has ended."""
+        self._thread.join()
+        return self._peak
 
 
 def limit_cpu():

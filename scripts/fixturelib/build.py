@@ -60,17 +60,18 @@ class Program:
     version: str
     variant: str = "default"
     scale: int | None = None
+    flags: tuple = ()
 
     @property
     def name(self):
         """The name of the folder that holds its executable and dumps."""
         scale = "" if self.scale is None else str(self.scale)
-        return f"{self.case}{scale}-{self.version}-{self.variant}"
+        return f"{self.case}{scale}{''.join(self.flags)}-{self.version}-{self.variant}"
 
     @property
     def arguments(self):
         """The program's own command line."""
-        return [] if self.scale is None else ["-n", str(self.scale)]
+        return [*([] if self.scale is None else ["-n", str(self.scale)]), *self.flags]
 
     @property
     def goarch(self):

@@ -58,9 +58,24 @@ def _take(program, exe, kind, folder):
             (scratch / "stderr.txt").rename(folder / "stderr.txt")
 
 
-def _start(program, exe, scratch, truth):
+def collections(program, exe):
+    """Run `exe` until it is at its quietest and return what it said of its garbage collections."""
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        truth = scratch / "truth.json"
+        process = _start(program, exe, scratch, truth, GODEBUG="gctrace=1")
+        try:
+            _await_truth(process, truth, scratch)
+        finally:
+            process.kill()
+            process.wait()
+        return (scratch / "stderr.txt").read_text()
+
+
+def _start(program, exe, scratch, truth, **env):
     """Start the program in `scratch`, allowed to dump core."""
-    env = {"GOTRACEBACK": "crash", "OBJREF_TRUTH": str(truth)}  # no more: it ends up in the core
+    # No more: it ends up in the core.
+    env = {"GOTRACEBACK": "crash", "OBJREF_TRUTH": str(truth), **env}
     emulator = [shutil.which(EMULATORS[program.goarch])] if program.goarch else []
     if emulator == [None]:
         raise DumpError(f"no {EMULATORS[program.goarch]}: apt-get install qemu-user")

@@ -33,7 +33,7 @@ const PARALLEL_FRONTIER: usize = 4096;
 const PIECE: usize = 1024;
 
 /// Nodes of the frontier whose successors are settled together: until then all of them are noted.
-const ROUND: usize = 1024 * PIECE;
+const ROUND: usize = 256 * PIECE;
 
 /// Labels of edges are below this.
 pub const LABELS: u32 = (1 << 31) - 1;

@@ -309,6 +309,9 @@ impl<'p> Inference<'p> {
         {
             offset = remainder(offset, size);
         }
+        if let Some((hold, back)) = holder.shape.pointer(offset) {
+            return Some((hold, Addr(word.0.wrapping_sub(u64::from(back)))));
+        }
         match holder.shape.at(offset)? {
             Found::Slot(index) => {
                 let slot = &holder.shape.slots[index];

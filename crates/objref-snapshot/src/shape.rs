@@ -71,6 +71,9 @@ pub(crate) struct Shape {
     pub(crate) mask: u64,
     /// For each word of a small type the slot it belongs to, or `u16::MAX`.
     by_word: Vec<u16>,
+    /// For each word of a small type, if it is the pointer of a slot: what kind of reference that is, and how many bytes
+    /// before it the slot starts.
+    pointers: Vec<Option<(Hold, u8)>>,
 }
 
 /// A long array of values that hold references.
@@ -103,7 +106,14 @@ impl Shape {
         let words = model.get(ty).size / 8;
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
             shape.by_word = vec![u16::MAX; words as usize];
+            shape.pointers = vec![None; words as usize];
             for (i, slot) in shape.slots.iter().enumerate() {
+                let pointer = slot.pointer_offset();
+                if pointer.is_multiple_of(8)
+                    && let Some(entry) = shape.pointers.get_mut((pointer / 8) as usize)
+                {
+                    *entry = Some((slot.hold, (pointer - slot.offset) as u8));
+                }
                 for word in slot.offset / 8..slot.end() / 8 {
                     if let Some(entry) = shape.by_word.get_mut(word as usize) {
                         *entry = i as u16;
@@ -124,6 +134,16 @@ impl Shape {
             return Some(Found::Slot(usize::from(slot)));
         }
         self.search(offset)
+    }
+
+    /// What kind of reference has its pointer at `offset`, and how many bytes before that it starts; `None` where that takes
+    /// a search.
+    #[inline]
+    pub(crate) fn pointer(&self, offset: u64) -> Option<(Hold, u8)> {
+        if offset % 8 != 0 {
+            return None;
+        }
+        *self.pointers.get((offset / 8) as usize)?
     }
 
     fn search(&self, offset: u64) -> Option<Found<'_>> {
