@@ -140,7 +140,7 @@ impl Shape {
     /// a search.
     #[inline]
     pub(crate) fn pointer(&self, offset: u64) -> Option<(Hold, u8)> {
-        if offset % 8 != 0 {
+        if !offset.is_multiple_of(8) {
             return None;
         }
         *self.pointers.get((offset / 8) as usize)?
