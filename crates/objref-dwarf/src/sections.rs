@@ -32,10 +32,11 @@ const LAZY: [SectionId; 4] = [
     SectionId::DebugRngLists,
 ];
 
-/// zlib cannot expand more than this (RFC 1951: 258 bytes from two bits), zstd could, but nobody
-/// ships debugging information like that: a larger claim is a damaged header.
-const MAX_EXPANSION: u64 = 1100;
-const MAX_ZSTD_EXPANSION: u64 = 1 << 16;
+/// Real debugging information becomes a third to a tenth when it is compressed, so that a larger claim is a
+/// damaged header, or wants our memory. zlib could expand a thousand times, zstd many thousand times.
+const MAX_EXPANSION: u64 = 64;
+/// Any section may have this many bytes: small ones may say the same over and over.
+const SMALL: u64 = 1 << 20;
 
 /// A section as it is in the file, kept until somebody asks for its content.
 #[derive(Debug, Default)]
@@ -185,8 +186,9 @@ fn checked<'a>(
     let size = data.uncompressed_size;
     let packed = data.data.len() as u64;
     let limit = match data.format {
-        CompressionFormat::Zlib => packed.saturating_mul(MAX_EXPANSION),
-        CompressionFormat::Zstandard => packed.saturating_mul(MAX_ZSTD_EXPANSION),
+        CompressionFormat::Zlib | CompressionFormat::Zstandard => {
+            packed.saturating_mul(MAX_EXPANSION).max(SMALL)
+        }
         _ => packed,
     };
     if size > limit {

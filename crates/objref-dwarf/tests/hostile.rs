@@ -238,15 +238,18 @@ fn references_to_nowhere() {
 }
 
 #[test]
-fn a_claim_of_compressed_petabytes() {
-    let mut sections = sections(&mut sample(5).dwarf);
-    let packed = [
-        &b"ZLIB"[..],
-        &u64::to_be_bytes(1 << 50),
-        &[0x78, 0x9c, 1, 2, 3],
-    ]
-    .concat();
-    let info = sections.iter_mut().find(|(name, _)| *name == ".debug_info");
-    *info.expect("is there") = (".zdebug_info", packed);
-    assert!(DebugInfo::load(&common::elf(&sections)).is_err());
+fn claims_of_more_than_compressed_bytes_can_be() {
+    for (claim, said) in [
+        (1 << 50, "Invalid GNU compressed section header"),
+        (u64::from(u32::MAX), "cannot expand"),
+        (2 << 20, "cannot expand"),
+    ] {
+        let mut sections = sections(&mut sample(5).dwarf);
+        let header = [&b"ZLIB"[..], &u64::to_be_bytes(claim)].concat();
+        let packed = [&header[..], &[0x78, 0x9c, 1, 2, 3]].concat();
+        let info = sections.iter_mut().find(|(name, _)| *name == ".debug_info");
+        *info.expect("is there") = (".zdebug_info", packed);
+        let error = DebugInfo::load(&common::elf(&sections)).expect_err("refused");
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }

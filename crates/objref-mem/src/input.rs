@@ -6,18 +6,16 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::{Mmap, MmapMut};
-
 use crate::elf::{self, ElfKind};
-use crate::map::map_file;
-use crate::unpack::{self, Compression, UnpackError};
+use crate::map::{Map, map_file};
+use crate::unpack::{self, Compression, Trust, UnpackError};
 
 /// An opened input file. Its bytes are mapped, never slurped: opening costs the same for 1 MB and
 /// for 100 GB, unless the file is compressed.
 #[derive(Debug)]
 pub struct Input {
     path: PathBuf,
-    map: Mmap,
+    map: Map,
     compression: Option<Compression>,
     damage: Option<io::Error>,
 }
@@ -40,6 +38,16 @@ pub enum InputError {
         /// The file as it was named.
         path: PathBuf,
     },
+    /// The file was written to while it was in use.
+    #[error(
+        "{}: was changed while it was read, so that what was found in it may be wrong; \
+         try again when nobody writes it any more",
+        path.display()
+    )]
+    Changed {
+        /// The file as it was named.
+        path: PathBuf,
+    },
     /// The compressed data is damaged or ends before its first byte could be had.
     #[error("{}: cannot decompress as {format}: {source}; try `{format} -t` on it", path.display())]
     Decompress {
@@ -49,6 +57,18 @@ pub enum InputError {
         format: Compression,
         /// What the decoder said.
         source: io::Error,
+    },
+    /// The compressed data expands to more than a file of its size is trusted with.
+    #[error(
+        "{}: expands to more than {most} bytes, far more than a dump of its size does; \
+         decompress it yourself if you trust it, and give the result",
+        path.display()
+    )]
+    TooMuch {
+        /// The file as it was named.
+        path: PathBuf,
+        /// Bytes that were too many.
+        most: u64,
     },
     /// The temporary file for the decompressed bytes could not be written.
     #[error(
@@ -72,7 +92,9 @@ impl InputError {
         match self {
             Self::Io { .. } => "input.io",
             Self::NotAFile { .. } => "input.not-a-file",
+            Self::Changed { .. } => "input.changed",
             Self::Decompress { .. } => "input.decompress",
+            Self::TooMuch { .. } => "input.too-much",
             Self::TemporaryFile { .. } => "input.temporary-file",
         }
     }
@@ -83,8 +105,9 @@ impl Input {
     ///
     /// zstd, gzip, lz4 and xz are recognised by their magic and decompressed into an unlinked
     /// temporary file below `TMPDIR`, in which blocks of zeros take no space. A pipe is copied
-    /// there too, since it cannot be mapped. The file must not be truncated by anybody while it
-    /// is open: reading a page that has gone ends the process with SIGBUS.
+    /// there too, since it cannot be mapped. Reading a page of a file that was truncated meanwhile
+    /// ends the process: see [`end_cleanly_on_signals`](crate::end_cleanly_on_signals). Whether a
+    /// file was written to while it was open, [`inputs_unchanged`](crate::inputs_unchanged) tells.
     ///
     /// # Errors
     ///
@@ -106,17 +129,17 @@ impl Input {
                 return Err(InputError::Io { path, source });
             }
             let format = Compression::sniff(&head);
-            return Self::spool(path, format, io::Cursor::new(head).chain(file));
+            return Self::spool(path, format, io::Cursor::new(head).chain(file), None);
         }
         if !file_type.is_file() {
             return Err(InputError::NotAFile { path });
         }
-        let map = match map_file(&file) {
+        let map = match map_file(file, &path) {
             Ok(map) => map,
             Err(source) => return Err(InputError::Io { path, source }),
         };
         match Compression::sniff(&map) {
-            Some(format) => Self::spool(path, Some(format), &map[..]),
+            Some(format) => Self::spool(path, Some(format), &map[..], Some(map.len() as u64)),
             None => Ok(Arc::new(Self {
                 path,
                 map,
@@ -134,15 +157,7 @@ impl Input {
     /// [`InputError::Io`] when no memory can be mapped for them.
     pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Arc<Self>, InputError> {
         let path = name.to_path_buf();
-        let mapped = match bytes {
-            // An anonymous map has at least one byte.
-            [] => tempfile::tempfile().and_then(|f| map_file(&f)),
-            _ => MmapMut::map_anon(bytes.len()).and_then(|mut map| {
-                map.copy_from_slice(bytes);
-                map.make_read_only()
-            }),
-        };
-        match mapped {
+        match Map::of_bytes(bytes) {
             Ok(map) => Ok(Arc::new(Self {
                 path,
                 map,
@@ -158,13 +173,17 @@ impl Input {
         path: PathBuf,
         format: Option<Compression>,
         from: impl Read,
+        packed: Option<u64>,
     ) -> Result<Arc<Self>, InputError> {
         let dir = std::env::temp_dir();
         let file = match tempfile::tempfile_in(&dir) {
             Ok(file) => file,
             Err(source) => return Err(InputError::TemporaryFile { path, dir, source }),
         };
-        let damage = match (unpack::unpack(format, from, &file), format) {
+        let damage = match (
+            unpack::unpack(format, from, packed, Trust::USUAL, &file),
+            format,
+        ) {
             (Ok(damage), _) => damage,
             (Err(UnpackError::Read(source)), Some(format)) => {
                 return Err(InputError::Decompress {
@@ -174,11 +193,14 @@ impl Input {
                 });
             }
             (Err(UnpackError::Read(source)), None) => return Err(InputError::Io { path, source }),
+            (Err(UnpackError::TooMuch(most)), _) => {
+                return Err(InputError::TooMuch { path, most });
+            }
             (Err(UnpackError::Write(source)), _) => {
                 return Err(InputError::TemporaryFile { path, dir, source });
             }
         };
-        match map_file(&file) {
+        match map_file(file, &path) {
             Ok(map) => Ok(Arc::new(Self {
                 path,
                 map,

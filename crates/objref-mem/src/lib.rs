@@ -26,6 +26,7 @@ mod read;
 mod registers;
 mod space;
 mod unpack;
+mod watch;
 
 pub use addr::{Addr, LinkAddr, LoadBias};
 pub use arch::{Arch, KeptInC};
@@ -38,11 +39,12 @@ pub use fault::{Fault, FaultKind};
 pub use ids::BuildIds;
 pub use image::{Image, ImageSegment, Section, Symbol, SymbolKind};
 pub use input::{Input, InputError};
-pub use map::room;
+pub use map::{end_cleanly_on_signals, room};
 pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
 pub use registers::Registers;
 pub use space::{AddressSpace, Region, RegionKind};
 pub use unpack::Compression;
+pub use watch::{Unfinished, inputs_unchanged};
 
 // Offsets in files and lengths of slices are converted freely.
 const _: () = assert!(usize::BITS == 64, "objref runs on 64-bit hosts only");

@@ -1,30 +1,147 @@
-//! The one place of the workspace with `unsafe`: mapping a file into memory, and memory in large pages.
+//! The one place of the workspace with `unsafe`: mapping a file into memory, what the kernel does to
+//! those who read a mapped file that has gone, and memory in large pages.
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::path::Path;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
-/// Maps the whole of `file` read-only. An empty file gives an empty map.
+use crate::watch::{self, Watch};
+
+/// A file in memory, watched for as long as it is there; or bytes of no file.
+#[derive(Debug)]
+pub(crate) struct Map {
+    // Dropped first: nothing is read any more.
+    bytes: Mmap,
+    _watch: Option<Watch>,
+}
+
+impl Map {
+    /// A copy of `bytes`.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> io::Result<Map> {
+        let mut map = MmapMut::map_anon(bytes.len())?;
+        map.copy_from_slice(bytes);
+        Ok(Map {
+            bytes: map.make_read_only()?,
+            _watch: None,
+        })
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Maps the whole of `file` read-only; `name` is for messages. An empty file gives an empty map.
 ///
-/// The map must be of a regular file that nobody shortens while the tool runs: see the safety
-/// note. The pages are loaded when they are first read, so the cost does not depend on the size.
+/// The pages are loaded when they are first read, so the cost does not depend on the size.
 ///
 /// # Errors
 ///
 /// Whatever `fstat` and `mmap` report, for example `ENODEV` for something that cannot be mapped.
 #[allow(unsafe_code)]
-pub(crate) fn map_file(file: &File) -> io::Result<Mmap> {
+pub(crate) fn map_file(file: File, name: &Path) -> io::Result<Map> {
     // SAFETY: the map is private and read-only and its bytes are only ever copied out or parsed
     // as integers and UTF-8 with checks, so any content is fine. What Rust cannot rule out is
     // another process that changes the file under us. If it overwrites bytes, we may see old and
     // new bytes mixed: wrong numbers, no undefined layout, since no reference to anything but
-    // `u8` is made and every length that was read is checked where it is used. If it truncates
-    // the file, touching a page behind the new end raises SIGBUS, which ends the process without
-    // having done harm. Dumps are finished files and decompressed input lives in an unlinked
-    // temporary file that nobody else can open, so we take that risk and state it in the
-    // documentation of `Input::open`.
-    unsafe { Mmap::map(file) }
+    // `u8` is made and every length that was read is checked where it is used; that the file has
+    // changed is known in the end (`inputs_unchanged`). If it truncates the file, touching a page
+    // behind the new end raises SIGBUS, which ends the process (`end_cleanly_on_signals`).
+    let bytes = unsafe { Mmap::map(&file)? };
+    let watch = Watch::new(file, name, bytes.as_ptr_range())?;
+    Ok(Map {
+        bytes,
+        _watch: Some(watch),
+    })
+}
+
+/// What was to be done about each signal before us; SIGBUS first.
+static BEFORE: [(libc::c_int, OnceLock<libc::sigaction>); 4] = [
+    (libc::SIGBUS, OnceLock::new()),
+    (libc::SIGINT, OnceLock::new()),
+    (libc::SIGTERM, OnceLock::new()),
+    (libc::SIGHUP, OnceLock::new()),
+];
+
+/// For programs: from now on a signal leaves no [`Unfinished`](crate::Unfinished) file behind.
+///
+/// Reading an [`Input`](crate::Input) whose file was cut short meanwhile raises SIGBUS, which
+/// then is one line on standard error and exit status 3. Any other SIGBUS, and SIGINT, SIGTERM and
+/// SIGHUP, end the process as before; those that are ignored remain so.
+#[allow(unsafe_code)]
+pub fn end_cleanly_on_signals() {
+    for (signal, before) in &BEFORE {
+        // SAFETY: both structs are plain C, for which all zeros is a value, and live through the
+        // calls; the handler has the signature that SA_SIGINFO asks for.
+        unsafe {
+            let mut found: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            if libc::sigaction(*signal, ptr::null(), &raw mut found) != 0
+                || found.sa_sigaction == libc::SIG_IGN
+                || before.set(found).is_err()
+            {
+                continue;
+            }
+            let mut ours: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            ours.sa_sigaction = on_signal as *const () as libc::sighandler_t;
+            ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(*signal, &raw const ours, ptr::null_mut());
+        }
+    }
+}
+
+/// Only what signal-safety(7) allows: no lock, no allocation; lists of which links are only added.
+#[allow(unsafe_code)]
+extern "C" fn on_signal(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    _context: *mut libc::c_void,
+) {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    // SAFETY: the kernel hands a valid `siginfo_t` to a handler with SA_SIGINFO, and it has an
+    // address where SIGBUS comes from the kernel, that is, with a positive code. The lines and
+    // paths that are passed on live as long as the process, and paths end with a NUL. Everything
+    // called is on the list of signal-safety(7).
+    unsafe {
+        let fault = (signal == libc::SIGBUS && (*info).si_code > 0).then(|| (*info).si_addr());
+        let line = fault.and_then(|at| watch::line_about(at as usize));
+        if ENDING.swap(true, Ordering::AcqRel) {
+            // Another thread is about to end us.
+            loop {
+                libc::pause();
+            }
+        }
+        watch::each_unfinished(|path| {
+            libc::unlink(path.as_ptr());
+        });
+        if let Some(line) = line {
+            // Nobody is left to be told that it cannot be written.
+            let _ = libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len());
+            libc::_exit(3);
+        }
+        if fault.is_some() {
+            // It happens again when we return, and whoever was there before us sees to it.
+            if let Some(before) = BEFORE[0].1.get() {
+                libc::sigaction(signal, before, ptr::null_mut());
+            }
+            ENDING.store(false, Ordering::Release);
+        } else {
+            // Somebody sent it: it is delivered again when we return.
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
 }
 
 /// Size of a large page, and where one can start.

@@ -1,9 +1,11 @@
 //! Compressed input: told by its magic, decompressed into an unlinked, sparse temporary file.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
@@ -63,25 +65,92 @@ pub(crate) enum UnpackError {
     Read(io::Error),
     /// The temporary file could not be written, most often because the disk is full.
     Write(io::Error),
+    /// It expands to more than this many bytes, which is more than it is trusted with.
+    TooMuch(u64),
+}
+
+/// How much may come out of a compressed file.
+#[derive(Clone, Copy)]
+pub(crate) struct Trust {
+    /// Bytes other than zeros that any file may expand to. Cores of small programs are small, but a hundredth of
+    /// their size when compressed, or less.
+    pub(crate) anyway: u64,
+}
+
+impl Trust {
+    /// Any file may fill 4 GiB of the disk.
+    pub(crate) const USUAL: Trust = Trust { anyway: 4 << 30 };
+    /// What is not zero expands no further: text that says the same over and over becomes a hundredth.
+    const TIMES: u64 = 1024;
+    /// Zeros take no room but time: there may be more of them.
+    const WITH_ZEROS: u64 = 4;
+    /// Memory that any file may have for the window: that of `zstd --ultra -22`, twice that of `xz -9`.
+    const WINDOW: u64 = 128 << 20;
+    /// The window may be larger in large files, up to that of `zstd --ultra --long=31`.
+    const WINDOW_TIMES: u64 = 16;
+
+    /// Bytes that are not zero, after `taken` compressed ones.
+    fn stored(self, taken: u64) -> u64 {
+        self.anyway.max(taken.saturating_mul(Self::TIMES))
+    }
+
+    /// Bytes in all, after `taken` compressed ones.
+    fn whole(self, taken: u64) -> u64 {
+        self.stored(taken).saturating_mul(Self::WITH_ZEROS)
+    }
+
+    /// The largest window of a file of `packed` bytes; of a pipe, nobody knows how many there are.
+    fn window(packed: Option<u64>) -> u64 {
+        let wanted = packed.unwrap_or(0).saturating_mul(Self::WINDOW_TIMES);
+        wanted.clamp(Self::WINDOW, 1 << 31)
+    }
+}
+
+/// A reader that counts what is taken from it.
+struct Counted<R> {
+    inner: R,
+    taken: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(out)?;
+        self.taken.set(self.taken.get() + n as u64);
+        Ok(n)
+    }
 }
 
 /// Decompresses `input` into `out`, skipping blocks of zeros so that they stay holes. Without
 /// `how` it is copied as it is: for pipes, which cannot be mapped.
 ///
 /// When the data ends early or is damaged, what came before is kept and the error is returned as
-/// the damage; it is a failure only when nothing came before.
+/// the damage; it is a failure only when nothing came before. `packed` is the number of compressed
+/// bytes, where it is known.
 pub(crate) fn unpack(
     how: Option<Compression>,
     input: impl Read,
+    packed: Option<u64>,
+    trust: Trust,
     out: &File,
 ) -> Result<Option<io::Error>, UnpackError> {
-    let mut sink = SparseWriter::new(out);
+    let taken = Rc::new(Cell::new(0));
+    let input = Counted {
+        inner: input,
+        taken: Rc::clone(&taken),
+    };
+    let mut sink = SparseWriter::new(out, taken, trust);
+    let window = Trust::window(packed);
     let done = match how {
         None => copy(input, &mut sink),
-        Some(Compression::Zstd) => unzstd(input, &mut sink),
+        Some(Compression::Zstd) => unzstd(input, window, &mut sink),
         Some(Compression::Gzip) => copy(flate2::read::MultiGzDecoder::new(input), &mut sink),
         Some(Compression::Lz4) => unlz4(input, &mut sink),
-        Some(Compression::Xz) => copy(lzma_rust2::XzReader::new(input, true), &mut sink),
+        Some(Compression::Xz) => {
+            // It wants somewhat more than its window, in KiB.
+            let memory = (window + window / 4) >> 10;
+            let reader = lzma_rust2::XzReader::new_mem_limit(input, true, memory as u32);
+            copy(reader, &mut sink)
+        }
     };
     let damage = match done.map_err(plain) {
         Ok(()) => None,
@@ -166,14 +235,11 @@ fn each_frame<R: Read>(
     }
 }
 
-/// The largest window that `zstd --ultra --long=31` can ask for.
-const MAX_ZSTD_WINDOW: u64 = 1 << 31;
-
 /// All frames of a zstd file, one after the other, skippable ones skipped.
-fn unzstd(input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+fn unzstd(input: impl Read, window: u64, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
     let bad = |e: FrameDecoderError| UnpackError::Read(io::Error::other(e));
     let mut decoder = FrameDecoder::new();
-    decoder.set_max_window_size(MAX_ZSTD_WINDOW);
+    decoder.set_max_window_size(window);
     each_frame(input, |first, input| {
         match decoder.reset(first.chain(&mut *input)) {
             Ok(()) => {}
@@ -253,12 +319,20 @@ struct SparseWriter<'a> {
     used: usize,
     /// Offset in the file of the first byte of `buffer`; a multiple of [`BLOCK`].
     offset: u64,
+    /// Bytes written, which are those that are not in holes.
+    stored: u64,
+    /// Compressed bytes that this has come from so far.
+    taken: Rc<Cell<u64>>,
+    trust: Trust,
 }
 
 impl<'a> SparseWriter<'a> {
-    fn new(out: &'a File) -> Self {
+    fn new(out: &'a File, taken: Rc<Cell<u64>>, trust: Trust) -> Self {
         Self {
             out,
+            stored: 0,
+            taken,
+            trust,
             buffer: vec![0; BUFFER],
             used: 0,
             offset: 0,
@@ -285,23 +359,34 @@ impl<'a> SparseWriter<'a> {
     }
 
     fn flush(&mut self) -> Result<(), UnpackError> {
-        let data = &self.buffer[..self.used];
+        let used = self.used;
         let mut run = 0;
-        for (i, block) in data.chunks(BLOCK).enumerate() {
-            if block.iter().all(|&b| b == 0) {
-                self.write(run, i * BLOCK)?;
-                run = i * BLOCK + block.len();
+        for at in (0..used).step_by(BLOCK) {
+            let end = used.min(at + BLOCK);
+            if self.buffer[at..end].iter().all(|&b| b == 0) {
+                self.write(run, at)?;
+                run = end;
             }
         }
-        self.write(run, data.len())?;
+        self.write(run, used)?;
         self.offset += self.used as u64;
         self.used = 0;
-        Ok(())
+        let most = self.trust.whole(self.taken.get());
+        match self.offset <= most {
+            true => Ok(()),
+            false => Err(UnpackError::TooMuch(most)),
+        }
     }
 
-    fn write(&self, from: usize, to: usize) -> Result<(), UnpackError> {
+    fn write(&mut self, from: usize, to: usize) -> Result<(), UnpackError> {
+        let bytes = &self.buffer[from..to.max(from)];
+        self.stored += bytes.len() as u64;
+        let most = self.trust.stored(self.taken.get());
+        if self.stored > most {
+            return Err(UnpackError::TooMuch(most));
+        }
         self.out
-            .write_all_at(&self.buffer[from..to.max(from)], self.offset + from as u64)
+            .write_all_at(bytes, self.offset + from as u64)
             .map_err(UnpackError::Write)
     }
 
@@ -352,8 +437,18 @@ mod tests {
     }
 
     fn unpacked(data: &[u8]) -> Result<(Vec<u8>, bool, File), UnpackError> {
+        unpacked_with(data, Trust::USUAL)
+    }
+
+    fn unpacked_with(data: &[u8], trust: Trust) -> Result<(Vec<u8>, bool, File), UnpackError> {
         let out = tempfile::tempfile().unwrap();
-        let damage = unpack(Compression::sniff(data), data, &out)?;
+        let damage = unpack(
+            Compression::sniff(data),
+            data,
+            Some(data.len() as u64),
+            trust,
+            &out,
+        )?;
         let mut bytes = vec![0; out.metadata().unwrap().len() as usize];
         out.read_exact_at(&mut bytes, 0).unwrap();
         Ok((bytes, damage.is_some(), out))
@@ -406,6 +501,44 @@ mod tests {
             }
             assert!(unpacked(&packed[..8]).is_err(), "{how}");
         }
+    }
+
+    #[test]
+    fn bombs_are_not_unpacked() {
+        let trust = Trust { anyway: 3 << 20 };
+        for how in ALL {
+            for (byte, len) in [(b'x', 40 << 20), (0, 40 << 20)] {
+                let bomb = compress(how, &vec![byte; len]);
+                if matches!(how, Compression::Gzip | Compression::Lz4) {
+                    // They cannot expand much further than anything is trusted.
+                    assert!(bomb.len() * 1100 > len, "{how}");
+                    continue;
+                }
+                let most = match unpacked_with(&bomb, trust) {
+                    Err(UnpackError::TooMuch(most)) => most,
+                    Err(UnpackError::Read(e) | UnpackError::Write(e)) => panic!("{how}: {e}"),
+                    Ok(_) => panic!("{how}: {} bytes became {len}", bomb.len()),
+                };
+                let zeros = if byte == 0 { 4 } else { 1 };
+                assert!(
+                    most >= trust.anyway * zeros && most < len as u64,
+                    "{how}: {most}"
+                );
+                assert!(unpacked(&bomb).is_ok(), "{how}: as much as this is fine");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_are_as_large_as_the_file_deserves() {
+        // A frame with a window of 2 GiB: RFC 8878, 3.1.1.1.2, exponent 21; one empty block.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 1, 0, 0];
+        assert!(matches!(unpacked(&frame), Err(UnpackError::Read(_))));
+        let small = [0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 1, 0, 0];
+        assert!(unpacked(&small).is_ok());
+        assert_eq!(Trust::window(None), 128 << 20);
+        assert_eq!(Trust::window(Some(100 << 20)), 1600 << 20);
+        assert_eq!(Trust::window(Some(1 << 40)), 1 << 31);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode> {
         reports.push((report, Output::open(Some(&report.path))?));
     }
     let written = args.write_baseline.as_deref();
-    let written = written.map(|path| Output::open(Some(path))).transpose()?;
+    let mut written = written.map(|path| Output::open(Some(path))).transpose()?;
     let name = args
         .baseline
         .as_ref()
@@ -65,19 +65,23 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode> {
         let dump = subject.dump().ok();
         let checked = objref_analysis::check(snapshot, references, retained, dump, &options);
         write(&checked.report, format, text, out)?;
-        for (report, mut out) in reports {
+        // All are written before the first is put in its place: a full disk leaves none.
+        for (report, out) in &mut reports {
             let plain = TextOptions {
                 colour: false,
                 shorten: false,
                 ..*text
             };
-            write(&checked.report, report.format, &plain, &mut out)
+            write(&checked.report, report.format, &plain, out)
+                .and_then(|()| out.flush())
                 .map_err(|error| Output::explain(Some(&report.path), error))?;
-            out.finish()?;
         }
-        if let Some(mut out) = written {
-            json(&checked.baseline, &mut out)
+        if let Some(out) = &mut written {
+            json(&checked.baseline, out)
+                .and_then(|()| out.flush())
                 .map_err(|error| Output::explain(args.write_baseline.as_deref(), error))?;
+        }
+        for out in reports.into_iter().map(|(_, out)| out).chain(written) {
             out.finish()?;
         }
         Ok(match checked.report.passed {

@@ -83,10 +83,12 @@ pub(crate) fn is_index_file(path: &Path) -> bool {
     is_index(&head(path))
 }
 
-/// The first bytes of a file; none of one that cannot be read.
+/// The first bytes of a file; none of one that cannot be read, or could not be read again.
 fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    if let Ok(file) = File::open(path) {
+    if path.is_file()
+        && let Ok(file) = File::open(path)
+    {
         // What is wrong with it is said when it is opened.
         let _ = file.take(8).read_to_end(&mut head);
     }

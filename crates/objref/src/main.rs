@@ -30,6 +30,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    objref_mem::end_cleanly_on_signals();
     match report::run(&args) {
         Ok(status) => status,
         Err(error) => failure::exit(&error),

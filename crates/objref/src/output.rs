@@ -6,15 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use objref_mem::{Unfinished, inputs_unchanged};
 use tempfile::NamedTempFile;
 
 /// A place for data. Nothing is seen of a file before [`Output::finish`]: until then it is written
-/// under another name beside its place, and removed again if we fail.
+/// under another name beside its place, and removed again if we fail or a signal ends us.
 pub(crate) enum Output {
     Stdout(BufWriter<StdoutLock<'static>>),
     /// Something that is no regular file, such as `/dev/null` or a pipe: written as it is.
     Device(BufWriter<fs::File>, PathBuf),
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(BufWriter<NamedTempFile>, Unfinished, PathBuf),
 }
 
 const BUFFER: usize = 1 << 18;
@@ -50,21 +51,37 @@ impl Output {
                     .permissions(Permissions::from_mode(mode))
                     .tempfile_in(dir)
                     .map_err(|e| cannot(path, &e))?;
-                Ok(Self::File(BufWriter::with_capacity(BUFFER, file), target))
+                let unfinished = Unfinished::new(file.path());
+                let file = BufWriter::with_capacity(BUFFER, file);
+                Ok(Self::File(file, unfinished, target))
             }
         }
     }
 
-    /// Puts everything in its place.
+    /// Puts everything in its place, unless what it was made of has changed meanwhile.
     pub(crate) fn finish(self) -> Result<()> {
+        if let Err(error) = inputs_unchanged() {
+            self.discard();
+            return Err(error.into());
+        }
         match self {
             Self::Stdout(mut out) => Ok(out.flush()?),
             Self::Device(mut out, path) => out.flush().map_err(|e| cannot(&path, &e)),
-            Self::File(out, path) => {
+            Self::File(out, _unfinished, path) => {
                 let file = out.into_inner().map_err(|e| cannot(&path, e.error()))?;
                 file.persist(&path).map_err(|e| cannot(&path, &e.error))?;
                 Ok(())
             }
+        }
+    }
+
+    /// Gives up what was not written yet.
+    fn discard(self) {
+        match self {
+            Self::Stdout(out) => drop(out.into_parts()),
+            Self::Device(out, _) => drop(out.into_parts()),
+            // It goes with its file.
+            Self::File(..) => {}
         }
     }
 
@@ -99,7 +116,7 @@ impl Write for Output {
         match self {
             Self::Stdout(out) => out.write(buf),
             Self::Device(out, _) => out.write(buf),
-            Self::File(out, _) => out.write(buf),
+            Self::File(out, ..) => out.write(buf),
         }
     }
 
@@ -107,7 +124,7 @@ impl Write for Output {
         match self {
             Self::Stdout(out) => out.flush(),
             Self::Device(out, _) => out.flush(),
-            Self::File(out, _) => out.flush(),
+            Self::File(out, ..) => out.flush(),
         }
     }
 }
