@@ -2,13 +2,28 @@
 //! An index: whatever its bytes are, it is refused, or everything that it says leads somewhere.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use objref_analysis::summary;
+use objref_fuzz::{damage_index, index_of, seal};
 use objref_mem::Input;
-use objref_snapshot::{Index, INSIDE};
+use objref_snapshot::{INSIDE, Index};
+
+static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| index_of("cgo-1.26.6"));
 
 fuzz_target!(|data: &[u8]| {
-    let input = Input::from_bytes(Path::new("x.objref"), data).unwrap();
+    let Some((&kind, data)) = data.split_first() else { return };
+    let bytes = if kind & 1 == 0 {
+        let mut bytes = WHOLE.clone();
+        damage_index(&mut bytes, data);
+        bytes
+    } else {
+        let mut bytes = data.to_vec();
+        seal(&mut bytes);
+        bytes
+    };
+    let input = Input::from_bytes(Path::new("x.objref"), &bytes).unwrap();
     let Ok(index) = Index::open(&input) else { return };
     let Ok(snapshot) = index.snapshot() else { return };
     for object in snapshot.tree.order.iter().copied().take(2000) {
@@ -33,4 +48,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     snapshot.steps.text(INSIDE);
+    summary(&snapshot);
 });

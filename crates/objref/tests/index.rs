@@ -1,7 +1,11 @@
 //! An index says what the dump that it was made from says, and nothing that is broken in it is taken for true.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use objref_mem::Input;
+use objref_snapshot::Index;
 
 fn dump(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -164,6 +168,57 @@ fn damage_is_told_and_never_trusted() {
             Some(0) => assert_eq!(said(&output), truth),
             status => assert_eq!(status, Some(3), "case {case}"),
         }
+    }
+}
+
+/// Makes the sum of each section right.
+fn seal(index: &mut [u8]) {
+    let word = |index: &[u8], at: usize| {
+        u64::from_le_bytes(index[at..at + 8].try_into().unwrap()) as usize
+    };
+    let end = index.len() - 16;
+    for entry in (word(index, end)..end).step_by(24) {
+        let (start, len) = (word(index, entry + 8), word(index, entry + 16));
+        let sum = crc32fast::hash(&index[start..start + len]);
+        index[entry + 4..entry + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// Somebody who wants to do harm writes sums, too.
+#[test]
+fn damage_under_right_sums_leads_nowhere() {
+    let indexed = Indexed::new("cgo-1.26.6.core.zst", &[]);
+    let whole = std::fs::read(indexed.path()).unwrap();
+    let end = whole.len() - 16;
+    let table = u64::from_le_bytes(whole[end..end + 8].try_into().unwrap()) as usize;
+    let mut refused = BTreeSet::new();
+    for section in (table..end).step_by(24) {
+        let word = |at: usize| u64::from_le_bytes(whole[at..at + 8].try_into().unwrap()) as usize;
+        let (start, len) = (word(section + 8), word(section + 16));
+        for case in 0..48 {
+            let value = [u64::MAX, 0x7fff_ffff, 1, 0x80][case % 4];
+            let at = start + len.saturating_sub(8) * (case / 4) / 11;
+            let mut bytes = whole.clone();
+            let width = len.min([4, 8, 1][case % 3]);
+            bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+            seal(&mut bytes);
+            let input = Input::from_bytes(Path::new("x"), &bytes).unwrap();
+            if let Err(error) = Index::open(&input).and_then(|index| {
+                let snapshot = index.snapshot()?;
+                objref_analysis::summary(&snapshot);
+                index.references(&snapshot)?;
+                index.retained(&snapshot).map(|_| ())
+            }) {
+                refused.insert(error.to_string());
+            }
+        }
+    }
+    for part in ["tree", "types", "views", "steps", "roots", "dominators"] {
+        let said = format!("({part})");
+        assert!(
+            refused.iter().any(|error| error.contains(&said)),
+            "{part}: {refused:?}"
+        );
     }
 }
 

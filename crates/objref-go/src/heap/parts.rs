@@ -22,6 +22,8 @@ pub struct SpanPart {
 
 /// No address of a process lies beyond: the kernel gives out 47 bits, 57 on demand.
 const MAX_ADDRESS: u64 = 1 << 57;
+/// The slots of the smallest size class. runtime/sizeclasses.go
+const SMALLEST: u64 = 8;
 /// Stretches of 64 MiB with few pages in use that are taken for possible; the table of pages has room for each.
 const MAX_SPARSE: u64 = 1 << 12;
 
@@ -56,7 +58,7 @@ impl ObjectTable {
             let slots = part.elem_size.checked_mul(u64::from(part.nelems))?;
             let room = match part.size_class {
                 0 => part.nelems == 1,
-                _ => part.elem_size <= u64::from(u32::MAX) && slots <= bytes,
+                _ => (SMALLEST..=u64::from(u32::MAX)).contains(&part.elem_size) && slots <= bytes,
             };
             if part.start < end
                 || !part.start.is_multiple_of(PAGE)

@@ -7,23 +7,31 @@ use crate::roots::{Holder, NO_GOROUTINE, Root};
 use crate::snapshot::Snapshot;
 use crate::step::NOWHERE;
 
+/// What is checked, and whether it holds.
+type Check = (&'static str, fn(&Snapshot) -> bool);
+
 /// Checks a snapshot that was read from a file.
 pub(super) fn check(snapshot: &Snapshot) -> Result<(), IndexError> {
-    let goroutines = snapshot.goroutines.list.len();
-    for (what, holds) in [
-        ("tree", snapshot.tree.nodes() == snapshot.objects.len()),
-        ("types", snapshot.types.is_sound()),
-        ("views", views(snapshot)),
-        ("steps", steps(snapshot)),
-        ("roots", roots(snapshot)),
-        ("stacks", snapshot.stacks.is_sound(goroutines)),
-        ("traces", snapshot.traces.is_sound(goroutines)),
-    ] {
-        if !holds {
-            return Err(IndexError::Damaged { what });
-        }
+    // One after the other: the later ones rely on what the earlier ones have found to be so.
+    let checks: [Check; 7] = [
+        ("tree", |snapshot| {
+            snapshot.tree.nodes() == snapshot.objects.len()
+        }),
+        ("types", |snapshot| snapshot.types.is_sound()),
+        ("views", views),
+        ("steps", steps),
+        ("roots", roots),
+        ("stacks", |snapshot| {
+            snapshot.stacks.is_sound(snapshot.goroutines.list.len())
+        }),
+        ("traces", |snapshot| {
+            snapshot.traces.is_sound(snapshot.goroutines.list.len())
+        }),
+    ];
+    match checks.into_iter().find(|(_, holds)| !holds(snapshot)) {
+        Some((what, _)) => Err(IndexError::Damaged { what }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn views(snapshot: &Snapshot) -> bool {
