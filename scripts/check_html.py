@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Open the HTML report in a browser (headless Chromium) and use it: with the mouse, with keys, by links.
 
-Two pages: that of a dump (fixtures/dumps/service-1.26.6, or --core and --exe), and that of names which try to be
-more than text (crates/objref-report/examples/hostile_page.rs). What they show is held against sums over the data
+Three pages: that of a dump (fixtures/dumps/service-1.26.6, or --core and --exe), and two of names which try to be
+more than text: made up (crates/objref-report/examples/hostile_page.rs), and of a real program with such names
+(fixtures/dumps/hostile-1.27.3). What they show is held against sums over the data
 in the page that are made here. The console must stay silent, and nothing that came from a name may run.
 
 Prints a line per check and `N passed, N failed`; exit status 1 if anything failed. --screenshots DIR keeps pictures.
@@ -25,7 +26,7 @@ DUMPS = REPOSITORY / "fixtures/dumps"
 
 
 def main():
-    """Make both pages and check them."""
+    """Make the pages and check them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objref", type=Path, default=REPOSITORY / "target/release/objref", metavar="FILE",
                         help="the binary to check (default: target/release/objref)")
@@ -35,11 +36,13 @@ def main():
     options = parser.parse_args()
     passed = failed = 0
     with tempfile.TemporaryDirectory() as scratch:
-        dump, hostile = Path(scratch) / "dump.html", Path(scratch) / "hostile.html"
+        dump, hostile, program = (Path(scratch) / f"{name}.html" for name in ("dump", "hostile", "program"))
         subprocess.run([options.objref, options.core, "--exe", options.exe, "-o", dump], check=True)
+        core, exe = DUMPS / "hostile-1.27.3.core.zst", DUMPS / "hostile-1.27.3.exe.zst"
+        subprocess.run([options.objref, core, "--exe", exe, "-o", program], check=True)
         example = ["cargo", "run", "--release", "--quiet", "-p", "objref-report", "--example", "hostile_page"]
         hostile.write_bytes(subprocess.run(example, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout)
-        for name, path, scale in (("dump", dump, 1), ("hostile", hostile, 2)):
+        for name, path, scale in (("dump", dump, 1), ("hostile", hostile, 2), ("program", program, 1)):
             with Browser(scale) as browser:
                 page = Page(browser, path)
                 for check in CHECKS:

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixturelib import build, dump
+from fixturelib import build, dump, hostile
 
 DUMPS = build.FIXTURES / "dumps"
 
@@ -49,6 +49,7 @@ FIXTURES = (
     Fixture("goroutines-1.27.3", build.Program("goroutines", "1.27.3", "nocompress", 500)),
     Fixture("goroutines-1.26.6-pie", build.Program("goroutines", "1.26.6", "pie", 200)),
     Fixture("cgo-1.26.6", build.Program("cgo", "1.26.6", "nocompress", 200)),
+    Fixture("hostile-1.27.3", build.Program("hostile", "1.27.3", "nocompress")),
 )
 
 
@@ -71,6 +72,8 @@ def make(fixture, scratch):
     """Build, run, dump and compress one fixture."""
     folder = scratch / fixture.program.name
     exe = build.build(fixture.program, folder)
+    if fixture.program.case == "hostile":
+        exe = hostile.run_as(exe, folder)
     dump.take_once(fixture.program, exe, fixture.kind, folder)
     if not fixture.exe:
         compress(exe, DUMPS / f"{fixture.name}.exe.zst")

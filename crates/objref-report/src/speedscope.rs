@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use objref_analysis::{FrameTree, Metric, Names, Tool};
 use serde::Serialize;
 
+use crate::json::compact;
 use crate::restore::shown;
 use crate::walk::{self, Order};
 
@@ -85,7 +86,7 @@ pub fn speedscope(
                 .collect(),
         },
     };
-    serde_json::to_writer(&mut *out, &file).map_err(io::Error::from)?;
+    compact(&file, out)?;
     out.write_all(b"\n")
 }
 
