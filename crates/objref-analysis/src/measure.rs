@@ -35,6 +35,7 @@ pub fn overview(snapshot: &Snapshot) -> Summary {
             .heap_alloc_bytes
             .map(|counted| Reconciliation::new("allocated", heap.allocated.bytes, counted)),
         heap,
+        missing: snapshot.facts.missing,
         goroutines: goroutines(snapshot),
         roots: Vec::new(),
         runtime,

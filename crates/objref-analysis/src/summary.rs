@@ -3,7 +3,7 @@
 //! The JSON form is an interface: a field may be added within a [`SCHEMA_VERSION`], but none is
 //! renamed, removed or changed in meaning. What could not be read is `null`, never 0.
 
-use objref_snapshot::{Binary, Core, Go};
+use objref_snapshot::{Binary, Core, Go, Missing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub struct Summary {
     pub go: Go,
     /// The heap, by liveness.
     pub heap: Heap,
+    /// What of the heap is not in the dump, and which numbers that touches; `null` if nothing is.
+    pub missing: Option<Missing>,
     /// The goroutines.
     pub goroutines: Goroutines,
     /// The roots, by kind, in the order in which they are searched.

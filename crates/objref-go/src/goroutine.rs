@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use objref_mem::{Addr, AddressSpace, Fault};
+use objref_mem::{Addr, AddressSpace, Fault, Region, RegionKind};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,7 @@ layout! {
         sched_sp: "sched.sp",
         sched_pc: "sched.pc",
         sched_ctxt: "sched.ctxt",
+        sched_g: ? "sched.g",
         sched_lr: "sched.lr",
         sched_bp: "sched.bp",
         syscall_sp: "syscallsp",
@@ -272,7 +273,11 @@ impl Goroutines {
                 Some(_) => all.dead += 1,
                 // The list itself ends here: nothing behind it can be right.
                 None if pointer_at(space, data, i).is_err() => {
-                    all.unreadable += (len.min(MAX_GOROUTINES) - i) as usize;
+                    let rest = (len.min(MAX_GOROUTINES) - i) as usize;
+                    let found = reader.search(&mut seen);
+                    all.unreadable += rest.saturating_sub(found.len());
+                    all.list
+                        .extend(found.into_iter().filter(Goroutine::is_live));
                     break;
                 }
                 None => all.unreadable += 1,
@@ -328,6 +333,81 @@ impl Goroutines {
     }
 }
 
+/// Where something is whose scheduling state would lead back to it if it were a goroutine, by address.
+// runtime/runtime2.go: gobuf.g
+fn self_references(space: &AddressSpace, layout: &GLayout) -> Vec<Addr> {
+    let Some(own) = layout.sched_g else {
+        return Vec::new();
+    };
+    let written = |r: &Region| r.kind == RegionKind::Core && r.flags.writable();
+    let mut found = Vec::new();
+    for region in space.regions().filter(written) {
+        let Ok(bytes) = space.slice(region.start, region.len as usize) else {
+            continue;
+        };
+        let words = (0..).zip(space.encoding().words(bytes));
+        found.extend(words.filter_map(|(i, word): (u64, u64)| {
+            let at = region.start.0 + i * space.word_size();
+            (word != 0 && word == at.wrapping_sub(own.offset)).then_some(Addr(word))
+        }));
+    }
+    found
+}
+
+layout! {
+    /// Offsets in `runtime.m`.
+    // runtime/runtime2.go: m
+    struct MLayout = "runtime.m" {
+        g0: "g0",
+        gsignal: ? "gsignal",
+        alllink: "alllink",
+    }
+}
+
+/// The descriptors of all goroutines on the heap, of dead ones and of threads' own too, each with its stack, as far as the
+/// runtime's lists can be read.
+pub(crate) fn all_stacks(
+    space: &AddressSpace,
+    source: &dyn StructSource,
+    globals: &Globals<'_>,
+) -> Vec<(Addr, AddrRange)> {
+    let Ok(layout) = GLayout::resolve(source) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    if let Some(Ok((data, len))) = globals("runtime.allgs").map(|at| slice_at(space, at)) {
+        // Where the list ends nothing behind it can be right.
+        let listed = (0..len.min(MAX_GOROUTINES)).map_while(|i| pointer_at(space, data, i).ok());
+        all.extend(listed);
+        if (all.len() as u64) < len {
+            all.extend(self_references(space, &layout));
+        }
+    }
+    if let (Some(allm), Ok(layout)) = (globals("runtime.allm"), MLayout::resolve(source)) {
+        let (mut next, mut seen) = (space.ptr(allm), FxHashSet::default());
+        while let Ok(m) = next
+            && m.0 != 0
+            && all.len() < MAX_GOROUTINES as usize
+        {
+            let own = [Some(layout.g0), layout.gsignal].into_iter().flatten();
+            let before = all.len();
+            all.extend(own.filter_map(|g| g.ptr(space, m).ok()));
+            if all.len() == before || !seen.insert(m) {
+                break;
+            }
+            next = layout.alllink.ptr(space, m);
+        }
+    }
+    let stack = |g: Addr| -> Result<(Addr, AddrRange), Fault> {
+        let (start, end) = (
+            layout.stack_lo.ptr(space, g)?,
+            layout.stack_hi.ptr(space, g)?,
+        );
+        Ok((g, AddrRange { start, end }))
+    };
+    all.into_iter().filter_map(|g| stack(g).ok()).collect()
+}
+
 struct Reader<'a> {
     space: &'a AddressSpace,
     layout: &'a GLayout,
@@ -335,6 +415,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// All goroutines that are somewhere in the memory of the dump and not among those `seen`, by address: their scheduling
+    /// state leads back to them.
+    // runtime/proc.go: newproc1, malg
+    fn search(&self, seen: &mut FxHashSet<Addr>) -> Vec<Goroutine> {
+        let mut found = self_references(self.space, self.layout);
+        found.retain(|at| seen.insert(*at));
+        let read = |at: &Addr| self.read(*at).filter(|g| !g.stack.is_empty());
+        found.iter().filter_map(read).collect()
+    }
+
     fn read(&self, addr: Addr) -> Option<Goroutine> {
         let l = self.layout;
         let bytes = self.space.bytes(addr, self.size as usize).ok()?;

@@ -229,13 +229,20 @@ fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Modul
         Ok(RawSlice { data, len })
     };
     type Field = crate::layout::FieldAt;
-    let mask = |f: Field, program: Option<Field>| -> Result<Mask, Fault> {
+    let mask = |f: Field, program: Option<Field>, over: AddrRange| -> Result<Mask, Fault> {
+        // The runtime makes the masks when it starts: where the dump lacks this page, the binary knows of none yet.
+        // runtime/symtab.go: modulesinit; runtime/mbitmap.go: progToPointerMask
+        let bits = match u64::from(space.u32(f.at(at))?) {
+            0 => over.len() / space.word_size(),
+            bits => bits,
+        };
         Ok(Mask {
             program: program.and_then(|f| ptr(f).ok()).filter(|at| at.0 != 0),
-            bits: u64::from(space.u32(f.at(at))?),
+            bits,
             data: space.ptr(f.at(at).add(space.word_size()))?,
         })
     };
+    let (data, bss) = (range(l.data, l.edata)?, range(l.bss, l.ebss)?);
     let name = slice(l.modulename)?;
     let module = Module {
         addr: at,
@@ -251,14 +258,14 @@ fn read_module(space: &AddressSpace, l: &ModuleLayout, at: Addr) -> Result<Modul
         pcs: range(l.minpc, l.maxpc)?,
         text: range(l.text, l.etext)?,
         noptrdata: range(l.noptrdata, l.enoptrdata)?,
-        data: range(l.data, l.edata)?,
-        bss: range(l.bss, l.ebss)?,
+        data,
+        bss,
         noptrbss: range(l.noptrbss, l.enoptrbss)?,
         types: range(l.types, l.etypes)?,
         gofunc: ptr(l.gofunc)?,
         text_sections: read_text_sections(space, slice(l.textsectmap)?)?,
-        gcdatamask: mask(l.gcdatamask, l.gcdata)?,
-        gcbssmask: mask(l.gcbssmask, l.gcbss)?,
+        gcdatamask: mask(l.gcdatamask, l.gcdata, data)?,
+        gcbssmask: mask(l.gcbssmask, l.gcbss, bss)?,
     };
     let sane = module.pcs.start < module.pcs.end
         && module.text.start <= module.pcs.start

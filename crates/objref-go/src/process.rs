@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use objref_dwarf::{DebugInfo, DwarfError};
-use objref_mem::{Addr, AddressSpace, Core, CoreError, Image, ImageError, LoadBias};
+use objref_mem::{Addr, AddressSpace, Core, CoreError, Image, ImageError, ImageSegment, LoadBias};
 use rustc_hash::FxHashMap;
 
 use crate::buildinfo;
 use crate::closure_types::ClosureTypes;
 use crate::find::{Found, first_module};
-use crate::heap::{GcPhase, Heap, HeapState, ReadError};
-use crate::layout::{FieldAt, LayoutError, find_field, slice_at};
+use crate::goroutine::all_stacks;
+use crate::heap::{GcPhase, Heap, HeapState, Landmarks, ReadError};
+use crate::layout::{FieldAt, LayoutError, StructSource, find_field, slice_at};
 use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
 use crate::module::{Module, ModuleError, read_modules};
 use crate::pclntab::Pclntab;
+use crate::roots::global_roots;
 use crate::rtype::RuntimeTypes;
 use crate::type_index::TypeIndex;
 use crate::version::{GoVersion, TESTED};
@@ -288,7 +290,42 @@ impl GoProcess {
             &self.layouts(),
             &self.types,
             self.heap_state()?,
+            &|| self.landmarks(),
         )?)
+    }
+
+    /// What variables and goroutines tell of where the heap is.
+    fn landmarks(&self) -> Landmarks {
+        // That of the first thread is a variable.
+        // runtime/proc.go: g0
+        let in_image = |at: Addr| {
+            let at = self.bias.to_link(at).0;
+            let around = |s: &ImageSegment| at.wrapping_sub(s.addr.0) < s.mem_size;
+            self.image.segments().iter().any(around)
+        };
+        let goroutines = all_stacks(&self.space, &self.layouts(), &|name| self.global(name));
+        // The heap's own variable leads to its records.
+        let source = self.layouts();
+        let own = self.global("runtime.mheap_").map_or(0, |at| at.0);
+        let size = source.size_of("runtime.mheap").unwrap_or(0);
+        let mut pointed_to = Vec::new();
+        for module in &self.modules {
+            global_roots(&self.space, module, &mut |root| {
+                if root.slot.0.wrapping_sub(own) >= size && !in_image(Addr(root.value)) {
+                    pointed_to.push(root.value);
+                }
+            });
+        }
+        Landmarks {
+            pointed_to,
+            inside: goroutines
+                .iter()
+                .map(|(g, _)| *g)
+                .filter(|g| !in_image(*g))
+                .map(|g| g.0)
+                .collect(),
+            stacks: goroutines.into_iter().map(|(_, stack)| stack).collect(),
+        }
     }
 
     /// Where the heap is, and what was going on.

@@ -132,6 +132,7 @@ fn heap(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
     rows.push(row("allocated", heap.allocated, 0, ""));
     rows.push(row("free slots", heap.free, 0, ""));
     page.table(&["", "", "bytes", "objects", ""], &rows)?;
+    missing(page, summary)?;
     match &summary.reconciliation {
         Some(found) => {
             let text = format!(
@@ -154,6 +155,55 @@ fn heap(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
             2,
         ),
     }
+}
+
+/// What is not in the dump, beside what is.
+fn missing(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {
+    let Some(missing) = &summary.missing else {
+        return Ok(());
+    };
+    let amount = |bytes: u64, objects: u64| (bytes > 0).then_some(Amount { bytes, objects });
+    let pages = amount(missing.heap_bytes, 0);
+    let live = amount(missing.live_bytes, missing.live_objects);
+    let here = live.map(|live| Amount {
+        bytes: summary.heap.live.bytes.saturating_sub(live.bytes),
+        objects: summary.heap.live.objects,
+    });
+    let undecided = amount(missing.undecided_bytes, missing.undecided_objects);
+    let new = amount(missing.undecided_new_bytes, missing.undecided_new_objects);
+    let rows = [
+        ("pages of the heap not in the dump", pages),
+        (
+            "pages in use with nothing but zeros",
+            amount(missing.zero_bytes, 0),
+        ),
+        ("live, but not in the dump", live),
+        ("live, and in the dump", here),
+        (
+            "live, of a size that is a guess",
+            amount(missing.guessed_bytes, missing.guessed_objects),
+        ),
+        ("garbage, or held by what is missing", new),
+        ("  live at the last collection", undecided),
+        (
+            "variables and stacks not in the dump",
+            amount(missing.root_bytes, 0),
+        ),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .filter_map(|(name, amount)| {
+            let Amount { bytes, objects } = amount?;
+            let objects = if objects > 0 {
+                thousands(objects)
+            } else {
+                String::new()
+            };
+            Some(vec![name.to_owned(), iec(bytes), thousands(bytes), objects])
+        })
+        .collect();
+    page.heading("Missing")?;
+    page.table(&["", "", "bytes", "objects"], &rows)
 }
 
 fn roots(page: &mut Page<'_>, summary: &Summary) -> io::Result<()> {

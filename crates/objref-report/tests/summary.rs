@@ -87,6 +87,7 @@ fn example() -> Summary {
                 },
             },
         },
+        missing: None,
         goroutines: Goroutines {
             total: 10_012,
             by_status: vec![

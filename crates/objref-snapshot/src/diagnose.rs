@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use objref_go::{GoProcess, Goroutines, Heap, Span, TESTED};
-use objref_mem::RegionKind;
+use objref_go::{GoProcess, Goroutines, Heap, TESTED};
 use serde::{Deserialize, Serialize};
 
 use crate::goroutines::StackCounts;
@@ -39,18 +38,32 @@ pub(crate) fn diagnose(process: &GoProcess, heap: &Heap) -> Vec<Diagnostic> {
     }
     diagnose_files(&mut found, process);
     found.extend(stripped::diagnose(process));
-    note(
-        &mut found,
-        "heap.missing",
-        "bytes of the heap are not in the dump: what only these refer to counts as garbage",
-        missing_heap(process, heap),
-    );
     let totals = &heap.totals;
     note(
         &mut found,
         "heap.damaged-spans",
         "span records cannot be read or make no sense: they were left out",
         totals.damaged,
+    );
+    note(
+        &mut found,
+        "heap.lost-records",
+        "records of spans are not in the dump: their pages were divided by what points to them, and what is allocated \
+         there is not known",
+        totals.lost,
+    );
+    note(
+        &mut found,
+        "heap.lost-bitmaps",
+        "bytes of spans of which it is not in the dump which slots are in use: free slots there count as garbage",
+        totals.lost_bitmaps.bytes,
+    );
+    note(
+        &mut found,
+        "heap.lost-pointers",
+        "bytes of spans of which it is not in the dump where pointers are: every word there was taken for one, and some \
+         garbage may count as live",
+        totals.lost_pointers.bytes,
     );
     note(
         &mut found,
@@ -122,26 +135,6 @@ fn diagnose_files(found: &mut Vec<Diagnostic>, process: &GoProcess) {
         (damage.units + damage.types + damage.fields) as u64,
     );
 }
-
-/// Bytes in pages of objects that were lost with the end of the dump.
-fn missing_heap(process: &GoProcess, heap: &Heap) -> u64 {
-    let spans = heap.spans();
-    let missing = process.space.regions();
-    missing
-        .filter(|region| region.kind == RegionKind::Missing)
-        .map(|region| {
-            let (start, end) = (region.start.0, region.start.0.saturating_add(region.len));
-            let first = spans.partition_point(|s| s.start + s.npages * PAGE <= start);
-            let inside = spans[first..].iter().take_while(|s| s.start < end);
-            let lost = |s: &Span| (s.start + s.npages * PAGE).min(end) - s.start.max(start);
-            inside.map(lost).sum::<u64>()
-        })
-        .sum()
-}
-
-/// Size of a runtime page, in bytes.
-// runtime/malloc.go: pageShift
-const PAGE: u64 = 8192;
 
 /// What is to be said of inference: `unsettled` objects were not followed again.
 pub(crate) fn diagnose_types(found: &mut Vec<Diagnostic>, types: &Types, unsettled: u64) {

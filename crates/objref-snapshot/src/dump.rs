@@ -12,6 +12,7 @@ use crate::diagnose::{diagnose, diagnose_stacks, diagnose_types, note};
 use crate::facts::Facts;
 use crate::goroutines::add_stacks;
 use crate::infer::Inference;
+use crate::missing::{LostRoots, Missing, initial_variables};
 use crate::references::{References, successors};
 use crate::roots::RootTable;
 use crate::snapshot::Snapshot;
@@ -115,6 +116,14 @@ impl Dump {
             "bytes of global variables are not in the dump",
             unread,
         );
+        let initial = initial_variables(process);
+        note(
+            &mut diagnostics,
+            "roots.data-initial",
+            "bytes of global variables are not in the dump: what they were when the program began stands in for them, \
+             and what they held later is not reached",
+            initial,
+        );
         let mut stacks = StackTree::default();
         let (goroutines, stack_counts, traces) =
             add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
@@ -130,6 +139,19 @@ impl Dump {
         progress.phase("graph");
         let (tree, offsets, unsettled) = infer.run(table.candidates.iter().map(|c| c.target.0));
         diagnose_types(&mut diagnostics, &infer.model.types, unsettled);
+
+        let missing = Missing::of(
+            self,
+            &|object| tree.is_reached(object),
+            &LostRoots {
+                variables: unread + initial,
+                stack_words: stack_counts.missing_words,
+                goroutines: goroutines.unreadable as u64,
+            },
+        );
+        if let Some(missing) = &missing {
+            missing.diagnose(&mut diagnostics);
+        }
 
         progress.phase("names");
         let mut words = Vocabulary::new(Describer { infer: &infer });
@@ -153,7 +175,10 @@ impl Dump {
             views: FinalViews::new(views(&mut infer)),
             step_of,
             objects: Arc::clone(heap.table()),
-            facts: Facts::of(process),
+            facts: Facts {
+                missing,
+                ..Facts::of(process)
+            },
         };
         Ok((snapshot, infer))
     }

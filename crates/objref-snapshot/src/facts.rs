@@ -4,6 +4,8 @@ use objref_go::{GcPhase, GoProcess, MemStats, main_module, main_package};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::missing::Missing;
+
 /// What the files and the runtime say of themselves.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Facts {
@@ -19,6 +21,8 @@ pub struct Facts {
     pub counters: Result<MemStats, String>,
     /// What tells its process from others.
     pub identity: Identity,
+    /// What of the heap is not in the dump.
+    pub missing: Option<Missing>,
 }
 
 /// What two dumps of one process have in common, and dumps of others have not.
@@ -123,6 +127,7 @@ impl Facts {
                 began: began(process),
                 places: places(&process.core),
             },
+            missing: None,
         }
     }
 }

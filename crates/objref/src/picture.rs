@@ -164,6 +164,10 @@ fn subtitle(summary: &Summary, tree: TreeArg, metric: Metric) -> String {
         },
         metric.name(),
     );
+    if let Some(missing) = summary.missing.filter(|missing| missing.heap_bytes > 0) {
+        let bytes = iec(missing.heap_bytes);
+        subtitle.push_str(&format!("; {bytes} of the heap are not in the dump"));
+    }
     match summary.diagnostics.len() {
         0 => {}
         1 => subtitle.push_str("; 1 warning"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use objref_analysis::thousands;
-use objref_mem::Input;
+use objref_mem::{Core, Input};
 use objref_snapshot::{
     Dump, Facts, Index, LoadOptions, Progress, References, Retained, Snapshot, write_index,
 };
@@ -262,11 +262,25 @@ fn shortfall(inputs: &Files) -> Option<(String, &'static str)> {
     };
     let missing = core.missing();
     match (missing.bytes.saturating_add(missing.notes), image.missing()) {
-        (0, 0) => None,
+        (0, 0) => left_out(core),
         (0, lost) => Some((cut(image.input(), lost), "copy the binary again")),
         (lost, _) => Some((
             cut(core.input(), lost),
-            "write the core again with room for all of it (ulimit -c unlimited)",
+            "write the core again with room for all of it (ulimit -c unlimited; for systemd, ProcessSizeMax= and \
+             ExternalSizeMax= in coredump.conf)",
         )),
     }
+}
+
+/// Memory that the process could write and of which the core has nothing.
+fn left_out(core: &Core) -> Option<(String, &'static str)> {
+    let written = core.segments().iter().filter(|s| s.flags.writable());
+    let bytes: u64 = written
+        .filter(|s| s.file_size == 0)
+        .map(|s| s.mem_size)
+        .sum();
+    let (path, lost) = (core.input().path().display(), thousands(bytes));
+    let what = format!("{path}: {lost} bytes of memory were left out");
+    let way = "write the core again with all of it (/proc/PID/coredump_filter is 0x33 where nobody changed it)";
+    (bytes > 0).then_some((what, way))
 }

@@ -228,8 +228,10 @@ impl Judge<'_, '_> {
             }
             Measure::Missing => {
                 let core = &summary.core;
-                let whole = core.bytes.saturating_add(core.missing_bytes);
-                of(core.missing_bytes, whole, Whose::Nobody)
+                // A dump may also lack what it never promised.
+                let of_heap = summary.missing.map_or(0, |missing| missing.heap_bytes);
+                let missing = core.missing_bytes.max(of_heap);
+                of(missing, core.bytes.saturating_add(missing), Whose::Nobody)
             }
             Measure::Uncovered => match &summary.reconciliation {
                 Some(found) => {

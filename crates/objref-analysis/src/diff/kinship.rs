@@ -234,6 +234,7 @@ mod tests {
                 began,
                 places: None,
             },
+            missing: None,
         }
     }
 

@@ -72,16 +72,35 @@ impl Arenas {
         arena.filter(|a| a.0 != 0)
     }
 
-    /// Whether the page's span keeps mark bits in its last 128 bytes (Green Tea).
+    /// Whether the page's span keeps mark bits in its last 128 bytes (Green Tea); `None` if the dump does not have the
+    /// arena's record.
     // runtime/mgcmark_greenteagc.go: spanInlineMarkBits
-    pub(super) fn has_inline_marks(&self, space: &AddressSpace, addr: u64) -> bool {
-        let (Some(field), Some(arena)) = (self.inline_marks, self.arena(space, addr)) else {
-            return false;
+    pub(super) fn has_inline_marks(&self, space: &AddressSpace, addr: u64) -> Option<bool> {
+        let Some(field) = self.inline_marks else {
+            return Some(false);
         };
         let page = addr % (1 << self.shift) / super::PAGE;
-        space
-            .u8(field.at(arena).add(page / 8))
-            .is_ok_and(|byte| byte >> (page % 8) & 1 != 0)
+        let byte = space.u8(field.at(self.arena(space, addr)?).add(page / 8));
+        byte.ok().map(|byte| byte >> (page % 8) & 1 != 0)
+    }
+
+    /// Whether the runtime can keep marks in pages at all.
+    pub(super) fn may_have_inline_marks(&self) -> bool {
+        self.inline_marks.is_some()
+    }
+
+    /// Whether the dump has what the arenas' bitmaps say of `len` bytes at `addr`, if they say it.
+    pub(super) fn has_bits(&self, space: &AddressSpace, addr: u64, len: u64) -> bool {
+        let bits_of = |addr: u64| {
+            let arena = self.arena(space, addr)?;
+            let words = group(space.word_size());
+            let number = addr % (1 << self.shift) / space.word_size() / words;
+            match space.word_size() {
+                8 => self.group::<8>(space, arena, number).ok(),
+                _ => self.group::<4>(space, arena, number).ok(),
+            }
+        };
+        bits_of(addr).is_some() && bits_of(addr + len - 1).is_some()
     }
 
     /// Calls `visit(first word, mask)` for the pointer words of `size` bytes at `at`, 64 words at most at a time.

@@ -20,6 +20,8 @@ pub(super) enum PointerBits {
     Large,
     /// In the arena's bitmap.
     Arena,
+    /// Not in the dump: every word may be a pointer.
+    Lost,
 }
 
 /// Size of the inline mark bits.
@@ -49,23 +51,32 @@ impl SlotReader<'_> {
         if span.is_noscan() {
             PointerBits::NoScan
         } else if self.arenas.scheme != Scheme::PerObject {
-            PointerBits::Arena
-        } else if span.user_arena || (span.size_class() == 0 && span.elem_size > max_in_span(word))
+            let bytes = span.npages * PAGE;
+            match span.has_record() && self.arenas.has_bits(self.space, span.start, bytes) {
+                true => PointerBits::Arena,
+                false => PointerBits::Lost,
+            }
+        } else if span.has_record()
+            && (span.user_arena || (span.size_class() == 0 && span.elem_size > max_in_span(word)))
         {
             PointerBits::Large
         } else if span.elem_size <= max_in_span(word) {
             // A bit for each word of the one page that such spans have.
             let bits = PAGE / word / 8;
-            let marks = if self.has_inline_marks(span) {
-                INLINE_MARKS
-            } else {
-                0
-            };
-            PointerBits::InSpan {
-                offset: (span.npages * PAGE - bits - marks) as u32,
+            let inline = self.has_inline_marks(span);
+            let marks = if inline { INLINE_MARKS } else { 0 };
+            let offset = span.npages * PAGE - bits - marks;
+            let kept = self.space.slice(Addr(span.start + offset), bits as usize);
+            match kept.is_ok() && (inline || span.has_record()) {
+                true => PointerBits::InSpan {
+                    offset: offset as u32,
+                },
+                false => PointerBits::Lost,
             }
-        } else {
+        } else if span.has_record() || span.has_headers {
             PointerBits::Header
+        } else {
+            PointerBits::Lost
         }
     }
 }
@@ -110,6 +121,7 @@ impl Heap {
             PointerBits::Large => {
                 self.tiled::<WORD>(space, span.large_type.0, at, 0, size, visit);
             }
+            PointerBits::Lost => every_word::<WORD>(space, at, size, visit),
             PointerBits::Arena => {
                 self.arenas
                     .pointer_words::<WORD>(space, at, size, |offset, mask| {
@@ -143,7 +155,7 @@ impl Heap {
                     });
                 Some(all)
             }
-            PointerBits::Header | PointerBits::Large => None,
+            PointerBits::Header | PointerBits::Large | PointerBits::Lost => None,
         }
     }
 
@@ -177,7 +189,7 @@ impl Heap {
             return;
         }
         let (ty, mut start) = match span.bits {
-            PointerBits::NoScan => return,
+            PointerBits::NoScan | PointerBits::Lost => return,
             PointerBits::InSpan { offset } => {
                 if let Some(mask) = in_span_mask::<WORD>(space, span, offset, at) {
                     visit(0, mask & low_bits((size / WORD).min(64)));
@@ -242,6 +254,28 @@ impl Heap {
             }
             start = start.saturating_add(mask.size);
         }
+    }
+}
+
+/// Takes every word of `size` bytes at `at` for what may be a pointer.
+fn every_word<const WORD: u64>(
+    space: &AddressSpace,
+    at: u64,
+    size: u64,
+    visit: &mut impl FnMut(u64, u64),
+) {
+    let end = at + size;
+    let mut next = space.data_from(Addr(at));
+    while let Some(here) = next.filter(|a| a.0 < end) {
+        let Ok(bytes) = space.rest(here) else { return };
+        let bytes = &bytes[..bytes.len().min((end - here.0) as usize)];
+        for (i, bytes) in bytes.chunks_exact(WORD as usize).enumerate() {
+            let value = space.encoding().sized_word::<WORD>(bytes);
+            if value != 0 {
+                visit(here.0 - at + i as u64 * WORD, value);
+            }
+        }
+        next = space.data_from(here.add(bytes.len() as u64));
     }
 }
 

@@ -9,6 +9,13 @@ pub const SIZE_CLASSES: [u64; 68] = [
     10240, 10880, 12288, 13568, 14336, 16384, 18432, 19072, 20480, 21760, 24576, 27264, 28672,
     32768,
 ];
+/// Pages of a span by size class.
+// runtime/sizeclasses.go up to 1.24, internal/runtime/gc/sizeclasses.go after
+pub(super) const CLASS_PAGES: [u8; 68] = [
+    0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 2, 1, 2, 1, 2, 1, 3, 2, 3, 1, 3, 2, 3, 4, 5, 6, 1, 7, 6, 5, 4, 3, 5, 7, 2, 9, 7, 5, 8,
+    3, 10, 7, 4,
+];
 /// Objects without pointers below this size share a slot of this size.
 // runtime/malloc.go: maxTinySize
 const TINY: u64 = 16;

@@ -70,7 +70,7 @@ impl Heap {
     ) -> Result<Evidence, ReadError> {
         let HeapState { mheap, phase, .. } = state;
         let layout = HeapLayout::resolve(source)?;
-        let (raw, _) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
+        let raw = read_spans(space, source, layout.allspans.slice(space, mheap)?)?.spans;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
         let reader = SlotReader {
             space,

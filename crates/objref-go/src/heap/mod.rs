@@ -11,6 +11,7 @@ mod evidence;
 mod mask;
 mod pages;
 mod parts;
+mod rebuild;
 mod slots;
 mod span;
 mod table;
@@ -26,6 +27,7 @@ pub use batch::{Batch, Reference};
 pub use classes::SIZE_CLASSES;
 pub use evidence::{Evidence, Miscount, Miss};
 pub use parts::SpanPart;
+pub use rebuild::Landmarks;
 pub use span::{ReadError, SpanState};
 pub use table::{Near, ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
 
@@ -35,6 +37,7 @@ use crate::specials::Specials;
 use arena::Arenas;
 use bits::PointerBits;
 use mask::TypeMasks;
+use rebuild::rebuild;
 use slots::SlotReader;
 use span::{HeapLayout, PAGE, RawSpan, read_spans};
 use table::{SlotWord, ones};
@@ -45,6 +48,7 @@ struct Placed {
     allocated: u64,
     unmade: u64,
     miscounted: bool,
+    lost: bool,
     bits: PointerBits,
 }
 
@@ -94,22 +98,28 @@ impl Heap {
         source: &dyn StructSource,
         types: &RuntimeTypes,
         state: HeapState,
+        landmarks: &dyn Fn() -> Landmarks,
     ) -> Result<Heap, ReadError> {
         let HeapState { mheap, phase, .. } = state;
         let layout = HeapLayout::resolve(source)?;
-        let (raw, damaged) = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
+        let records = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
         let arenas = Arenas::new(space, source, layout.arenas.at(mheap))?;
         let mut totals = SpanTotals {
-            damaged,
+            damaged: records.damaged,
+            lost: records.lost,
             ..SpanTotals::default()
         };
-        let mut in_use = Vec::with_capacity(raw.len());
-        for span in raw {
+        let mut in_use = Vec::with_capacity(records.spans.len());
+        let mut manual = Vec::new();
+        for span in records.spans {
             let bytes = span.npages * PAGE;
             match span.state {
                 SpanState::Dead => totals.dead += 1,
-                SpanState::Manual => totals.manual.add(bytes),
+                SpanState::Manual => {
+                    totals.manual.add(bytes);
+                    manual.push((span.start, span.start + bytes));
+                }
                 SpanState::InUse => {
                     totals.in_use.add(bytes);
                     in_use.push(span);
@@ -120,6 +130,14 @@ impl Heap {
         let before = in_use.len();
         in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
         totals.damaged += (before - in_use.len()) as u64;
+        if totals.lost > 0 {
+            let made_up = rebuild(space, &arenas, &in_use, manual, landmarks(), sweepgen);
+            for span in &made_up {
+                totals.guessed.add(span.npages * PAGE);
+            }
+            in_use.extend(made_up);
+            in_use.par_sort_unstable_by_key(|s| s.start);
+        }
 
         let reader = SlotReader {
             space,
@@ -135,6 +153,7 @@ impl Heap {
                 unmade: slots::count(&slots.unmade),
                 miscounted: slots.count() != span.alloc_count && !slots.unsettled,
                 live: slots.live,
+                lost: slots.lost,
                 bits: reader.pointer_bits(span),
             }
         });
@@ -191,6 +210,13 @@ fn place(
         totals.condemned += tally(slots.allocated - slots.unmade - live);
         totals.free += tally(raw.nelems - slots.allocated);
         totals.miscounted += u64::from(slots.miscounted);
+        let bytes = raw.npages * PAGE;
+        if slots.lost {
+            totals.lost_bitmaps.add(bytes);
+        }
+        if slots.bits == PointerBits::Lost {
+            totals.lost_pointers.add(bytes);
+        }
         words.extend_from_slice(&slots.live);
         spans.push(Span {
             start: raw.start,
@@ -202,6 +228,7 @@ fn place(
             size_class: raw.size_class(),
             specials: raw.specials,
             large_type: raw.large_type,
+            guessed: !raw.has_record(),
             bits: slots.bits,
             first_word: 0,
             first_id: 0,

@@ -90,6 +90,7 @@ impl ObjectTable {
                 size_class: part.size_class,
                 specials: Addr(0),
                 large_type: Addr(0),
+                guessed: false,
                 // Only whether there is a header is asked of a table; pointers are read from a heap.
                 bits: match (part.header, part.noscan) {
                     (true, _) => PointerBits::Header,

@@ -1,10 +1,11 @@
 //! Which slots of a span hold objects: by the allocator, by the last collection, and by how far both have come.
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
 
 use super::GcPhase;
 use super::arena::{Arenas, low_bits};
 use super::bits::{INLINE_MARKS, max_in_span};
+use super::classes::SIZE_CLASSES;
 use super::span::{PAGE, RawSpan};
 use crate::specials::{MAX_SPECIALS, SpecialKind, Specials};
 
@@ -30,8 +31,11 @@ pub(super) struct Slots {
     pub(super) survived: Vec<u64>,
     /// Of `allocated`, taken by a thread that has yet to make an object of it.
     pub(super) unmade: Vec<u64>,
-    /// Whether the bits and the span's own count may differ, because a thread was between writing one and the other.
+    /// Whether the bits and the span's own count may differ, because a thread was between writing one and the other, or
+    /// because the bits are not in the dump.
     pub(super) unsettled: bool,
+    /// Whether bits that tell which slots are in use are not in the dump: each may be.
+    pub(super) lost: bool,
 }
 
 impl Slots {
@@ -56,8 +60,8 @@ pub(super) struct SlotReader<'a> {
 impl SlotReader<'_> {
     pub(super) fn read(&self, span: &RawSpan) -> Slots {
         let sweep = self.sweep(span);
-        let bits = self.bitmap(span.alloc_bits, span.nelems);
-        let marks = self.marked(span);
+        let (bits, lost) = self.alloc_bits(span);
+        let (marks, unmarked) = self.marked(span);
         let allocated = in_use(span, &bits);
         let nothing = || vec![0; bits.len()];
         match sweep {
@@ -67,9 +71,10 @@ impl SlotReader<'_> {
                     sweep,
                     live: without(&allocated, &unmade),
                     survived: both(&bits, &allocated),
-                    unsettled: self.is_half_counted(span, &allocated),
+                    unsettled: lost || self.is_half_counted(span, &allocated),
                     unmade,
                     allocated,
+                    lost,
                 }
             }
             // The marks have become the allocation bits already; only the span's generation is yet to say so.
@@ -81,6 +86,17 @@ impl SlotReader<'_> {
                 unmade: nothing(),
                 unsettled: true,
                 allocated,
+                lost,
+            },
+            // Nobody knows what the collection found dead.
+            Sweep::Awaited | Sweep::UnderWay if unmarked => Slots {
+                sweep,
+                live: allocated.clone(),
+                survived: allocated.clone(),
+                unmade: nothing(),
+                unsettled: true,
+                allocated,
+                lost: true,
             },
             Sweep::Awaited | Sweep::UnderWay => {
                 // A sweep that is under way may have reset the index: a slot that is marked is in use anyway.
@@ -95,8 +111,9 @@ impl SlotReader<'_> {
                     live: both(&live, &allocated),
                     survived: both(&marks, &allocated),
                     unmade: nothing(),
-                    unsettled: sweep == Sweep::UnderWay,
+                    unsettled: lost || sweep == Sweep::UnderWay,
                     allocated,
+                    lost,
                 }
             }
         }
@@ -139,40 +156,93 @@ impl SlotReader<'_> {
     }
 
     pub(super) fn has_inline_marks(&self, span: &RawSpan) -> bool {
-        span.elem_size <= max_in_span(self.space.word_size())
-            && self.arenas.has_inline_marks(self.space, span.start)
+        if span.elem_size > max_in_span(self.space.word_size()) {
+            return false;
+        }
+        let known = self.arenas.has_inline_marks(self.space, span.start);
+        known.unwrap_or_else(|| {
+            inline_class(self.space, span.start) == Some((span.size_class(), span.is_noscan()))
+        })
     }
 
-    fn marked(&self, span: &RawSpan) -> Vec<u64> {
-        let mut marked = self.bitmap(span.gcmark_bits, span.nelems);
+    /// The span's allocation bits; all, if they are not in the dump.
+    fn alloc_bits(&self, span: &RawSpan) -> (Vec<u64>, bool) {
+        match self.bitmap(span.alloc_bits, span.nelems) {
+            Ok(bits) => (bits, false),
+            Err(fault) => {
+                let words = span.nelems.div_ceil(64) as usize;
+                let lost = span.has_record() && fault.kind != FaultKind::Unmapped;
+                (below(span.nelems, words), lost)
+            }
+        }
+    }
+
+    /// The marks of the last collection, and whether they are not in the dump.
+    fn marked(&self, span: &RawSpan) -> (Vec<u64>, bool) {
+        let (mut marked, mut lost) = match self.bitmap(span.gcmark_bits, span.nelems) {
+            Ok(marks) => (marks, false),
+            Err(_) => (vec![0; span.nelems.div_ceil(64) as usize], true),
+        };
         if self.has_inline_marks(span) {
             // {scans [63]u8, owned u8, marks [63]u8, class u8}
             let at = Addr(span.start + span.npages * PAGE - INLINE_MARKS + 64);
-            if let Ok(bytes) = self.space.bytes(at, 63) {
-                for (i, byte) in bytes.iter().enumerate() {
-                    if let Some(word) = marked.get_mut(i / 8) {
-                        *word |= u64::from(*byte) << (i % 8 * 8);
+            match self.space.bytes(at, 63) {
+                Ok(bytes) => {
+                    for (i, byte) in bytes.iter().enumerate() {
+                        if let Some(word) = marked.get_mut(i / 8) {
+                            *word |= u64::from(*byte) << (i % 8 * 8);
+                        }
                     }
                 }
+                Err(_) => lost = true,
             }
         }
-        marked
+        (marked, lost)
     }
 
-    /// `bits` bits at `at` as words; zero where the dump lacks them.
-    fn bitmap(&self, at: Addr, bits: u64) -> Vec<u64> {
+    /// `bits` bits at `at` as words.
+    fn bitmap(&self, at: Addr, bits: u64) -> Result<Vec<u64>, Fault> {
         let words = bits.div_ceil(64) as usize;
         let mut out = vec![0; words];
-        let bytes = bits.div_ceil(8) as usize;
-        if at.0 != 0
-            && let Ok(data) = self.space.bytes(at, bytes)
-        {
-            for (i, byte) in data.iter().enumerate() {
-                out[i / 8] |= u64::from(*byte) << (i % 8 * 8);
-            }
+        let data = self.space.bytes(at, bits.div_ceil(8) as usize)?;
+        for (i, byte) in data.iter().enumerate() {
+            out[i / 8] |= u64::from(*byte) << (i % 8 * 8);
         }
-        out
+        Ok(out)
     }
+}
+
+/// The size class, and whether there are no pointers, of the objects in the page at `start`, if the page ends as those do
+/// in which the collector keeps marks: {scans [63]u8, owned u8, marks [63]u8, class u8}.
+// runtime/mgcmark_greenteagc.go: spanInlineMarkBits, gcUsesSpanInlineMarkBits
+pub(super) fn inline_class(space: &AddressSpace, start: u64) -> Option<(u8, bool)> {
+    let tail = space
+        .bytes(Addr(start + PAGE - INLINE_MARKS), INLINE_MARKS as usize)
+        .ok()?;
+    let (class, noscan) = (tail[127] >> 1, tail[127] & 1 != 0);
+    let size = *SIZE_CLASSES.get(usize::from(class))?;
+    if !(16..=max_in_span(space.word_size())).contains(&size) || tail[63] > 1 {
+        return None;
+    }
+    let slots = inline_slots(size, noscan, space.word_size()) as usize;
+    // No slot is marked that there is not.
+    let beyond = |bits: &[u8]| {
+        let ones = bits.iter().enumerate().skip(slots / 8);
+        ones.fold(0u32, |sum, (i, byte)| {
+            sum + match i == slots / 8 {
+                true => u32::from(byte >> (slots % 8) != 0),
+                false => u32::from(*byte != 0),
+            }
+        })
+    };
+    (beyond(&tail[..63]) + beyond(&tail[64..127]) == 0).then_some((class, noscan))
+}
+
+/// How many slots of `size` bytes a page with inline marks has.
+// runtime/mheap.go: (*mheap).initSpan
+pub(super) fn inline_slots(size: u64, noscan: bool, word: u64) -> u64 {
+    let bits = if noscan { 0 } else { PAGE / word / 8 };
+    (PAGE - INLINE_MARKS - bits) / size
 }
 
 /// A slot is in use below `freeindex`, and above it when its bit says so.

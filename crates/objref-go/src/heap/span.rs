@@ -1,8 +1,9 @@
 //! Spans as the runtime keeps them, read into flat records.
 
-use objref_mem::{Addr, AddressSpace, Fault};
+use objref_mem::{Addr, AddressSpace, Fault, FaultKind, Region, RegionKind};
 use rayon::prelude::*;
 
+use super::classes::SIZE_CLASSES;
 use crate::layout::{FieldAt, LayoutError, StructSource, layout};
 
 layout! {
@@ -43,6 +44,9 @@ layout! {
 pub(super) const PAGE: u64 = 8192;
 /// Most objects a small span can hold: one page of 8-byte objects... times the pages of the largest class.
 const MAX_ELEMS: u64 = 1 << 16;
+/// Arenas where words are of 64 bits; where they are smaller, so many of them.
+// runtime/malloc.go: heapArenaBytes
+const ARENA_SHIFT: u32 = 26;
 /// More than any release keeps of bitmaps in a small span.
 const MAX_IN_SPAN_BITMAPS: u64 = 1024;
 
@@ -79,36 +83,129 @@ pub(super) struct RawSpan {
     pub(super) specials: Addr,
     pub(super) large_type: Addr,
     pub(super) user_arena: bool,
+    /// Of a span whose record the dump lacks: whether its slots start with types.
+    pub(super) has_headers: bool,
 }
 
-/// Reads every span in `mheap.allspans`. Damaged records are counted in the second value and left out.
+/// The records of spans that the dump has.
+pub(super) struct Records {
+    pub(super) spans: Vec<RawSpan>,
+    /// Records that make no sense.
+    pub(super) damaged: u64,
+    /// Records that are not in the dump, as far as the table tells how many there were.
+    pub(super) lost: u64,
+}
+
+/// Reads every span in `mheap.allspans`, the table at `all`. Where that or records are not in the dump, memory is searched
+/// for the records that are.
 pub(super) fn read_spans(
     space: &AddressSpace,
     source: &dyn StructSource,
     all: (Addr, u64),
-) -> Result<(Vec<RawSpan>, u64), ReadError> {
+) -> Result<Records, ReadError> {
     let layout = SpanLayout::resolve(source)?;
     let size = source.size_of("runtime.mspan").ok_or(LayoutError {
         name: "runtime.mspan",
         path: "size",
     })?;
-    let count = usize::try_from(all.1)
-        .ok()
-        .filter(|n| *n <= 1 << 32)
-        .ok_or(ReadError::Senseless)?;
-    let bytes = space.bytes(all.0, count * space.word_size() as usize)?;
-    let mut pointers: Vec<Addr> = space.encoding().words(&bytes).map(Addr).collect();
+    // A program without spans does not get as far as to be dumped: the variable is in a hole.
+    let count = Some(all.1).filter(|n| (1..=1 << 32).contains(n));
+    let count = count.ok_or(ReadError::Senseless)?;
+    let mut pointers = table(space, all.0, count);
+    let mut lost = count - pointers.len() as u64;
+    let listed = pointers.len() as u64;
     // A record counts once, however often a damaged table names it.
     pointers.par_sort_unstable();
     pointers.dedup();
     let mapped = Mapped::new(space);
-    let spans: Vec<RawSpan> = pointers
-        .par_iter()
-        .filter_map(|&at| read_span(space, &layout, size, at).ok().flatten())
-        .filter(|span| span.state == SpanState::Dead || mapped.covers(span))
-        .collect();
-    let damaged = (count - spans.len()) as u64;
-    Ok((spans, damaged))
+    let read = |at: &Addr| read_span(space, &layout, size, *at);
+    let read: Vec<_> = pointers.par_iter().map(read).collect();
+    let beyond = |fault: &Fault| fault.kind != FaultKind::Overflow;
+    let unread = read
+        .iter()
+        .filter(|r| r.as_ref().is_err_and(beyond))
+        .count() as u64;
+    lost += unread;
+    let mut spans: Vec<RawSpan> = read.into_iter().filter_map(|r| r.ok().flatten()).collect();
+    mapped.retain(&mut spans);
+    let damaged = listed - unread - spans.len() as u64;
+    if lost > 0 {
+        let found = carve(space, &layout, size, &mapped, &pointers);
+        lost = lost.saturating_sub(found.len() as u64);
+        spans.extend(found);
+    }
+    if spans.is_empty() && count > 0 && lost == 0 {
+        return Err(ReadError::Senseless);
+    }
+    Ok(Records {
+        spans,
+        damaged,
+        lost,
+    })
+}
+
+/// The pointers in the table of `count` records at `at`, as far as the dump has it.
+fn table(space: &AddressSpace, at: Addr, count: u64) -> Vec<Addr> {
+    let word = space.word_size();
+    let end = at.0.saturating_add(count.saturating_mul(word));
+    let mut pointers = Vec::new();
+    let mut next = space.data_from(at);
+    while let Some(here) = next.filter(|a| a.0 < end) {
+        let Ok(bytes) = space.rest(here) else { break };
+        let bytes = &bytes[..bytes.len().min((end - here.0) as usize)];
+        // A word that the end of what there is cuts through is lost.
+        let skip = ((at.0.wrapping_sub(here.0)) % word) as usize;
+        let whole = bytes.get(skip..).unwrap_or_default();
+        let whole = &whole[..whole.len() / word as usize * word as usize];
+        let words = space.encoding().words(whole);
+        pointers.extend(words.filter(|w| *w != 0).map(Addr));
+        next = space.data_from(here.add(bytes.len() as u64));
+    }
+    pointers
+}
+
+/// Bytes that are searched for records at a time.
+const PIECE: u64 = 1 << 20;
+
+/// The records of spans in use that are somewhere in the memory of the dump, but not among the `known` ones, in the order
+/// of their addresses. A record is hardly taken for one by mistake: the class has to agree with the size of slots, and
+/// these have to fill pages that there are.
+fn carve(
+    space: &AddressSpace,
+    layout: &SpanLayout,
+    size: u64,
+    mapped: &Mapped,
+    known: &[Addr],
+) -> Vec<RawSpan> {
+    let mut pieces = Vec::new();
+    let written = |r: &Region| r.kind == RegionKind::Core && r.flags.writable();
+    for region in space.regions().filter(written) {
+        let starts = (0..region.len).step_by(PIECE as usize);
+        pieces.extend(starts.map(|from| (region.start.add(from), PIECE.min(region.len - from))));
+    }
+    let piece = |&(start, len): &(Addr, u64)| -> Vec<RawSpan> {
+        let Ok(bytes) = space.slice(start, len as usize) else {
+            return Vec::new();
+        };
+        let word = space.word_size();
+        let first = layout.start_addr.offset % word;
+        let words = space.encoding().words(&bytes[first as usize..]);
+        let candidates = words.enumerate().filter(|(_, w)| *w != 0 && w % PAGE == 0);
+        candidates
+            .filter_map(|(i, _)| {
+                let field = start.add(first + i as u64 * word);
+                let at = Addr(field.0.checked_sub(layout.start_addr.offset)?);
+                let span = read_span(space, layout, size, at).ok()??;
+                let fits = match span.state {
+                    SpanState::Dead => false,
+                    SpanState::InUse => span.is_of_its_class(),
+                    SpanState::Manual => span.nelems == 0 && span.npages > 0,
+                };
+                (fits && mapped.covers(&span) && known.binary_search(&at).is_err()).then_some(span)
+            })
+            .collect()
+    };
+    pieces.par_iter().flat_map_iter(piece).collect()
 }
 
 /// Ranges of addresses in which the process had something, adjacent ones merged: start and end.
@@ -125,6 +222,23 @@ impl Mapped {
             }
         }
         Mapped(ranges)
+    }
+
+    /// Leaves out what is in use where the process had no memory. A span that lies in an arena with others may have been
+    /// left out of the dump together with its segment.
+    fn retain(&self, spans: &mut Vec<RawSpan>) {
+        let arena = |addr: u64| addr >> ARENA_SHIFT;
+        let used = spans.iter().filter(|s| s.state == SpanState::InUse);
+        let known = used.filter(|s| self.covers(s));
+        let mut arenas: Vec<u64> = known.map(|s| arena(s.start)).collect();
+        arenas.sort_unstable();
+        arenas.dedup();
+        let inside = |addr: u64| arenas.binary_search(&arena(addr)).is_ok();
+        spans.retain(|s| {
+            s.state == SpanState::Dead
+                || self.covers(s)
+                || inside(s.start) && inside(s.start + (s.npages * PAGE).max(1) - 1)
+        });
     }
 
     fn covers(&self, span: &RawSpan) -> bool {
@@ -145,7 +259,9 @@ pub enum ReadError {
     #[error("the heap's span table cannot be read: {0}")]
     Fault(#[from] Fault),
     /// The heap's own tables were overwritten.
-    #[error("the heap's span table makes no sense (overwritten, or the wrong binary)")]
+    #[error(
+        "the heap's span table makes no sense (overwritten, a hole in the dump, or the wrong binary)"
+    )]
     Senseless,
     /// Ids are 32 bits wide.
     #[error("the heap holds more than 4,294,967,040 objects")]
@@ -184,6 +300,7 @@ fn read_span(
         specials: Addr(get(l.specials)),
         large_type: l.large_type.map_or(Addr(0), |f| Addr(get(f))),
         user_arena: l.user_arena.is_some_and(|f| get(f) != 0),
+        has_headers: false,
     };
     let end = 1 << space.arch().heap_address_bits();
     Ok(span.is_sane(end).then_some(span))
@@ -221,6 +338,19 @@ impl RawSpan {
         // No more is left over than a slot and the bitmaps, and the fixed-point reciprocal of a slot's size is exact.
         rest < self.elem_size + MAX_IN_SPAN_BITMAPS
             && (self.nelems == 1 || bytes < (1 << 32) / self.elem_size)
+    }
+
+    /// Whether the slots are as large as those of its class.
+    fn is_of_its_class(&self) -> bool {
+        match usize::from(self.size_class()) {
+            0 => self.elem_size <= self.npages * PAGE,
+            class => SIZE_CLASSES.get(class) == Some(&self.elem_size),
+        }
+    }
+
+    /// Whether the dump has the span's record. Without it, what is known was guessed from what is in the pages.
+    pub(super) fn has_record(&self) -> bool {
+        self.at.0 != 0
     }
 
     /// Whether the collector never looks for pointers here.

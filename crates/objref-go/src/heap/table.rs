@@ -34,6 +34,8 @@ pub struct Span {
     pub specials: Addr,
     /// Type of a large object, or 0.
     pub large_type: Addr,
+    /// Whether the dump lacks the span's record: where slots start and end was guessed.
+    pub guessed: bool,
     pub(super) bits: PointerBits,
     pub(super) first_word: u32,
     /// Id of its first object.
@@ -109,6 +111,14 @@ pub struct SpanTotals {
     pub dead: u64,
     /// Records that make no sense and were left out.
     pub damaged: u64,
+    /// Records that are not in the dump.
+    pub lost: u64,
+    /// Spans whose record is not in the dump, made up from what is in their pages and what points to them.
+    pub guessed: Tally,
+    /// Spans of which it is not in the dump which slots are in use: all count as if they were.
+    pub lost_bitmaps: Tally,
+    /// Spans of which it is not in the dump where pointers are: every word was taken for one.
+    pub lost_pointers: Tally,
     /// Spans whose bitmap disagrees with their own count of allocated objects, and no thread was about to make them agree.
     pub miscounted: u64,
     /// Allocated by the allocator's own predicate.

@@ -7,7 +7,7 @@ use std::path::Path;
 use model::{
     AT_REST, Era, HEAP, HEAP_PAGES, META, PAGE, Plan, SPAN_SIZE, SPANS, Slot, Sweep, build, plan,
 };
-use objref_go::{Batch, GoVersion, Heap, Miss, ObjId, Reference, RuntimeTypes};
+use objref_go::{Batch, GoVersion, Heap, Landmarks, Miss, ObjId, Reference, RuntimeTypes};
 use objref_mem::{Addr, AddressSpace, Core, Input};
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn check(era: Era, plans: &[Plan]) {
     let (space, model) = build(era, plans);
     let version = GoVersion::parse("go1.24.1").unwrap();
     let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
-    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
+    let heap = Heap::read(&space, &era, &types, AT_REST, &Landmarks::default).unwrap();
     assert_eq!(heap.totals.damaged, 0);
     assert_eq!(heap.totals.miscounted, 0);
     assert_eq!(heap.spans().len() as u64, model.spans);
@@ -168,7 +168,7 @@ fn damaged(field: u64, value: u64) -> (u64, usize) {
     let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
     let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
     let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
-    let heap = Heap::read(&space, &era, &types, AT_REST).unwrap();
+    let heap = Heap::read(&space, &era, &types, AT_REST, &Landmarks::default).unwrap();
     for (id, at, _) in heap.objects() {
         assert_eq!(heap.find(at), Some(id));
         heap.pointers(&space, id, |_, _| {});
@@ -196,4 +196,94 @@ fn a_span_without_its_bitmap_is_told() {
         let (damaged, spans) = damaged(40, bits);
         assert_eq!((damaged, spans), (0, 3), "{bits:#x}");
     }
+}
+
+/// The heap of a core with these segments, which Go 1.24 wrote.
+fn heap_of(segments: &[(u64, Vec<u8>)], inside: &[u64]) -> (AddressSpace, Heap) {
+    let mut core = objref_synth::CoreBuilder::new();
+    for (start, bytes) in segments {
+        core = core.segment(*start, objref_synth::RW, bytes.clone());
+    }
+    let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
+    let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
+    let era = Era::PerObject;
+    let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
+    let landmarks = || Landmarks {
+        inside: inside.to_vec(),
+        ..Landmarks::default()
+    };
+    let heap = Heap::read(&space, &era, &types, AT_REST, &landmarks).unwrap();
+    (space, heap)
+}
+
+#[test]
+fn records_are_found_without_their_table() {
+    let (space, _) = build(
+        Era::PerObject,
+        &[ordinary(5, 1), ordinary(40, 2), ordinary(0, 4)],
+    );
+    let bytes = |start: Addr, len: u64| space.bytes(start, len as usize).unwrap().into_owned();
+    let mut segments = Vec::new();
+    for region in space.regions() {
+        match region.start.0 {
+            // All but the page with the table.
+            META => {
+                segments.push((META, bytes(Addr(META), 0x1000)));
+                let rest = region.len - 0x2000;
+                segments.push((META + 0x2000, bytes(Addr(META + 0x2000), rest)));
+            }
+            start => segments.push((start, bytes(region.start, region.len))),
+        }
+    }
+    let whole = heap_of(
+        &[(META, bytes(Addr(META), 0x80_0000)), segments[0].clone()],
+        &[],
+    )
+    .1;
+    let (_, found) = heap_of(&segments, &[]);
+    assert!(whole.len() > 100);
+    let addresses = |heap: &Heap| heap.objects().map(|(_, at, s)| (at, s.elem_size)).collect();
+    let (whole, without): (Vec<_>, Vec<_>) = (addresses(&whole), addresses(&found));
+    assert_eq!(without, whole);
+    assert_eq!((found.totals.lost, found.totals.guessed.objects), (0, 0));
+}
+
+#[test]
+fn pages_without_records_are_divided_by_what_points_to_them() {
+    // A page of objects of 64 bytes, one of 1,024 bytes: each points to the next one of its page.
+    let mut objects = vec![0u8; 3 * PAGE as usize];
+    for (page, size) in [(0, 64), (1, 1024)] {
+        for at in (page * PAGE..(page + 1) * PAGE).step_by(size) {
+            let next = HEAP + page * PAGE + (at + size as u64) % PAGE;
+            objects[at as usize..][..8].copy_from_slice(&next.to_le_bytes());
+            objects[at as usize + size - 1] = 1;
+        }
+    }
+    // The table of spans and of arenas are where there is nothing.
+    let mut mheap = vec![0u8; 0x1000];
+    for (at, value) in [
+        (0, META + 0x10_0000),
+        (8, 2),
+        (24, META + 0x20_0000),
+        (32, 8),
+    ] {
+        mheap[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+    }
+    let (space, heap) = heap_of(&[(HEAP, objects), (META, mheap)], &[HEAP]);
+    let spans: Vec<_> = heap
+        .spans()
+        .iter()
+        .map(|s| (s.start, s.elem_size, s.guessed))
+        .collect();
+    assert_eq!(spans, [(HEAP, 64, true), (HEAP + PAGE, 1024, true)]);
+    assert_eq!(
+        (heap.totals.lost, heap.totals.lost_pointers.bytes),
+        (2, 2 * PAGE)
+    );
+    let first = heap.find(HEAP).unwrap();
+    let mut pointers = Vec::new();
+    heap.pointers(&space, first, |offset, value| {
+        pointers.push((offset, value))
+    });
+    assert_eq!(pointers[0], (0, HEAP + 64));
 }

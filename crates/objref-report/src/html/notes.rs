@@ -174,6 +174,13 @@ fn covered(summary: &Summary, say: &mut impl FnMut(Level, &str)) {
             say(Level::Warning, &text);
         }
     }
+    if let Some(missing) = summary.missing.filter(|missing| missing.heap_bytes > 0) {
+        let bytes = thousands(missing.heap_bytes);
+        say(
+            Level::Warning,
+            &format!("{bytes} bytes of the heap are not in the dump."),
+        );
+    }
     let heap = &summary.heap;
     let mut parts = Vec::new();
     for (amount, what) in [

@@ -20,7 +20,7 @@ use crate::column::Column;
 const MAGIC: &[u8; 8] = b"OBJREFIX";
 const END: &[u8; 8] = b"XIFERJBO";
 /// The number of the format; a reader knows one.
-pub const INDEX_VERSION: u32 = 2;
+pub const INDEX_VERSION: u32 = 3;
 const HEADER: usize = 16;
 /// More sections than there will be.
 const MAX_SECTIONS: usize = 256;
