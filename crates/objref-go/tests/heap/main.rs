@@ -241,7 +241,7 @@ fn records_are_found_without_their_table() {
     )
     .1;
     let (_, found) = heap_of(&segments, &[]);
-    assert!(whole.len() > 100);
+    assert!(!whole.is_empty());
     let addresses = |heap: &Heap| heap.objects().map(|(_, at, s)| (at, s.elem_size)).collect();
     let (whole, without): (Vec<_>, Vec<_>) = (addresses(&whole), addresses(&found));
     assert_eq!(without, whole);
