@@ -288,10 +288,17 @@ fn damaged_compression() {
     real.write("exe.gz", &exe);
     let (whole, stderr) = success(dir, &["core.gz", "exe.gz", "--format", "folded"]);
     assert!(!whole.is_empty() && stderr.is_empty(), "{stderr}");
+    // The heap lies low, and its records lie high.
     real.write("half.gz", &core[..core.len() / 2]);
-    let line = failure(dir, &["half.gz", "--exe", "exe"]);
+    let (_, stderr) = success(dir, &["half.gz", "--exe", "exe", "--format", "folded"]);
+    for code in ["[core.decompress]", "[heap.lost-records]", "[live.guessed]"] {
+        assert!(stderr.contains(code), "{code}: {stderr}");
+    }
+    // No more than the headers.
+    real.write("start.gz", &core[..4000]);
+    let line = failure(dir, &["start.gz", "--exe", "exe"]);
     assert!(
-        line.contains("half.gz: cannot be decompressed to its end"),
+        line.contains("start.gz: cannot be decompressed to its end"),
         "{line}"
     );
     // Everything but the checksum at the end.

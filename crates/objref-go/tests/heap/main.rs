@@ -127,7 +127,7 @@ proptest! {
         era in prop_oneof![
             Just(Era::TwoBits), Just(Era::OneBit), Just(Era::PerObject), Just(Era::GreenTea),
         ],
-        plans in prop::collection::vec(plan(), 0..40),
+        plans in prop::collection::vec(plan(), 1..40),
     ) {
         check(era, &plans);
     }
@@ -196,6 +196,15 @@ fn a_span_without_its_bitmap_is_told() {
         let (damaged, spans) = damaged(40, bits);
         assert_eq!((damaged, spans), (0, 3), "{bits:#x}");
     }
+}
+
+#[test]
+fn a_heap_without_a_span_is_a_hole_in_the_dump() {
+    let (space, _) = build(Era::PerObject, &[]);
+    let types = RuntimeTypes::new(&Era::PerObject, &GoVersion::parse("go1.24.1").unwrap(), &[]);
+    let landmarks = &Landmarks::default;
+    let heap = Heap::read(&space, &Era::PerObject, &types.unwrap(), AT_REST, landmarks);
+    assert!(heap.unwrap_err().to_string().contains("a hole in the dump"));
 }
 
 /// The heap of a core with these segments, which Go 1.24 wrote.
