@@ -164,14 +164,12 @@ const PAGE: u64 = 8192;
 
 /// From so many bytes on pages of zeros are no chance.
 const MANY_ZEROS: u64 = 1 << 16;
-/// Objects that are not larger stand in spans of one page, many of them.
-// runtime/sizeclasses.go
-const SMALL: u64 = 512;
 
-/// Bytes of pages of small objects with pointers in which there is nothing but zeros, although most slots are in use.
+/// Bytes of pages in which there is nothing but zeros, although most slots are in use and the pages themselves say where
+/// there are pointers. In other pages zeros may be what the program put there.
 fn zeros(dump: &Dump) -> u64 {
     let spans = dump.heap.spans().par_iter();
-    let full = spans.filter(|s| !s.noscan && s.elem_size <= SMALL && s.allocated * 2 > s.nelems);
+    let full = spans.filter(|s| s.keeps_bits() && s.allocated * 2 > s.nelems);
     let empty = full.filter(|s| {
         let bytes = dump.process.space.slice(Addr(s.start), PAGE as usize);
         bytes.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))

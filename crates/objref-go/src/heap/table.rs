@@ -361,6 +361,11 @@ impl Span {
         (index < self.nelems && !beyond).then_some(index)
     }
 
+    /// Whether the span's own pages say where its objects have pointers: then they are not all zeros while one is in use.
+    pub fn keeps_bits(&self) -> bool {
+        matches!(self.bits, PointerBits::InSpan { .. })
+    }
+
     /// Whether the slots are blocks that several tiny objects share.
     // runtime/malloc.go: tinySpanClass
     pub fn is_tiny(&self) -> bool {
