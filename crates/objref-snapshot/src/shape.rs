@@ -96,6 +96,8 @@ pub(crate) enum Found<'a> {
 
 /// Types with at most this many words have a table from word to slot.
 const TABLE_WORDS: u64 = 4096;
+/// Types with at most this many words have one from word to kind of reference, too: it takes more memory.
+const POINTER_WORDS: u64 = 64;
 
 impl Shape {
     fn new(model: &TypeModel<'_>, ty: TypeId) -> Shape {
@@ -106,7 +108,9 @@ impl Shape {
         let words = model.get(ty).size / 8;
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
             shape.by_word = vec![u16::MAX; words as usize];
-            shape.pointers = vec![None; words as usize];
+            if words <= POINTER_WORDS {
+                shape.pointers = vec![None; words as usize];
+            }
             for (i, slot) in shape.slots.iter().enumerate() {
                 let pointer = slot.pointer_offset();
                 if pointer.is_multiple_of(8)
