@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs fuzz targets one after the other: scripts/fuzz.sh [SECONDS [TARGET...]], by default a minute of each.
 #
-# Needs a nightly toolchain and cargo-fuzz. Starts from the inputs in fuzz/seeds, and from what earlier
-# runs kept in fuzz/corpus. Ends with a table, and with status 1 if anything was found.
+# Needs a nightly toolchain and cargo-fuzz. Starts from the inputs in fuzz/seeds, from
+# the tests' own, and from what earlier runs kept in fuzz/corpus. Ends with a table, and with status 1 if anything was found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,8 @@ targets=("$@")
 # The code has no `unsafe` for a sanitizer to watch: without one there are more runs in the same time.
 cargo +nightly fuzz build -s none
 cargo run -q -p objref-synth --example seeds -- fuzz/corpus
+mkdir -p fuzz/corpus/dwarf
+cp crates/objref-dwarf/tests/data/*.elf fuzz/corpus/dwarf
 built=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release
 
 # The longest input that makes sense: binaries and cores have headers, tables, and something that these lead to.
