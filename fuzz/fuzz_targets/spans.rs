@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use objref_fuzz::{Layout, META, OBJECTS};
-use objref_go::{GcPhase, GoVersion, Heap, HeapState, RuntimeTypes};
+use objref_go::{GcPhase, GoVersion, Heap, HeapState, Landmarks, RuntimeTypes};
 use objref_mem::{Addr, AddressSpace, Core, Input};
 use objref_synth::{CoreBuilder, RW};
 
@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
     let types = RuntimeTypes::new(&layout, &version, &[]).unwrap();
     let phase = if era & 8 == 0 { GcPhase::Off } else { GcPhase::Mark };
     let state = HeapState { mheap: Addr(META), phase, minor: version.minor };
-    let Ok(heap) = Heap::read(&space, &layout, &types, state) else {
+    let landmarks = || Landmarks { inside: vec![OBJECTS], ..Landmarks::default() };
+    let Ok(heap) = Heap::read(&space, &layout, &types, state, &landmarks) else {
         return;
     };
     let mut next = 0;
