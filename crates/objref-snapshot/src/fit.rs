@@ -45,8 +45,9 @@ enum Plan {
 #[derive(Debug)]
 pub(crate) struct Plans(Vec<Option<(Statement, Plan)>>);
 
-/// What a plan is for: a type, how it fills the object, the object's size class, whether it is without pointers.
-type Statement = (TypeId, Form, u8, bool);
+/// What a plan is for: a type, how it fills the object, the object's size class, whether it is without pointers, and where
+/// in the slot its data starts, which in a partial dump is not the same for all of a class.
+type Statement = (TypeId, Form, u8, bool, u64);
 
 impl Default for Plans {
     fn default() -> Self {
@@ -59,7 +60,8 @@ impl Plans {
 
     #[inline]
     fn of(&mut self, infer: &Inference<'_>, ty: TypeId, form: Form, span: &Span) -> Plan {
-        let statement = (ty, form, span.size_class, span.noscan);
+        let start = infer.heap.data_offset(span);
+        let statement = (ty, form, span.size_class, span.noscan, start);
         let at = ty.0.wrapping_mul(31) ^ u32::from(span.size_class) ^ ((form as u32) << 6);
         let entry = &mut self.0[at as usize % Plans::REMEMBERED];
         match *entry {
