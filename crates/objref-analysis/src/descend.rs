@@ -54,7 +54,10 @@ pub(crate) fn descend<D: Descent>(
         level: 0,
     };
     let roots = first.len();
-    let mut above = way.level(tree.level(0), &first, |start| start..roots);
+    let mut above = match roots < PARALLEL {
+        true => way.narrow(tree.level(0), &first, 0..roots),
+        false => way.wide(tree.level(0), &first, |start| start..roots),
+    };
     // Narrow levels are many, and go on where the one before ended.
     let mut at = tree.roots();
     let mut parents = tree.parents_at(at);
@@ -86,21 +89,8 @@ struct Way<'s, D, F> {
 }
 
 impl<D: Descent, F: Fn(u32, D::Value) + Sync> Way<'_, D, F> {
-    /// The values of the `objects` of a level. `values` are those of the level above, and `parents` tells for the objects
-    /// from the given one on where among those stands the one that they hang from.
-    fn level<P: Iterator<Item = usize>>(
-        &mut self,
-        objects: &[u32],
-        values: &[D::Value],
-        parents: impl Fn(usize) -> P + Sync,
-    ) -> Vec<D::Value> {
-        match objects.len() < PARALLEL {
-            true => self.narrow(objects, values, parents(0)),
-            false => self.wide(objects, values, parents),
-        }
-    }
-
-    /// As [`Way::level`], by one thread.
+    /// The values of the `objects` of a level, by one thread. `values` are those of the level above, and `parents` tells of
+    /// each object where among those stands the one that it hangs from.
     fn narrow(
         &mut self,
         objects: &[u32],
@@ -123,7 +113,7 @@ impl<D: Descent, F: Fn(u32, D::Value) + Sync> Way<'_, D, F> {
         this
     }
 
-    /// As [`Way::level`], by all threads.
+    /// The same by all threads; `parents` tells it for the objects from the given one on.
     fn wide<P: Iterator<Item = usize>>(
         &mut self,
         objects: &[u32],

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use objref_mem::{Addr, AddressSpace, Fault, Region, RegionKind};
+use objref_mem::{Addr, AddressSpace, Fault};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
@@ -339,9 +339,8 @@ fn self_references(space: &AddressSpace, layout: &GLayout) -> Vec<Addr> {
     let Some(own) = layout.sched_g else {
         return Vec::new();
     };
-    let written = |r: &Region| r.kind == RegionKind::Core && r.flags.writable();
     let mut found = Vec::new();
-    for region in space.regions().filter(written) {
+    for region in space.written() {
         let Ok(bytes) = space.slice(region.start, region.len as usize) else {
             continue;
         };

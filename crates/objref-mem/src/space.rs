@@ -365,6 +365,12 @@ impl AddressSpace {
         })
     }
 
+    /// The regions that the process could write to and that the core has, by address.
+    pub fn written(&self) -> impl Iterator<Item = Region> {
+        self.regions()
+            .filter(|region| region.kind == RegionKind::Core && region.flags.writable())
+    }
+
     /// Bytes that the process could read but that neither the core nor a binary has: those lost
     /// by truncation ([`Core::missing`]) and those of files that were not given. What the writer
     /// left out on purpose is not counted.

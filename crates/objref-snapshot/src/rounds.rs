@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::fit::Plans;
 use crate::infer::{Inference, Miss, Said};
-use crate::shape::{Found, Hold, Shape};
+use crate::shape::{Hold, Shape};
 use crate::view::{Code, Form, Source, View};
 
 /// Fewer objects are followed again by one thread.
@@ -312,16 +312,8 @@ impl<'p> Inference<'p> {
         if let Some((hold, back)) = holder.shape.pointer(offset) {
             return Some((hold, Addr(word.0.wrapping_sub(u64::from(back)))));
         }
-        match holder.shape.at(offset)? {
-            Found::Slot(index) => {
-                let slot = &holder.shape.slots[index];
-                (offset == slot.pointer_offset()).then(|| (slot.hold, slot.start(word)))
-            }
-            Found::Within(..) => {
-                let place = self.place(holder.view.ty, offset, word)?;
-                Some((place.slot().hold, place.at))
-            }
-        }
+        let place = self.place(holder.view.ty, offset, word)?;
+        Some((place.slot().hold, place.at))
     }
 
     /// Whether a reference of this kind has nothing new to say of its target: most objects are referred to by others that

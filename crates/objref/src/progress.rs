@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::CommonArgs;
 use crate::failure::one_line;
-use crate::stats::Meter;
+use crate::stats::{Meter, peak_memory};
 
 /// Shorter waits need no explanation.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -165,23 +165,5 @@ fn spin(shared: &Shared) {
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
-    }
-}
-
-/// The most memory we have used so far, in bytes.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn we_use_memory() {
-        assert!(super::peak_memory().unwrap() > 100_000);
     }
 }

@@ -35,25 +35,35 @@ struct Usage {
 impl Usage {
     fn now() -> Usage {
         let (mapped, anonymous) = resident();
+        let [read] = numbers("io", ["read_bytes:"]);
         Usage {
             cpu: cpu_seconds().unwrap_or(0.0),
-            read: field("/proc/self/io", "read_bytes:").unwrap_or(0),
+            read: read.unwrap_or(0),
             mapped,
             anonymous,
         }
     }
 }
 
-fn field(file: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
+/// The numbers behind these names in a file of `/proc/self`.
+fn numbers<const N: usize>(file: &str, names: [&str; N]) -> [Option<u64>; N] {
+    let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+    names.map(|name| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    })
+}
+
+/// The most memory we have used so far, in bytes.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let [kib] = numbers("status", ["VmHWM:"]);
+    Some(kib? * 1024)
 }
 
 /// Bytes of files and of anonymous memory.
 fn resident() -> (u64, u64) {
-    let kib = |name| field("/proc/self/status", name).unwrap_or(0) * 1024;
-    (kib("RssFile:"), kib("RssAnon:"))
+    let [files, anonymous] = numbers("status", ["RssFile:", "RssAnon:"]);
+    (files.unwrap_or(0) * 1024, anonymous.unwrap_or(0) * 1024)
 }
 
 fn cpu_seconds() -> Option<f64> {
@@ -255,6 +265,7 @@ mod tests {
     #[test]
     fn the_kernel_counts_what_we_use() {
         assert!(resident().1 > 100_000);
+        assert!(peak_memory().unwrap() > 100_000);
         let begun = cpu_seconds().unwrap();
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(100) {

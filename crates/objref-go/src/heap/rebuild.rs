@@ -14,7 +14,7 @@ use super::arena::{Arenas, Scheme, low_bits};
 use super::bits::{HEADER, max_in_span};
 use super::classes::{CLASS_PAGES, SIZE_CLASSES};
 use super::slots::{inline_class, inline_slots};
-use super::span::{PAGE, RawSpan, SpanState};
+use super::span::{PAGE, RawSpan, SpanState, pieces};
 use crate::module::AddrRange;
 
 /// What is known of the heap beside its own tables, for when these are not in the dump.
@@ -32,8 +32,6 @@ pub struct Landmarks {
 const WORDS: usize = (PAGE / 8) as usize;
 /// Groups of 64 words in a page.
 const GROUPS: u64 = WORDS as u64 / 64;
-/// Bytes that are searched for pointers at a time.
-const PIECE: usize = 1 << 20;
 /// Pages that are divided together.
 const TOGETHER: usize = 1 << 13;
 
@@ -178,23 +176,11 @@ fn targets(space: &AddressSpace, ranges: &[(u64, u64)], pages: &[u64]) -> Vec<Ta
     let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
         return targets;
     };
-    let mut pieces = Vec::new();
-    let written = |r: &objref_mem::Region| r.kind == RegionKind::Core && r.flags.writable();
-    for region in space.regions().filter(written) {
-        let starts = (0..region.len).step_by(PIECE);
-        pieces.extend(starts.map(|from| {
-            let len = (region.len - from).min(PIECE as u64);
-            (region.start.add(from), len as usize)
-        }));
-    }
-    pieces.par_iter().for_each(|&(start, len)| {
-        let Ok(bytes) = space.slice(start, len) else {
-            return;
-        };
+    pieces(space).into_par_iter().for_each(|(_, bytes)| {
         let word_at = |i: usize| {
             space
                 .encoding()
-                .words(&bytes[i.min(len)..])
+                .words(&bytes[i.min(bytes.len())..])
                 .next()
                 .unwrap_or(0)
         };
@@ -326,9 +312,7 @@ impl Row {
             pages: pages.collect(),
         }
     }
-}
 
-impl Row {
     /// The most likely way to divide the pages into spans; pages that nothing points to are left out.
     fn divide(&self, heap: &Surroundings<'_>) -> Vec<Guess> {
         let &Surroundings { space, arenas, .. } = heap;

@@ -64,6 +64,10 @@ impl SlotReader<'_> {
         let (marks, unmarked) = self.marked(span);
         let allocated = in_use(span, &bits);
         let nothing = || vec![0; bits.len()];
+        // The marks have become the allocation bits already; only the span's generation is yet to say so.
+        // runtime/mgcsweep.go: (*sweepLocked).sweep
+        let is_swept =
+            sweep == Sweep::UnderWay && span.freeindex == 0 && marks.iter().all(|w| *w == 0);
         match sweep {
             Sweep::Swept => {
                 let unmade = unmade(span, &allocated, &bits, &marks);
@@ -77,26 +81,15 @@ impl SlotReader<'_> {
                     lost,
                 }
             }
-            // The marks have become the allocation bits already; only the span's generation is yet to say so.
-            // runtime/mgcsweep.go: (*sweepLocked).sweep
-            Sweep::UnderWay if span.freeindex == 0 && marks.iter().all(|w| *w == 0) => Slots {
+            // Nobody knows what the collection found dead, or it is gone.
+            Sweep::Awaited | Sweep::UnderWay if unmarked || is_swept => Slots {
                 sweep,
                 live: allocated.clone(),
                 survived: allocated.clone(),
                 unmade: nothing(),
                 unsettled: true,
                 allocated,
-                lost,
-            },
-            // Nobody knows what the collection found dead.
-            Sweep::Awaited | Sweep::UnderWay if unmarked => Slots {
-                sweep,
-                live: allocated.clone(),
-                survived: allocated.clone(),
-                unmade: nothing(),
-                unsettled: true,
-                allocated,
-                lost: true,
+                lost: lost || !is_swept,
             },
             Sweep::Awaited | Sweep::UnderWay => {
                 // A sweep that is under way may have reset the index: a slot that is marked is in use anyway.

@@ -1,6 +1,6 @@
 //! Spans as the runtime keeps them, read into flat records.
 
-use objref_mem::{Addr, AddressSpace, Fault, FaultKind, Region, RegionKind};
+use objref_mem::{Addr, AddressSpace, Fault, FaultKind, Region};
 use rayon::prelude::*;
 
 use super::classes::SIZE_CLASSES;
@@ -164,8 +164,20 @@ fn table(space: &AddressSpace, at: Addr, count: u64) -> Vec<Addr> {
     pointers
 }
 
-/// Bytes that are searched for records at a time.
-const PIECE: u64 = 1 << 20;
+/// Bytes that are searched at a time.
+const PIECE: usize = 1 << 20;
+
+/// All memory that the process wrote to and the core has, in pieces for all threads: where each starts, and its bytes.
+pub(super) fn pieces(space: &AddressSpace) -> Vec<(Addr, &[u8])> {
+    let bytes = |region: Region| {
+        let bytes = space.slice(region.start, region.len as usize);
+        let pieces = bytes.unwrap_or_default().chunks(PIECE);
+        (0..)
+            .zip(pieces)
+            .map(move |(i, bytes)| (region.start.add(i * PIECE as u64), bytes))
+    };
+    space.written().flat_map(bytes).collect()
+}
 
 /// The records of spans in use that are somewhere in the memory of the dump, but not among the `known` ones, in the order
 /// of their addresses. A record is hardly taken for one by mistake: the class has to agree with the size of slots, and
@@ -177,19 +189,12 @@ fn carve(
     mapped: &Mapped,
     known: &[Addr],
 ) -> Vec<RawSpan> {
-    let mut pieces = Vec::new();
-    let written = |r: &Region| r.kind == RegionKind::Core && r.flags.writable();
-    for region in space.regions().filter(written) {
-        let starts = (0..region.len).step_by(PIECE as usize);
-        pieces.extend(starts.map(|from| (region.start.add(from), PIECE.min(region.len - from))));
-    }
-    let piece = |&(start, len): &(Addr, u64)| -> Vec<RawSpan> {
-        let Ok(bytes) = space.slice(start, len as usize) else {
-            return Vec::new();
-        };
+    let piece = |(start, bytes): (Addr, &[u8])| -> Vec<RawSpan> {
         let word = space.word_size();
         let first = layout.start_addr.offset % word;
-        let words = space.encoding().words(&bytes[first as usize..]);
+        let words = space
+            .encoding()
+            .words(bytes.get(first as usize..).unwrap_or_default());
         let candidates = words.enumerate().filter(|(_, w)| *w != 0 && w % PAGE == 0);
         candidates
             .filter_map(|(i, _)| {
@@ -205,7 +210,7 @@ fn carve(
             })
             .collect()
     };
-    pieces.par_iter().flat_map_iter(piece).collect()
+    pieces(space).into_par_iter().flat_map_iter(piece).collect()
 }
 
 /// Ranges of addresses in which the process had something, adjacent ones merged: start and end.
