@@ -27,8 +27,9 @@ impl Unwinder<'_> {
         }
         let machine = machines.running(g);
         let regs = machine.and_then(|m| system_registers(self.pclntab().space(), m));
-        // Go code on the system stack got there through the scheduler, and so did C that was called from there.
-        let in_go = regs.as_ref().is_some_and(|r| self.kind_at(r.pc).is_some());
+        // Go code on the system stack got there through the scheduler, also where it asks the kernel for the time.
+        let asks = machine.is_some_and(|m| m.g0_stack.contains(m.vdso.0));
+        let in_go = asks || regs.as_ref().is_some_and(|r| self.kind_at(r.pc).is_some());
         let switched = self.kind_at(start.pc) == Some(FuncKind::SystemStackSwitch);
         if in_go || (start.kind == StartKind::Parked && switched) {
             return start;

@@ -23,6 +23,11 @@ fn registers(pc: u64, sp: u64) -> objref_mem::Registers {
 
 /// Where the goroutine goes on whose thread has these registers, and which has this status.
 fn start_of(p: &Program, status: u64, pc: u64, sp: u64) -> Start {
+    start_in_vdso(p, status, pc, sp, (Addr(0), Addr(0)))
+}
+
+/// As [`start_of`], with where the thread called into the kernel's shared page.
+fn start_in_vdso(p: &Program, status: u64, pc: u64, sp: u64, vdso: (Addr, Addr)) -> Start {
     let g = GS + 0x100;
     let m = GS + 0x3000;
     p.words(g + 0x30, &[m]);
@@ -48,7 +53,7 @@ fn start_of(p: &Program, status: u64, pc: u64, sp: u64) -> Start {
         locked: Addr(0),
         p: Addr(1),
         in_c: false,
-        vdso: (Addr(0), Addr(0)),
+        vdso,
         regs: Some(registers(pc, sp)),
     };
     let machines = Machines {
@@ -74,6 +79,26 @@ fn a_thread_on_the_stack_of_its_goroutine_says_where_that_is() {
         assert_eq!((start.kind, start.pc.0), (StartKind::Parked, pc - 10));
         assert!(start.regs.is_none());
     }
+}
+
+#[test]
+fn a_thread_that_asks_for_the_time() {
+    let inner = function("main.inner", 32, vec!["000", "000"]);
+    let p = two_frames(function("main.outer", 32, vec!["000", "000"]), inner);
+    let parked = p.entry("main.inner") + 50;
+    const RUNNING: u64 = 2;
+    let (kernel, system) = (0x7fff_0000_1000, GS + 0x8100);
+    // For the scheduler, which has just made the goroutine run: that is where it was parked.
+    let called = (Addr(system + 0x80), Addr(parked + 7));
+    let start = start_in_vdso(&p, RUNNING, kernel, system, called);
+    assert_eq!((start.kind, start.pc.0), (StartKind::Parked, parked));
+    // For the goroutine itself: that is where it called.
+    let called = (Addr(TOP - 136), Addr(parked + 7));
+    let start = start_in_vdso(&p, RUNNING, kernel, system, called);
+    assert_eq!((start.kind, start.pc), (StartKind::Vdso, called.1));
+    // For neither: C that nobody told the scheduler of.
+    let start = start_of(&p, RUNNING, kernel, system);
+    assert_eq!(start.kind, StartKind::Stale);
 }
 
 #[test]
