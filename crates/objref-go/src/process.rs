@@ -32,7 +32,7 @@ pub struct GoProcess {
     /// Memory of the dump, completed from the binary.
     pub space: AddressSpace,
     /// The binary's description of itself; empty where it has no DWARF.
-    pub debug: DebugInfo,
+    pub debug: Arc<DebugInfo>,
     /// The Go release.
     pub version: GoVersion,
     /// The main program's module and those of plugins.
@@ -124,6 +124,22 @@ pub enum OpenError {
 impl GoProcess {
     /// Joins a dump with the binary that wrote it. `force` goes on when their build ids differ.
     pub fn open(core: Core, image: Arc<Image>, force: bool) -> Result<GoProcess, OpenError> {
+        Self::join(core, image, None, force)
+    }
+
+    /// Joins another dump with the binary of this one, which is not read again.
+    pub fn open_beside(&self, core: Core, force: bool) -> Result<GoProcess, OpenError> {
+        let debug = self.stripped.is_none().then(|| Arc::clone(&self.debug));
+        Self::join(core, Arc::clone(&self.image), debug, force)
+    }
+
+    /// `debug` is what `image` says of itself, if that is known already.
+    fn join(
+        core: Core,
+        image: Arc<Image>,
+        debug: Option<Arc<DebugInfo>>,
+        force: bool,
+    ) -> Result<GoProcess, OpenError> {
         core.check_arch()?;
         let bias = image.load_bias(&core)?;
         let space = AddressSpace::new(&core, &[(Arc::clone(&image), bias)]);
@@ -137,7 +153,8 @@ impl GoProcess {
                 });
             }
         }
-        match DebugInfo::load(image.debug_input().bytes()) {
+        let load = || DebugInfo::load(image.debug_input().bytes()).map(Arc::new);
+        match debug.map_or_else(load, Ok) {
             Ok(debug) => Self::described(core, image, bias, space, debug),
             Err(DwarfError::NoDwarf | DwarfError::NoGoUnits) => match buildinfo::version(&image) {
                 Some(version) => Self::stripped(core, image, bias, space, version),
@@ -156,7 +173,7 @@ impl GoProcess {
         image: Arc<Image>,
         bias: LoadBias,
         space: AddressSpace,
-        debug: DebugInfo,
+        debug: Arc<DebugInfo>,
     ) -> Result<GoProcess, OpenError> {
         let source = DwarfLayout(&debug);
         let global = |name| source.global(name).map(|a| bias.to_addr(a));
@@ -220,7 +237,7 @@ impl GoProcess {
             image,
             bias,
             space,
-            debug: DebugInfo::none(),
+            debug: Arc::new(DebugInfo::none()),
             version,
             modules,
             types,

@@ -23,10 +23,14 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    /// A copy of `bytes`.
+    /// A copy of `bytes`. Pages of zeros stay untouched, which costs no memory.
     pub(crate) fn of_bytes(bytes: &[u8]) -> io::Result<Map> {
+        const ZEROS: [u8; 4096] = [0; 4096];
         let mut map = MmapMut::map_anon(bytes.len())?;
-        map.copy_from_slice(bytes);
+        let pages = map.chunks_mut(ZEROS.len()).zip(bytes.chunks(ZEROS.len()));
+        for (to, from) in pages.filter(|(_, from)| *from != &ZEROS[..from.len()]) {
+            to.copy_from_slice(from);
+        }
         Ok(Map {
             bytes: map.make_read_only()?,
             _watch: None,

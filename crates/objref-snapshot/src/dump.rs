@@ -19,6 +19,7 @@ use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
 use crate::step::Describer;
 use crate::view::{FinalViews, Views};
+use crate::zeroed::zeroed_variables;
 
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,7 +70,20 @@ impl Dump {
         progress: &dyn Progress,
     ) -> Result<Dump, SnapshotError> {
         progress.phase("binary");
-        let process = GoProcess::open(core, image, force)?;
+        Self::of(GoProcess::open(core, image, force)?, progress)
+    }
+
+    /// Finds the runtime and its heap in another dump of the same binary, which is not read again.
+    pub fn open_beside(
+        &self,
+        core: Core,
+        force: bool,
+        progress: &dyn Progress,
+    ) -> Result<Dump, SnapshotError> {
+        Self::of(self.process.open_beside(core, force)?, progress)
+    }
+
+    fn of(process: GoProcess, progress: &dyn Progress) -> Result<Dump, SnapshotError> {
         progress.phase("heap");
         let heap = process.heap()?;
         Ok(Dump { process, heap })
@@ -124,6 +138,14 @@ impl Dump {
              and what they held later is not reached",
             initial,
         );
+        let zeroed = zeroed_variables(process);
+        note(
+            &mut diagnostics,
+            "roots.data-zeros",
+            "bytes of global variables are nothing but zeros, which they cannot have been: the dump has holes, and what \
+             these variables held is not reached",
+            zeroed,
+        );
         let mut stacks = StackTree::default();
         let (goroutines, stack_counts, traces) =
             add_stacks(&mut table, &mut infer, &mut stacks, options.goroutines_each)?;
@@ -144,7 +166,7 @@ impl Dump {
             self,
             &|object| tree.is_reached(object),
             &LostRoots {
-                variables: unread + initial,
+                variables: unread + initial + zeroed,
                 stack_words: stack_counts.missing_words,
                 goroutines: goroutines.unreadable as u64,
             },

@@ -42,6 +42,7 @@ mod values;
 mod view;
 mod waits;
 mod whereabouts;
+mod zeroed;
 
 pub use diagnose::Diagnostic;
 pub use dump::{Dump, LoadOptions, NoProgress, Progress, SnapshotError};

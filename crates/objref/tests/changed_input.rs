@@ -1,5 +1,5 @@
-//! Files that somebody changes while they are read, at an instant that the test chooses: the core is mapped when the
-//! binary, a pipe, is still to come.
+//! Files that somebody changes while they are read, at an instant that the test chooses: one is mapped when the next, a
+//! pipe, is still to come.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -12,23 +12,49 @@ use std::time::Duration;
 /// On linux, of all architectures that we run on.
 const O_NONBLOCK: i32 = 0o4000;
 
-/// A directory with a core, and a binary to be sent.
+/// A directory with files in the order in which they are opened: the first is for others to change, the second is a pipe.
 struct Scene {
     dir: tempfile::TempDir,
-    exe: Vec<u8>,
+    order: &'static [&'static str],
+    /// What comes through the pipe.
+    sent: Vec<u8>,
 }
 
+/// Which files, by the one that is changed.
+const CORE: &[&str] = &["core", "exe"];
+const BINARY: &[&str] = &["exe", "core"];
+const INDEX: &[&str] = &["index", "core", "exe"];
+
 impl Scene {
-    fn new() -> Scene {
+    fn new(order: &'static [&'static str]) -> Scene {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/dumps");
-        let read = |kind| {
-            objref_mem::Input::open(&folder.join(format!("deep-1.27.3.{kind}.zst"))).unwrap()
+        let packed = |kind: &str| folder.join(format!("deep-1.27.3.{kind}.zst"));
+        let read = |kind: &str| {
+            let input = objref_mem::Input::open(&packed(kind)).unwrap();
+            input.bytes().to_vec()
         };
         let scene = Scene {
             dir: tempfile::tempdir().unwrap(),
-            exe: read("exe").bytes().to_vec(),
+            order,
+            sent: read(order[1]),
         };
-        fs::write(scene.path("core"), read("core").bytes()).unwrap();
+        for kind in order {
+            match *kind {
+                "index" => {
+                    let index = Command::new(env!("CARGO_BIN_EXE_objref"))
+                        .args(["index", "-o"])
+                        .arg(scene.path("index"))
+                        .args(["core", "exe"].map(packed))
+                        .status();
+                    assert!(index.unwrap().success());
+                }
+                kind if kind == order[1] => {
+                    let made = Command::new("mkfifo").arg(scene.path(kind)).status();
+                    assert!(made.unwrap().success());
+                }
+                kind => fs::write(scene.path(kind), read(kind)).unwrap(),
+            }
+        }
         scene
     }
 
@@ -36,16 +62,13 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    /// Runs it with the core and a pipe; does `meanwhile`, with its process id, before anything comes out of the pipe.
+    /// Runs it; does `meanwhile`, with its process id, before anything comes out of the pipe.
     fn run(&self, args: &[&str], meanwhile: impl FnOnce(u32)) -> Output {
-        let pipe = self.path("exe");
-        if !pipe.exists() {
-            let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-            assert!(made.success());
-        }
+        let pipe = self.path(self.order[1]);
         let mut child = Command::new(env!("CARGO_BIN_EXE_objref"))
             .args(args)
-            .args(["core", "--exe", "exe"])
+            .args(&self.order[..2])
+            .args(self.order[2..].iter().flat_map(|exe| ["--exe", exe]))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,7 +89,7 @@ impl Scene {
             }
             assert!(
                 child.try_wait().unwrap().is_none(),
-                "{args:?}: it never opened the binary"
+                "{args:?}: it never opened the pipe"
             );
         };
         // Were there no writer for an instant, the pipe would seem to have ended.
@@ -74,7 +97,7 @@ impl Scene {
         drop(held);
         meanwhile(child.id());
         // It may be gone, which is for the caller to judge.
-        let _ = pipe.write_all(&self.exe);
+        let _ = pipe.write_all(&self.sent);
         drop(pipe);
         child.wait_with_output().unwrap()
     }
@@ -82,12 +105,11 @@ impl Scene {
     /// The line that it ends with, status 3; nothing is written or left behind.
     fn failure(&self, args: &[&str], meanwhile: impl FnOnce(&File)) -> String {
         let output = self.run(args, |_| {
-            meanwhile(
-                &OpenOptions::new()
-                    .write(true)
-                    .open(self.path("core"))
-                    .unwrap(),
-            )
+            let victim = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(self.path(self.order[0]));
+            meanwhile(&victim.unwrap());
         });
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{args:?}: {stderr}");
@@ -103,17 +125,21 @@ impl Scene {
             .map(|entry| entry.unwrap().file_name());
         let mut names: Vec<_> = names.collect();
         names.sort();
-        assert_eq!(names, ["core", "exe"]);
+        let mut inputs = self.order.to_vec();
+        inputs.sort();
+        assert_eq!(names, inputs);
     }
 }
 
 #[test]
 fn left_alone_it_is_read() {
-    let output = Scene::new().run(&["summary"], |_| {});
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
+    for order in [CORE, BINARY, INDEX] {
+        let output = Scene::new(order).run(&["summary"], |_| {});
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+    }
 }
 
 #[test]
@@ -136,9 +162,21 @@ fn cut_short() {
             4096,
         ),
     ] {
-        let line = Scene::new().failure(args, |core| core.set_len(len).unwrap());
+        for order in [CORE, BINARY] {
+            let line = Scene::new(order).failure(args, |file| file.set_len(len).unwrap());
+            let said = format!("objref: {}: cannot be read any more", order[0]);
+            assert!(line.starts_with(&said), "{line}");
+        }
+    }
+    for (args, len) in [
+        (&["summary"][..], 0),
+        (&["types"], 4096),
+        (&["objects", "-o", "heap.tsv"], 4096),
+        (&["index", "-o", "heap.objref"], 100_000),
+    ] {
+        let line = Scene::new(INDEX).failure(args, |file| file.set_len(len).unwrap());
         assert!(
-            line.starts_with("objref: core: cannot be read any more"),
+            line.starts_with("objref: index: cannot be read any more"),
             "{line}"
         );
     }
@@ -151,29 +189,32 @@ fn written_to() {
         &["summary"],
         &["objects", "-o", "heap.tsv"],
     ] {
-        let line = Scene::new().failure(args, |core| {
-            // Bytes that nothing is made of: only the clock of the file tells.
-            let len = core.metadata().unwrap().len();
-            core.write_all_at(&[0; 8], len - 8).unwrap();
-        });
-        assert!(
-            line.starts_with("objref: core: was changed while it was read"),
-            "{line}"
-        );
+        for order in [CORE, BINARY, INDEX] {
+            let line = Scene::new(order).failure(args, |file| {
+                // What is there already: only the clock of the file tells.
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, 0).unwrap();
+                file.write_all_at(&byte, 0).unwrap();
+            });
+            let said = format!("objref: {}: was changed while it was read", order[0]);
+            assert!(line.starts_with(&said), "{line}");
+        }
     }
 }
 
 #[test]
 fn replaced_by_another_file() {
-    let scene = Scene::new();
-    let output = scene.run(&["summary"], |_| {
-        fs::write(scene.path("new"), "short").unwrap();
-        fs::rename(scene.path("new"), scene.path("core")).unwrap();
-    });
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
+    for order in [CORE, BINARY, INDEX] {
+        let scene = Scene::new(order);
+        let output = scene.run(&["summary"], |_| {
+            fs::write(scene.path("new"), "short").unwrap();
+            fs::rename(scene.path("new"), scene.path(order[0])).unwrap();
+        });
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+    }
 }
 
 /// Whether we, and so what we start, ignore the signal.
@@ -191,7 +232,7 @@ fn signals_end_it_and_leave_nothing() {
         if is_ignored(number) {
             continue;
         }
-        let scene = Scene::new();
+        let scene = Scene::new(CORE);
         let output = scene.run(&["-o", "heap.svg"], |pid| {
             assert_eq!(
                 fs::read_dir(scene.dir.path()).unwrap().count(),

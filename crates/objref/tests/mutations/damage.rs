@@ -1,8 +1,15 @@
 //! Damage, by number.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use objref_mem::Input;
+
+use crate::run::input;
 use crate::victim::{File, Victim};
+
+/// What gets lost at once.
+const PAGE: usize = 4096;
 
 /// Decides by numbers that look random and are the same every time.
 // splitmix64
@@ -48,13 +55,21 @@ impl Damager {
         }
     }
 
-    /// Damages the victim; gives its files as they are now.
-    pub(crate) fn damage(&mut self, victim: &mut Victim) -> (Vec<u8>, Vec<u8>) {
+    /// Damages the victim; gives its files as they are now, the binary only if it is damaged.
+    pub(crate) fn damage(&mut self, victim: &mut Victim) -> (Arc<Input>, Option<Arc<Input>>) {
         let kinds = if self.dice.one_in(4) { 3 } else { 1 };
         let (mut core_len, mut exe_len) = (victim.core.len(), victim.exe.len());
         for _ in 0..kinds {
-            let target = self.dice.below(victim.targets.len());
-            let file = victim.targets[target].file;
+            // Cores are broken more often, and more is read of them.
+            let file = if self.dice.one_in(12) {
+                File::Exe
+            } else {
+                File::Core
+            };
+            let of_file: Vec<usize> = (0..victim.targets.len())
+                .filter(|i| victim.targets[*i].file == file)
+                .collect();
+            let target = *self.dice.pick(&of_file);
             if self.dice.one_in(20) {
                 let place = self.dice.pick(&victim.targets[target].places).clone();
                 let at = place.start + self.dice.below(place.len());
@@ -72,9 +87,11 @@ impl Damager {
                 self.hit(victim, target, file, place);
             }
         }
+        let whole = exe_len == victim.exe.len();
+        let whole = whole && self.undo.iter().all(|(file, ..)| *file == File::Core);
         (
-            victim.core[..core_len].to_vec(),
-            victim.exe[..exe_len].to_vec(),
+            input("core", &victim.core[..core_len]),
+            (!whole).then(|| input("exe", &victim.exe[..exe_len])),
         )
     }
 
@@ -98,7 +115,7 @@ impl Damager {
             let at = place.start + self.dice.below(len);
             at..at + self.dice.below(len.min(4)).max(1).min(place.end - at)
         };
-        let (what, at, bytes): (_, usize, Vec<u8>) = match self.dice.below(8) {
+        let (what, at, bytes): (_, usize, Vec<u8>) = match self.dice.below(10) {
             0 => {
                 let mut bytes = self.read(victim, file, &word).to_vec();
                 let bit = self.dice.below(bytes.len() * 8);
@@ -134,7 +151,20 @@ impl Damager {
                     .to_le_bytes();
                 ("shift", word.start, value[..old.len()].to_vec())
             }
-            5 if !victim.addresses.is_empty() => {
+            5 if word.len() == 8 && !victim.targets[target].wholes.is_empty() => {
+                // What leads on leads back, or to itself.
+                let value = self.dice.pick(&victim.targets[target].wholes).to_le_bytes();
+                ("circle", word.start, value.to_vec())
+            }
+            6 => {
+                let page = word.start / PAGE * PAGE;
+                let all = match file {
+                    File::Core => victim.core.len(),
+                    File::Exe => victim.exe.len(),
+                };
+                ("wipe", page, vec![0; PAGE.min(all - page)])
+            }
+            7 if !victim.addresses.is_empty() => {
                 let value = self.dice.pick(&victim.addresses).to_le_bytes();
                 ("point", word.start, value[..word.len()].to_vec())
             }

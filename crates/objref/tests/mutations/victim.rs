@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use objref_go::{GoProcess, StructSource};
 use objref_mem::{Addr, Core, Image, Input};
+use objref_snapshot::{Dump, LoadOptions, NoProgress};
+
+use crate::objects;
 
 /// Which of the two files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) file: File,
     pub(crate) places: Vec<Range<usize>>,
+    /// Where in memory the things begin that the places are in.
+    pub(crate) wholes: Vec<u64>,
 }
 
 pub(crate) struct Victim {
@@ -39,8 +44,8 @@ impl Victim {
     pub(crate) fn open(core: &Path, exe: &Path) -> Victim {
         let core = Core::parse(Input::open(core).unwrap()).unwrap();
         let image = Arc::new(Image::parse(Input::open(exe).unwrap()).unwrap());
-        let core_bytes = core.input().bytes().to_vec();
-        let exe_bytes = image.input().bytes().to_vec();
+        let core_bytes = copy(core.input().bytes());
+        let exe_bytes = copy(image.input().bytes());
         let mut victim = Victim {
             targets: headers(&core_bytes, File::Core),
             core: core_bytes,
@@ -49,18 +54,34 @@ impl Victim {
         };
         victim.targets.extend(headers(&victim.exe, File::Exe));
         victim.targets.extend(sections(&image));
-        let process = GoProcess::open(core, image, false).unwrap();
+        let dump = Dump::open(core, image, false, &NoProgress).unwrap();
+        let options = LoadOptions::default();
+        let snapshot = dump.snapshot(&options, &NoProgress).unwrap();
         let mut finder = Finder {
-            process: &process,
+            process: &dump.process,
             targets: &mut victim.targets,
             addresses: &mut victim.addresses,
         };
         finder.heap();
         finder.goroutines();
         finder.modules();
+        for (name, parts) in objects::parts(&snapshot) {
+            finder.add_parts(name, parts);
+        }
         victim.targets.retain(|target| !target.places.is_empty());
         victim
     }
+}
+
+/// A copy in which pages of zeros take no memory, as they take no room in the file.
+fn copy(bytes: &[u8]) -> Vec<u8> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut copy = vec![0; bytes.len()];
+    let pages = copy.chunks_mut(ZEROS.len()).zip(bytes.chunks(ZEROS.len()));
+    for (to, from) in pages.filter(|(_, from)| *from != &ZEROS[..from.len()]) {
+        to.copy_from_slice(from);
+    }
+    copy
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -77,6 +98,7 @@ fn headers(bytes: &[u8], file: File) -> Vec<Target> {
         name: name.to_owned(),
         file,
         places,
+        wholes: Vec::new(),
     };
     let (phoff, phnum) = (u64_at(bytes, 32) as usize, u16_at(bytes, 56));
     let programs: Vec<_> = (0..phnum)
@@ -118,6 +140,7 @@ fn sections(image: &Image) -> Vec<Target> {
                 name: section.name.to_owned(),
                 file: File::Exe,
                 places,
+                wholes: Vec::new(),
             }
         })
         .collect()
@@ -142,18 +165,23 @@ impl Finder<'_> {
     }
 
     fn add(&mut self, name: &str, ranges: impl IntoIterator<Item = (Addr, u64)>) {
-        let places: Vec<_> = ranges
-            .into_iter()
-            .filter_map(|(addr, len)| {
-                self.addresses.push(addr.0);
-                self.place(addr, len)
-            })
-            .filter(|place| !place.is_empty())
-            .collect();
+        let parts = ranges.into_iter().map(|(addr, len)| (addr, addr, len));
+        self.add_parts(name, parts);
+    }
+
+    /// Of each: where the whole begins, where the part begins, and how long this is.
+    fn add_parts(&mut self, name: &str, parts: impl IntoIterator<Item = (Addr, Addr, u64)>) {
+        let (mut places, mut wholes) = (Vec::new(), Vec::new());
+        for (whole, addr, len) in parts {
+            self.addresses.push(addr.0);
+            wholes.push(whole.0);
+            places.extend(self.place(addr, len).filter(|place| !place.is_empty()));
+        }
         self.targets.push(Target {
             name: name.to_owned(),
             file: File::Core,
             places,
+            wholes,
         });
     }
 
@@ -235,6 +263,7 @@ impl Finder<'_> {
         let (process, space) = (self.process, &self.process.space);
         let global = |name| process.global(name).unwrap();
         let (table, all) = self.pointers(global("runtime.allgs"));
+        let goroutines = all.clone();
         self.add("allgs", [table]);
         self.add(
             "g",
@@ -281,6 +310,19 @@ impl Finder<'_> {
             .filter_map(|at| caches.ptr(space, *at).ok())
             .collect();
         self.add("mcache", caches.iter().map(|at| (*at, 512)));
+        let (defer, link) = (
+            process.field("runtime.g", "_defer").unwrap(),
+            process.field("runtime._defer", "link").unwrap(),
+        );
+        let mut defers = Vec::new();
+        for g in &goroutines {
+            let mut at = defer.ptr(space, *g).unwrap();
+            while at.0 != 0 {
+                defers.push((at, link.at(at), 8));
+                at = link.ptr(space, at).unwrap();
+            }
+        }
+        self.add_parts("defers", defers);
         for name in [
             "runtime.allfin",
             "runtime.gcCleanups",
@@ -319,6 +361,7 @@ impl Finder<'_> {
                     name: name.to_owned(),
                     file: File::Exe,
                     places: vec![from..from + (mask.bits / 8) as usize],
+                    wholes: Vec::new(),
                 });
             }
         }
