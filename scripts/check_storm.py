@@ -157,7 +157,7 @@ def check_nodes(memory, at, objects, row):
         raise Failure(f"{lost.total()} of {nodes} not reached: {places}; {example}")
     if nodes < 500:
         raise Failure(f"only {nodes} nodes: that tells nothing")
-    if risen > 40:
+    if risen > nodes // 200:
         raise Failure(f"{risen} nodes are reached that were dropped")
 
 

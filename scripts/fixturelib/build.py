@@ -11,7 +11,7 @@ from pathlib import Path
 from . import oracle, toolchains
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-CASES = ("zoo", "service", "deep", "goroutines", "cgo", "mix", "tree", "mapcache", "storm", "grow", "hostile")
+CASES = ("zoo", "service", "deep", "goroutines", "cgo", "mix", "tree", "mapcache", "storm", "grow", "hostile", "shapes")
 NEEDS_CGO = ("cgo",)
 
 # Raise it when the way of building or dumping changes what comes out.
