@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use crate::Successors;
 use crate::above::Above;
-use crate::explore::{BATCH, Explore, Plain, Reached, Way};
+use crate::explore::{BATCH, Explore, Plain, Reach, Reached};
 use crate::tree::{BfsTree, NONE};
 
 /// A frontier narrower than this is walked by one thread: a linked list of a million nodes has a
@@ -151,22 +151,16 @@ impl Search<'_> {
         scratch: &mut G::Scratch,
         notes: &mut G::Notes,
     ) {
-        let (column, reached) = (self.column, self.reached);
         let mut nodes = [0; BATCH];
         for first in part.clone().step_by(BATCH) {
             let nodes = &mut nodes[..BATCH.min(part.end - first)];
             nodes.copy_from_slice(&self.order[first..first + nodes.len()]);
-            graph.explore(nodes, reached, scratch, notes, &mut |ways| {
-                touch(column, ways);
-                for way in ways {
-                    let label = &column[way.to as usize];
-                    if label.load(Relaxed) == NONE {
-                        label.store(way.label, Relaxed);
-                        self.order.push(way.to);
-                        self.above.push(first as u32 + way.from);
-                    }
-                }
-            });
+            let reached = self.reached;
+            let mut append = Append {
+                search: self,
+                first: first as u32,
+            };
+            graph.explore(nodes, reached, scratch, notes, &mut append);
         }
     }
 
@@ -182,26 +176,18 @@ impl Search<'_> {
         let (mut claims, new): (Vec<Vec<Claim>>, Vec<G::Notes>) = pieces
             .enumerate()
             .map_init(G::Scratch::default, |scratch, (piece, frontier)| {
-                let (mut claims, mut notes) = (Vec::new(), G::Notes::default());
-                let mine = CLAIMED | piece as u32;
-                let mut position = (part.start + piece * PIECE) as u32;
+                let mut notes = G::Notes::default();
+                let mut claim = Claiming {
+                    column,
+                    mine: CLAIMED | piece as u32,
+                    first: (part.start + piece * PIECE) as u32,
+                    claims: Vec::new(),
+                };
                 for nodes in frontier.chunks(BATCH) {
-                    graph.explore(nodes, reached, scratch, &mut notes, &mut |ways| {
-                        touch(column, ways);
-                        for way in ways {
-                            let claim = &column[way.to as usize];
-                            if claim.load(Relaxed) > mine && claim.fetch_min(mine, Relaxed) > mine {
-                                claims.push(Claim {
-                                    node: way.to,
-                                    by: position + way.from,
-                                    label: way.label,
-                                });
-                            }
-                        }
-                    });
-                    position += nodes.len() as u32;
+                    graph.explore(nodes, reached, scratch, &mut notes, &mut claim);
+                    claim.first += nodes.len() as u32;
                 }
-                (claims, notes)
+                (claim.claims, notes)
             })
             .unzip();
         notes.extend(new);
@@ -225,11 +211,54 @@ impl Search<'_> {
     }
 }
 
-/// Loads the column at all ends: none of these loads waits for another, as they would where each decides what is next.
-#[inline]
-fn touch(column: &[AtomicU32], ways: &[Way]) {
-    let all = ways
-        .iter()
-        .fold(0, |all, way| all ^ column[way.to as usize].load(Relaxed));
-    std::hint::black_box(all);
+/// Appends what is reached to the order at once.
+struct Append<'a, 'c> {
+    search: &'a mut Search<'c>,
+    /// Where in the order the nodes that are explored start.
+    first: u32,
+}
+
+impl Reach for Append<'_, '_> {
+    #[inline]
+    fn touch(&self, to: u32) -> u32 {
+        self.search.column[to as usize].load(Relaxed)
+    }
+
+    #[inline]
+    fn edge(&mut self, from: u32, to: u32, label: u32) {
+        let cell = &self.search.column[to as usize];
+        if cell.load(Relaxed) == NONE {
+            cell.store(label, Relaxed);
+            self.search.order.push(to);
+            self.search.above.push(self.first + from);
+        }
+    }
+}
+
+/// Claims what is reached for a piece of the frontier.
+struct Claiming<'c> {
+    column: &'c [AtomicU32],
+    mine: u32,
+    /// Where in the order the nodes that are explored start.
+    first: u32,
+    claims: Vec<Claim>,
+}
+
+impl Reach for Claiming<'_> {
+    #[inline]
+    fn touch(&self, to: u32) -> u32 {
+        self.column[to as usize].load(Relaxed)
+    }
+
+    #[inline]
+    fn edge(&mut self, from: u32, to: u32, label: u32) {
+        let cell = &self.column[to as usize];
+        if cell.load(Relaxed) > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {
+            self.claims.push(Claim {
+                node: to,
+                by: self.first + from,
+                label,
+            });
+        }
+    }
 }

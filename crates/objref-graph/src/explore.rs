@@ -1,5 +1,6 @@
 //! Graphs that are looked at while they are searched.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Successors;
@@ -7,16 +8,15 @@ use crate::Successors;
 /// At most as many nodes are explored in one call.
 pub const BATCH: usize = 64;
 
-/// An edge, on its way to the search.
-#[derive(Clone, Copy, Debug)]
-pub struct Way {
-    /// Where it comes from: index into the nodes that are explored.
-    pub from: u32,
-    /// Where it leads.
-    pub to: u32,
-    /// What is to be kept of it if it turns out to be the one by which its target is reached first: less than
-    /// [`crate::LABELS`].
-    pub label: u32,
+/// Who is told of edges.
+pub trait Reach {
+    /// Loads what [`Reach::edge`] will look at: the loads for many targets do not wait for each other. The number tells
+    /// nothing; who uses it keeps the load from being left out.
+    fn touch(&self, to: u32) -> u32;
+
+    /// There is an edge from the `from`th of the nodes that are explored to `to`. `label`, which is less than
+    /// [`crate::LABELS`], is kept of it if it turns out to be the one by which its target is reached first.
+    fn edge(&mut self, from: u32, to: u32, label: u32);
 }
 
 /// A graph whose edges are expensive to come by: who looks at a node's edges for another reason can do so while
@@ -40,15 +40,15 @@ pub trait Explore: Sync {
         Vec::with_capacity(len)
     }
 
-    /// Calls `reach` with all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the
-    /// second, and those of one node always in the same order.
+    /// Tells `reach` all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the second, and
+    /// those of one node always in the same order.
     fn explore(
         &self,
         nodes: &[u32],
         reached: Reached<'_>,
         scratch: &mut Self::Scratch,
         notes: &mut Self::Notes,
-        reach: &mut impl FnMut(&[Way]),
+        reach: &mut impl Reach,
     );
 
     /// A wide level is about to be explored by all threads.
@@ -84,7 +84,7 @@ pub(crate) struct Plain<'g, G>(pub(crate) &'g G);
 
 impl<G: Successors> Explore for Plain<'_, G> {
     type Notes = ();
-    type Scratch = Vec<Way>;
+    type Scratch = Vec<(u32, u32)>;
 
     fn len(&self) -> usize {
         self.0.len()
@@ -94,21 +94,19 @@ impl<G: Successors> Explore for Plain<'_, G> {
         &self,
         nodes: &[u32],
         _: Reached<'_>,
-        scratch: &mut Self::Scratch,
+        edges: &mut Vec<(u32, u32)>,
         (): &mut (),
-        reach: &mut impl FnMut(&[Way]),
+        reach: &mut impl Reach,
     ) {
         for (from, &node) in (0..).zip(nodes) {
             self.0.successors(node, &mut |to| {
-                if scratch.len() == WAYS {
-                    reach(scratch);
-                    scratch.clear();
+                if edges.len() == EDGES {
+                    tell(edges, reach);
                 }
-                scratch.push(Way { from, to, label: 0 });
+                edges.push((from, to));
             });
         }
-        reach(scratch);
-        scratch.clear();
+        tell(edges, reach);
     }
 
     fn prepare(&mut self, _: &[u32], _: Reached<'_>) {}
@@ -117,4 +115,12 @@ impl<G: Successors> Explore for Plain<'_, G> {
 }
 
 /// Edges that are gathered before they are told: a node may have millions.
-const WAYS: usize = 1024;
+const EDGES: usize = 1024;
+
+/// Tells of edges, and forgets them.
+fn tell(edges: &mut Vec<(u32, u32)>, reach: &mut impl Reach) {
+    black_box(edges.iter().fold(0, |all, (_, to)| all ^ reach.touch(*to)));
+    for (from, to) in edges.drain(..) {
+        reach.edge(from, to, 0);
+    }
+}

@@ -30,7 +30,7 @@ pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Dominators, dominators};
 pub use entries::Entries;
-pub use explore::{BATCH, Explore, Reached, Way};
+pub use explore::{BATCH, Explore, Reach, Reached};
 pub use petgraph::{Edge, Edges, Visited};
 pub use tree::{BfsTree, NONE, ROOT};
 

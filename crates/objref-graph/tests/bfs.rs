@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use objref_graph::{
-    BATCH, BfsTree, Csr, Explore, LABELS, NONE, ROOT, Reached, Successors, Way, bfs, explore,
+    BATCH, BfsTree, Csr, Explore, LABELS, NONE, ROOT, Reach, Reached, Successors, bfs, explore,
 };
 use petgraph::visit::{Bfs, NodeCount};
 use proptest::prelude::*;
@@ -103,7 +103,7 @@ struct Curious<'g> {
 impl Explore for Curious<'_> {
     /// The ends of edges that were in their level or before it, and how many there were of others.
     type Notes = (Vec<u32>, u64);
-    type Scratch = Vec<Way>;
+    type Scratch = Vec<u32>;
 
     fn len(&self) -> usize {
         self.graph.len()
@@ -113,25 +113,25 @@ impl Explore for Curious<'_> {
         &self,
         nodes: &[u32],
         reached: Reached<'_>,
-        scratch: &mut Vec<Way>,
+        ends: &mut Vec<u32>,
         notes: &mut (Vec<u32>, u64),
-        reach: &mut impl FnMut(&[Way]),
+        reach: &mut impl Reach,
     ) {
         assert!(nodes.len() <= BATCH && nodes.iter().all(|node| reached.has(*node)));
-        scratch.clear();
+        ends.clear();
         for (from, &node) in (0..).zip(nodes) {
             for (label, &to) in (0..).zip(self.graph.targets(node)) {
                 // The label says the how-manieth edge of its node it is.
-                scratch.push(Way { from, to, label });
+                reach.edge(from, to, label);
+                ends.push(to);
                 match reached.has(to) {
                     true => notes.0.push(to),
                     false => notes.1 += 1,
                 }
             }
         }
-        reach(scratch);
         // That they were reached now does not make them known.
-        let again = scratch.iter().filter(|way| !reached.has(way.to)).count() as u64;
+        let again = ends.iter().filter(|end| !reached.has(**end)).count() as u64;
         notes.1 -= again;
     }
 

@@ -3,11 +3,12 @@
 //! `cost CORE EXE [RUNS]` prints the CPU time of both, of all threads together; in turn, so that what else runs on the
 //! machine slows down both.
 
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use objref_go::{Batch, ObjId};
-use objref_graph::{Explore, Reached, Way, explore};
+use objref_graph::{Explore, Reach, Reached, explore};
 use objref_mem::{Core, Image, Input};
 use objref_snapshot::{Dump, LoadOptions, NoProgress, Progress};
 
@@ -46,15 +47,9 @@ fn main() -> Result<(), Error> {
 /// The heap, of which nobody wants to know more than where its references lead.
 struct Bare<'d>(&'d Dump);
 
-#[derive(Default)]
-struct Scratch<'d> {
-    batch: Batch<'d>,
-    ways: Vec<Way>,
-}
-
 impl<'d> Explore for Bare<'d> {
     type Notes = ();
-    type Scratch = Scratch<'d>;
+    type Scratch = Batch<'d>;
 
     fn len(&self) -> usize {
         self.0.heap.len()
@@ -64,21 +59,18 @@ impl<'d> Explore for Bare<'d> {
         &self,
         nodes: &[u32],
         _: Reached<'_>,
-        scratch: &mut Scratch<'d>,
+        batch: &mut Batch<'d>,
         (): &mut (),
-        reach: &mut impl FnMut(&[Way]),
+        reach: &mut impl Reach,
     ) {
         let (heap, space) = (&self.0.heap, &self.0.process.space);
-        let Scratch { batch, ways } = scratch;
         batch.load(heap, space, nodes.iter().copied().map(ObjId));
         batch.references(heap, space, |references| {
-            ways.clear();
-            ways.extend(references.iter().map(|reference| Way {
-                from: reference.holder,
-                to: reference.target.id.0,
-                label: 0,
-            }));
-            reach(ways);
+            let touched = references.iter().map(|r| reach.touch(r.target.0));
+            black_box(touched.fold(0, |all, one| all ^ one));
+            for reference in references {
+                reach.edge(reference.holder, reference.target.0, 0);
+            }
         });
     }
 

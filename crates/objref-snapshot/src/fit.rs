@@ -37,6 +37,8 @@ enum Plan {
     Run,
     /// One value that fills the slot if these are its pointers.
     Pointers(u64),
+    /// Values of so many words, of which these are the pointers if the slot is full of them.
+    Values(u64, u32),
     /// It takes a closer look.
     Ask,
 }
@@ -108,6 +110,17 @@ impl<'p> Inference<'p> {
                         };
                     }
                 }
+                (Plan::Values(mask, words), extent) => {
+                    if let Some(found) = self.heap.pointer_mask(&self.process.space, span, at) {
+                        let start = self.heap.data_offset(span);
+                        let filled = |extent| span.is_filled_by(start.saturating_add(extent));
+                        return match compare_values(found, mask, words.into()) {
+                            Pointers::Contradict => None,
+                            Pointers::Same if extent.is_none_or(filled) => code(Fit::Whole),
+                            _ => code(Fit::Run),
+                        };
+                    }
+                }
                 _ => {}
             }
         }
@@ -129,6 +142,11 @@ impl<'p> Inference<'p> {
             Form::One if span.noscan => Plan::Fills,
             Form::One => Plan::Pointers(self.shapes.get(&self.model, ty).mask),
             _ if span.noscan => Plan::Run,
+            _ if size.is_multiple_of(8) && size <= 512 => {
+                let mask = self.shapes.get(&self.model, ty).mask;
+                let mask = tile(mask, size / 8, (span.elem_size - header) / 8);
+                Plan::Values(mask, (size / 8) as u32)
+            }
             _ => Plan::Ask,
         }
     }
@@ -247,25 +265,14 @@ impl<'p> Inference<'p> {
         let many = form != Form::One;
         if let Some(found) = heap.pointer_mask(space, span, at) {
             let mask = self.shapes.get(&self.model, ty).mask;
-            let expected = if many {
-                tile(mask, size / 8, room / 8)
-            } else {
-                mask
-            };
-            if found & !expected != 0 {
-                return Pointers::Contradict;
+            if many {
+                let expected = tile(mask, size / 8, room / 8);
+                return compare_values(found, expected, (size / 8).max(1));
             }
-            // The runtime knows how many elements there are; the slot may have room for more.
-            let used = if many {
-                let last = (64 - u64::from(found.leading_zeros())).max(1);
-                low_bits((last.div_ceil((size / 8).max(1)) * (size / 8)).min(64))
-            } else {
-                u64::MAX
-            };
-            return if found == expected & used {
-                Pointers::Same
-            } else {
-                Pointers::Fewer
+            return match () {
+                () if found & !mask != 0 => Pointers::Contradict,
+                () if found == mask => Pointers::Same,
+                () => Pointers::Fewer,
             };
         }
         let compared = room.min(MAX_COMPARED);
@@ -313,6 +320,23 @@ impl<'p> Inference<'p> {
             _ => Form::Many,
         };
         Some(Code::new(Fit::Stated, Source::Allocator, form, ty))
+    }
+}
+
+/// Compares the pointers of an object, of 64 words at most, with those of as many values of `words` words as it has room
+/// for.
+#[inline]
+fn compare_values(found: u64, expected: u64, words: u64) -> Pointers {
+    if found & !expected != 0 {
+        return Pointers::Contradict;
+    }
+    // The runtime knows how many elements there are; the slot may have room for more.
+    let last = (64 - u64::from(found.leading_zeros())).max(1);
+    let used = low_bits((last.div_ceil(words) * words).min(64));
+    if found == expected & used {
+        Pointers::Same
+    } else {
+        Pointers::Fewer
     }
 }
 

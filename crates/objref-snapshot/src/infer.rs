@@ -137,7 +137,7 @@ impl<'p> Inference<'p> {
             byte,
             timers: timer_homes(&model),
             model,
-            shapes: Shapes::default(),
+            shapes: Shapes::new(byte),
             views: Views::new(heap.len()),
             code: CodeTypes::new(process),
             closures: Closures::default(),

@@ -6,14 +6,16 @@
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
 //! followed again, before the next level.
 
-use objref_go::{Batch, ObjId, Object, Reference};
-use objref_graph::{BATCH, BfsTree, Explore, LABELS, NONE, Reached, Way, explore};
+use std::hint::black_box;
+
+use objref_go::{Batch, ObjId, Object};
+use objref_graph::{BATCH, BfsTree, Explore, LABELS, NONE, Reach, Reached, explore};
 use objref_mem::{Addr, room};
 use rayon::prelude::*;
 
 use crate::fit::Plans;
 use crate::infer::{Inference, Miss, Said};
-use crate::shape::{Hold, Shape};
+use crate::shape::{Hold, Pointer, Shape};
 use crate::view::{Code, Form, Source, View};
 
 /// Fewer objects are followed again by one thread.
@@ -65,14 +67,7 @@ impl Offset {
 
 /// Memory to work in.
 #[derive(Default)]
-pub(crate) struct Scratch<'p> {
-    work: Work<'p>,
-    ways: Vec<Way>,
-}
-
-/// What following needs.
-#[derive(Default)]
-struct Work<'p> {
+pub(crate) struct Work<'p> {
     batch: Batch<'p>,
     plans: Plans,
 }
@@ -81,8 +76,10 @@ struct Work<'p> {
 #[derive(Clone, Copy)]
 struct Holder<'s> {
     view: View,
-    /// Of each of the values that it consists of, if there are many.
-    size: Option<u64>,
+    /// Address of its data.
+    start: u64,
+    /// Of each of the values that it consists of; of more than any object where there is one.
+    size: u64,
     shape: &'s Shape,
 }
 
@@ -97,7 +94,7 @@ struct Follower<'i, 'p> {
 
 impl<'p> Explore for Follower<'_, 'p> {
     type Notes = Findings;
-    type Scratch = Scratch<'p>;
+    type Scratch = Work<'p>;
 
     fn len(&self) -> usize {
         self.infer.heap.len()
@@ -111,22 +108,12 @@ impl<'p> Explore for Follower<'_, 'p> {
         &self,
         nodes: &[u32],
         reached: Reached<'_>,
-        scratch: &mut Scratch<'p>,
+        work: &mut Work<'p>,
         notes: &mut Findings,
-        reach: &mut impl FnMut(&[Way]),
+        reach: &mut impl Reach,
     ) {
-        let Scratch { work, ways } = scratch;
         let followed = |object| reached.has(object);
-        self.infer
-            .follow(nodes, followed, work, notes, |references| {
-                ways.clear();
-                ways.extend(references.iter().map(|reference| Way {
-                    from: reference.holder,
-                    to: reference.target.id.0,
-                    label: Offset::new(reference.offset).0,
-                }));
-                reach(ways);
-            });
+        self.infer.follow(nodes, followed, work, notes, reach);
     }
 
     /// What is met for the first time has to be looked up before it can be followed: better for a few objects than for
@@ -178,7 +165,7 @@ impl<'p> Inference<'p> {
         let piece = |objects: &[u32]| {
             let (mut work, mut found) = (Work::default(), Findings::default());
             for objects in objects.chunks(BATCH) {
-                this.follow(objects, &followed, &mut work, &mut found, |_| {});
+                this.follow(objects, &followed, &mut work, &mut found, &mut Nobody);
             }
             found
         };
@@ -216,14 +203,14 @@ impl<'p> Inference<'p> {
         again
     }
 
-    /// Follows the references of `objects`, [`BATCH`] at most, and shows them to `visit`.
+    /// Follows the references of `objects`, [`BATCH`] at most, and tells `reach` of them.
     fn follow(
         &self,
         objects: &[u32],
         followed: impl Fn(u32) -> bool,
         work: &mut Work<'p>,
         found: &mut Findings,
-        mut visit: impl FnMut(&[Reference<'p>]),
+        reach: &mut impl Reach,
     ) {
         let (heap, space) = (self.heap, &self.process.space);
         let Work { batch, plans } = work;
@@ -233,19 +220,34 @@ impl<'p> Inference<'p> {
             *holder = self.holder(object, &followed, plans, found);
         }
         batch.references(heap, space, |references| {
-            visit(references);
-            self.views.touch(references.iter().map(|r| r.target.id.0));
+            let touched = references
+                .iter()
+                .map(|r| reach.touch(r.target.0) ^ self.views.touch(r.target.0));
+            black_box(touched.fold(0, |all, one| all ^ one));
             for reference in references {
+                let label = Offset::new(reference.offset);
+                reach.edge(reference.holder, reference.target.0, label.0);
                 let Some(holder) = &holders[reference.holder as usize] else {
                     continue;
                 };
-                let Some((hold, at)) = self.hold(holder, reference) else {
-                    continue;
-                };
-                let (target, value) = (reference.target, reference.value);
-                if self.is_known(target, hold) {
+                let mut offset = reference.offset;
+                if offset >= holder.size {
+                    offset = remainder(offset, holder.size);
+                }
+                let known = self.views.code(reference.target.0);
+                let pointer = holder.shape.pointer(offset);
+                if pointer.is_some_and(|pointer| known.covers(pointer.best)) {
+                    // Most objects are referred to by others that say the same.
                     continue;
                 }
+                let word = Addr(holder.start.wrapping_add(reference.offset));
+                let Some((hold, at)) = self.hold(holder, pointer, offset, word) else {
+                    continue;
+                };
+                if known.covers(hold.best(self.byte)) {
+                    continue;
+                }
+                let (target, value) = (reference.object(heap), reference.value);
                 match self.says(holder, hold, at, value) {
                     Ok(Some(said)) => self.propose(target, said, value, &followed, plans, found),
                     Ok(None) => {}
@@ -290,43 +292,33 @@ impl<'p> Inference<'p> {
             });
             return None;
         };
-        let size = self.model.get(view.ty).size.max(1);
+        let size = match view.form {
+            Form::Many => self.model.get(view.ty).size.max(1),
+            _ => u64::MAX,
+        };
         (view.form != Form::Opaque).then(|| Holder {
             view,
-            size: (view.form == Form::Many).then_some(size),
+            start: at + start,
+            size,
             shape: self.shapes.get(&self.model, view.ty),
         })
     }
 
-    /// What kind of reference it is, and where the value starts that it is part of; `None` where it says nothing.
+    /// What kind of reference the pointer at `word` is, which is `offset` bytes into the holder's value, and where the value
+    /// starts that it is part of; `None` where it says nothing.
     #[inline]
-    fn hold(&self, holder: &Holder<'_>, reference: &Reference<'p>) -> Option<(Hold, Addr)> {
-        let Reference {
-            word, mut offset, ..
-        } = *reference;
-        if let Some(size) = holder.size
-            && offset >= size
-        {
-            offset = remainder(offset, size);
-        }
-        if let Some((hold, back)) = holder.shape.pointer(offset) {
-            return Some((hold, Addr(word.0.wrapping_sub(u64::from(back)))));
-        }
-        let place = self.place(holder.view.ty, offset, word)?;
-        Some((place.slot().hold, place.at))
-    }
-
-    /// Whether a reference of this kind has nothing new to say of its target: most objects are referred to by others that
-    /// say the same.
-    #[inline]
-    fn is_known(&self, target: Object<'p>, hold: Hold) -> bool {
-        let known = self.views.code(target.id.0);
-        match hold {
-            Hold::One(ty) => known.covers(Form::One, ty),
-            Hold::Many(ty) | Hold::Slice(ty) => known.covers(Form::Many, ty),
-            Hold::String => known.covers(Form::Text, self.byte),
-            _ => false,
-        }
+    fn hold(
+        &self,
+        holder: &Holder<'_>,
+        pointer: Option<Pointer>,
+        offset: u64,
+        word: Addr,
+    ) -> Option<(Hold, Addr)> {
+        let quick = pointer.and_then(|pointer| holder.shape.hold(pointer, word));
+        quick.or_else(|| {
+            let place = self.place(holder.view.ty, offset, word)?;
+            Some((place.slot().hold, place.at))
+        })
     }
 
     /// What a reference says of where it leads.
@@ -365,6 +357,17 @@ impl<'p> Inference<'p> {
             None => {}
         }
     }
+}
+
+/// Nobody wants to know of edges.
+struct Nobody;
+
+impl Reach for Nobody {
+    fn touch(&self, _: u32) -> u32 {
+        0
+    }
+
+    fn edge(&mut self, _: u32, _: u32, _: u32) {}
 }
 
 /// `n % size`, without the long division where that is possible.

@@ -7,6 +7,7 @@ use objref_mem::Addr;
 use crate::flatten::flatten;
 use crate::mask::pointer_mask;
 use crate::types::{TypeId, TypeModel};
+use crate::view::{Code, Fit, Form, Source};
 
 /// One reference held by a type.
 #[derive(Clone, Debug)]
@@ -60,6 +61,20 @@ pub(crate) enum Hold {
     Unknown,
 }
 
+impl Hold {
+    /// The best that such a reference can say of its target, if that does not depend on more.
+    #[inline]
+    pub(crate) fn best(self, byte: TypeId) -> Code {
+        let best = |form, ty| Code::new(Fit::Whole, Source::Reference, form, ty);
+        match self {
+            Hold::One(ty) => best(Form::One, ty),
+            Hold::Many(ty) | Hold::Slice(ty) => best(Form::Many, ty),
+            Hold::String => best(Form::Text, byte),
+            _ => Code::UNKNOWN,
+        }
+    }
+}
+
 /// The references of a type, in the order of their offsets.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
@@ -71,9 +86,29 @@ pub(crate) struct Shape {
     pub(crate) mask: u64,
     /// For each word of a small type the slot it belongs to, or `u16::MAX`.
     by_word: Vec<u16>,
-    /// For each word of a small type, if it is the pointer of a slot: what kind of reference that is, and how many bytes
-    /// before it the slot starts.
-    pointers: Vec<Option<(Hold, u8)>>,
+    /// For each word of a type that is not large, what is known of the pointer there.
+    pointers: Vec<Pointer>,
+}
+
+/// A word of a type, as the pointer of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pointer {
+    /// The best that such a reference can say of its target, if that does not depend on more than its type.
+    pub(crate) best: Code,
+    /// Index of the slot, or [`Pointer::NONE`].
+    slot: u16,
+    /// How many bytes before the pointer the slot starts.
+    back: u8,
+}
+
+impl Pointer {
+    const NONE: u16 = u16::MAX;
+
+    const NOTHING: Pointer = Pointer {
+        best: Code::UNKNOWN,
+        slot: Pointer::NONE,
+        back: 0,
+    };
 }
 
 /// A long array of values that hold references.
@@ -96,11 +131,12 @@ pub(crate) enum Found<'a> {
 
 /// Types with at most this many words have a table from word to slot.
 const TABLE_WORDS: u64 = 4096;
-/// Types with at most this many words have one from word to kind of reference, too: it takes more memory.
-const POINTER_WORDS: u64 = 64;
+/// Types with at most this many words have one from word to pointer, too: it takes more memory.
+const POINTER_WORDS: u64 = 512;
 
 impl Shape {
-    fn new(model: &TypeModel<'_>, ty: TypeId) -> Shape {
+    /// The shape of `ty`. `byte` is the type of what strings consist of.
+    fn new(model: &TypeModel<'_>, ty: TypeId, byte: TypeId) -> Shape {
         let mut shape = flatten(model, ty);
         shape.slots.sort_by_key(|s| s.offset);
         shape.slots.dedup_by_key(|s| s.offset);
@@ -109,14 +145,18 @@ impl Shape {
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
             shape.by_word = vec![u16::MAX; words as usize];
             if words <= POINTER_WORDS {
-                shape.pointers = vec![None; words as usize];
+                shape.pointers = vec![Pointer::NOTHING; words as usize];
             }
             for (i, slot) in shape.slots.iter().enumerate() {
                 let pointer = slot.pointer_offset();
                 if pointer.is_multiple_of(8)
                     && let Some(entry) = shape.pointers.get_mut((pointer / 8) as usize)
                 {
-                    *entry = Some((slot.hold, (pointer - slot.offset) as u8));
+                    *entry = Pointer {
+                        best: slot.hold.best(byte),
+                        slot: i as u16,
+                        back: (pointer - slot.offset) as u8,
+                    };
                 }
                 for word in slot.offset / 8..slot.end() / 8 {
                     if let Some(entry) = shape.by_word.get_mut(word as usize) {
@@ -140,14 +180,20 @@ impl Shape {
         self.search(offset)
     }
 
-    /// What kind of reference has its pointer at `offset`, and how many bytes before that it starts; `None` where that takes
-    /// a search.
+    /// What is known of the pointer at `offset`, of a type that is not large.
     #[inline]
-    pub(crate) fn pointer(&self, offset: u64) -> Option<(Hold, u8)> {
-        if !offset.is_multiple_of(8) {
-            return None;
-        }
-        *self.pointers.get((offset / 8) as usize)?
+    pub(crate) fn pointer(&self, offset: u64) -> Option<Pointer> {
+        let pointer = self.pointers.get((offset / 8) as usize)?;
+        offset.is_multiple_of(8).then_some(*pointer)
+    }
+
+    /// What kind of reference this pointer at `word` is, and where in memory its slot starts; `None` where that takes a
+    /// search.
+    #[inline]
+    pub(crate) fn hold(&self, pointer: Pointer, word: Addr) -> Option<(Hold, Addr)> {
+        let slot = self.slots.get(usize::from(pointer.slot))?;
+        let start = Addr(word.0.wrapping_sub(u64::from(pointer.back)));
+        Some((slot.hold, start))
     }
 
     fn search(&self, offset: u64) -> Option<Found<'_>> {
@@ -199,12 +245,20 @@ impl Slot {
 }
 
 /// Shapes by type, made when first asked for, by whatever thread that is.
-#[derive(Default)]
 pub(crate) struct Shapes {
     by_type: Vec<OnceLock<Box<Shape>>>,
+    byte: TypeId,
 }
 
 impl Shapes {
+    /// None yet. `byte` is the type of what strings consist of.
+    pub(crate) fn new(byte: TypeId) -> Shapes {
+        Shapes {
+            by_type: Vec::new(),
+            byte,
+        }
+    }
+
     /// Makes room for types that were added.
     pub(crate) fn grow(&mut self, types: usize) {
         if self.by_type.len() < types {
@@ -215,6 +269,6 @@ impl Shapes {
     /// The references of `ty`, which [`Shapes::grow`] has made room for.
     #[inline]
     pub(crate) fn get(&self, model: &TypeModel<'_>, ty: TypeId) -> &Shape {
-        self.by_type[ty.0 as usize].get_or_init(|| Box::new(Shape::new(model, ty)))
+        self.by_type[ty.0 as usize].get_or_init(|| Box::new(Shape::new(model, ty, self.byte)))
     }
 }

@@ -140,6 +140,9 @@ pub(crate) struct Code(u32);
 impl Code {
     const TYPE_BITS: u32 = 24;
 
+    /// Nothing is known.
+    pub(crate) const UNKNOWN: Code = Code(0);
+
     pub(crate) fn new(fit: Fit, source: Source, form: Form, ty: TypeId) -> Code {
         Code((fit as u32) << 29 | (source as u32) << 26 | (form as u32) << 24 | ty.0)
     }
@@ -165,14 +168,14 @@ impl Code {
         TypeId(self.0 & ((1 << Code::TYPE_BITS) - 1))
     }
 
-    /// Whether a reference of this kind could say nothing that this does not.
+    /// Whether a reference that says `best` at best could say nothing that this does not.
     #[inline]
-    pub(crate) fn covers(self, form: Form, ty: TypeId) -> bool {
-        let best = Code::new(Fit::Whole, Source::Reference, form, ty);
-        self.says_the_same(best) && self.0 >= best.0
+    pub(crate) fn covers(self, best: Code) -> bool {
+        best.is_known() && self.says_the_same(best) && self.0 >= best.0
     }
 
     /// Whether it says the same as `other` of the object's layout.
+    #[inline]
     pub(crate) fn says_the_same(self, other: Code) -> bool {
         (self.0 ^ other.0) << 6 == 0
     }
@@ -188,6 +191,7 @@ impl Code {
         }
     }
 
+    #[inline]
     pub(crate) fn is_known(self) -> bool {
         self.0 != 0
     }
@@ -254,11 +258,10 @@ impl Views {
         Code(self.0[object as usize].load(Relaxed))
     }
 
-    /// Loads the views of `objects`, none of which waits for another.
+    /// Loads an object's view, for later. The number tells nothing.
     #[inline]
-    pub(crate) fn touch(&self, objects: impl Iterator<Item = u32>) {
-        let all = objects.fold(0, |all, object| all ^ self.code(object).0);
-        std::hint::black_box(all);
+    pub(crate) fn touch(&self, object: u32) -> u32 {
+        self.code(object).0
     }
 
     /// Whether a view that says this could be news of the object.

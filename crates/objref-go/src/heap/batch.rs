@@ -6,80 +6,98 @@
 
 use std::hint::black_box;
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, Encoding};
 
-use super::bits::{PointerBits, in_span_word};
+use super::bits::{PointerBits, in_span_mask};
 use super::table::{Near, Object, Slot};
 use super::{Heap, ObjId};
 
 /// Pointers that are taken to their objects together.
 const POINTERS: usize = 512;
 
-/// Of an object, what is fetched ahead: more is seldom looked at, and the processor guesses it.
-const AHEAD: u64 = 256;
+/// Objects that keep their bits in the span are not larger.
+const HEAD: u64 = 512;
+/// How many lines of an object are fetched ahead: more is seldom looked at, and the processor guesses it.
+const AHEAD: usize = 4;
 const LINE: usize = 64;
 
 /// A reference from one object to another.
-#[derive(Clone, Copy, Debug)]
-pub struct Reference<'h> {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference {
     /// Whose it is: index into the objects of the batch.
     pub holder: u32,
-    /// Address of the pointer.
-    pub word: Addr,
+    /// The object that it points into.
+    pub target: ObjId,
     /// Offset of the pointer in bytes from where the program's data starts in the holder's slot.
     pub offset: u64,
     /// The pointer.
     pub value: u64,
-    /// The object that it points into.
-    pub target: Object<'h>,
+    slot: Slot,
+}
+
+impl Reference {
+    /// The object that it points into, which is in `heap`.
+    #[inline]
+    pub fn object<'h>(&self, heap: &'h Heap) -> Object<'h> {
+        heap.object(self.target, self.slot)
+    }
 }
 
 /// Some dozens of objects whose references are wanted, and memory to find them in.
 #[derive(Debug, Default)]
 pub struct Batch<'h> {
     objects: Vec<Object<'h>>,
+    /// Of each, its bytes and which of its words are pointers, if both are as simple as that.
+    words: Vec<Option<(&'h [u8], u64)>>,
     near: Near,
-    found: Found<'h>,
+    found: Found,
 }
 
-#[derive(Debug, Default)]
-struct Found<'h> {
-    pointers: Vec<Pointer>,
-    slots: Vec<(Pointer, Slot<'h>)>,
-    references: Vec<Reference<'h>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pointer {
-    holder: u32,
-    word: Addr,
-    offset: u64,
-    value: u64,
+/// What has been found, up to `len`.
+#[derive(Debug)]
+struct Found {
+    references: Box<[Reference; POINTERS]>,
+    len: usize,
 }
 
 impl<'h> Batch<'h> {
     /// Takes up the objects `ids`.
-    pub fn load(&mut self, heap: &'h Heap, space: &AddressSpace, ids: impl Iterator<Item = ObjId>) {
+    pub fn load(
+        &mut self,
+        heap: &'h Heap,
+        space: &'h AddressSpace,
+        ids: impl Iterator<Item = ObjId>,
+    ) {
         self.objects.clear();
         let near = &mut self.near;
         self.objects.extend(ids.map(|id| {
             let (span, at) = heap.locate_near(near, id);
             Object { id, span, at }
         }));
+        self.words.clear();
         let mut all = 0;
-        for object in self.objects.iter().filter(|object| !object.span.noscan) {
-            if let PointerBits::InSpan { offset } = object.span.bits {
-                let word = in_span_word::<8>(object.span, offset, object.at);
-                all ^= space.u8(word).unwrap_or(0);
+        for &Object { span, at, .. } in &self.objects {
+            let mut words = None;
+            let head = span.elem_size.min(HEAD) as usize;
+            if !span.noscan
+                && let Ok(bytes) = space.slice(Addr(at), head)
+            {
+                for line in bytes.chunks(LINE).take(AHEAD) {
+                    all ^= line[0];
+                }
+                if let PointerBits::InSpan { offset } = span.bits
+                    && space.word_size() == 8
+                {
+                    words = in_span_mask::<8>(space, span, offset, at).map(|mask| (bytes, mask));
+                }
             }
-            for line in (0..object.span.elem_size.min(AHEAD)).step_by(LINE) {
-                all ^= space.u8(Addr(object.at + line)).unwrap_or(0);
-            }
+            self.words.push(words);
         }
         black_box(all);
     }
 
     /// The objects of the batch.
+    #[inline]
     pub fn objects(&self) -> &[Object<'h>] {
         &self.objects
     }
@@ -88,47 +106,102 @@ impl<'h> Batch<'h> {
     /// those of one in the order of their offsets. They come some hundred at a time.
     pub fn references(
         &mut self,
-        heap: &'h Heap,
+        heap: &Heap,
         space: &AddressSpace,
-        mut visit: impl FnMut(&[Reference<'h>]),
+        mut visit: impl FnMut(&[Reference]),
     ) {
-        let Batch { objects, found, .. } = self;
-        for (holder, object) in (0..).zip(&*objects) {
-            let start = heap.data_offset(object.span);
-            heap.pointers_at(space, object.span, object.at, |offset, value| {
-                found.pointers.push(Pointer {
-                    holder,
-                    word: Addr(object.at + offset),
-                    offset: offset.wrapping_sub(start),
-                    value,
-                });
-                if found.pointers.len() == POINTERS {
+        let Batch {
+            objects,
+            words,
+            found,
+            ..
+        } = self;
+        for (holder, (object, words)) in (0..).zip(objects.iter().zip(words)) {
+            if object.span.noscan {
+                continue;
+            }
+            if let Some((bytes, mask)) = *words {
+                if found.len > POINTERS - 64 {
                     visit(found.resolve(heap));
                 }
+                found.gather(space.encoding(), holder, bytes, mask);
+                continue;
+            }
+            let start = heap.data_offset(object.span);
+            heap.pointers_at(space, object.span, object.at, |offset, value| {
+                if found.len == POINTERS {
+                    visit(found.resolve(heap));
+                }
+                found.push(holder, offset.wrapping_sub(start), value);
             });
         }
         visit(found.resolve(heap));
     }
 }
 
-impl<'h> Found<'h> {
-    /// Takes the pointers to their objects, as [`super::ObjectTable::resolve`] does for one.
-    fn resolve(&mut self, heap: &'h Heap) -> &[Reference<'h>] {
-        self.slots.clear();
-        let pointers = self.pointers.drain(..);
-        self.slots
-            .extend(pointers.filter_map(|pointer| Some((pointer, heap.slot(pointer.value)?))));
-        self.references.clear();
-        self.references
-            .extend(self.slots.iter().filter_map(|(pointer, slot)| {
-                Some(Reference {
-                    holder: pointer.holder,
-                    word: pointer.word,
-                    offset: pointer.offset,
-                    value: pointer.value,
-                    target: heap.in_slot(*slot)?,
-                })
-            }));
-        &self.references
+impl Default for Found {
+    fn default() -> Self {
+        Found {
+            references: Box::new([Reference::default(); POINTERS]),
+            len: 0,
+        }
     }
+}
+
+impl Found {
+    /// Takes up the words of `bytes` whose bit is set, unless they are nil. There is room for 64.
+    #[inline]
+    fn gather(&mut self, encoding: Encoding, holder: u32, bytes: &[u8], mut mask: u64) {
+        while mask != 0 {
+            let offset = u64::from(mask.trailing_zeros()) * 8;
+            mask &= mask - 1;
+            let value = bytes
+                .get(offset as usize..)
+                .map_or(0, |word| encoding.sized_word::<8>(word));
+            if value != 0 {
+                self.push(holder, offset, value);
+            }
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, holder: u32, offset: u64, value: u64) {
+        self.references[self.len % POINTERS] = Reference {
+            holder,
+            offset,
+            value,
+            ..Reference::default()
+        };
+        self.len += 1;
+    }
+
+    /// Takes the pointers to their objects, as [`super::ObjectTable::resolve`] does for one, and forgets them.
+    fn resolve(&mut self, heap: &Heap) -> &[Reference] {
+        let references = &mut self.references[..self.len];
+        self.len = 0;
+        let mut in_spans = 0;
+        for i in 0..references.len() {
+            if let Some(slot) = heap.slot(references[i].value) {
+                keep(references, i, in_spans).slot = slot;
+                in_spans += 1;
+            }
+        }
+        let mut objects = 0;
+        for i in 0..in_spans {
+            if let Some(target) = heap.in_slot(references[i].slot) {
+                keep(references, i, objects).target = target;
+                objects += 1;
+            }
+        }
+        &references[..objects]
+    }
+}
+
+/// Moves what is at `from` down to `to`, which is nearly always the same place.
+#[inline]
+fn keep(references: &mut [Reference], from: usize, to: usize) -> &mut Reference {
+    if from != to {
+        references[to] = references[from];
+    }
+    &mut references[to]
 }

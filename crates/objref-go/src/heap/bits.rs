@@ -281,13 +281,13 @@ fn every_word<const WORD: u64>(
 
 /// Where the bits of the object at `at` start, in a bitmap at `offset` of its span.
 #[inline]
-pub(super) fn in_span_word<const WORD: u64>(span: &Span, offset: u32, at: u64) -> Addr {
+fn in_span_word<const WORD: u64>(span: &Span, offset: u32, at: u64) -> Addr {
     Addr(span.start + u64::from(offset) + (at - span.start) / WORD / group(WORD) * WORD)
 }
 
 /// The bits of the object at `at` in a bitmap at `offset` of its span.
 #[inline]
-fn in_span_mask<const WORD: u64>(
+pub(super) fn in_span_mask<const WORD: u64>(
     space: &AddressSpace,
     span: &Span,
     offset: u32,

@@ -229,6 +229,7 @@ fn place(
             specials: raw.specials,
             large_type: raw.large_type,
             guessed: !raw.has_record(),
+            full: false,
             bits: slots.bits,
             first_word: 0,
             first_id: 0,

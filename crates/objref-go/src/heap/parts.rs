@@ -97,6 +97,7 @@ impl ObjectTable {
                     (_, true) => PointerBits::NoScan,
                     _ => PointerBits::Arena,
                 },
+                full: false,
                 first_word: 0,
                 first_id: 0,
                 reciprocal: 0,

@@ -10,7 +10,9 @@ use super::classes::fills_slot;
 use super::pages::PageTable;
 
 /// An allocated object of the heap: dense, in address order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct ObjId(pub u32);
 
 /// A span of the heap that holds objects.
@@ -36,6 +38,8 @@ pub struct Span {
     pub large_type: Addr,
     /// Whether the dump lacks the span's record: where slots start and end was guessed.
     pub guessed: bool,
+    /// Whether all slots hold objects: then the id of one says which slot it is, and the other way round.
+    pub(super) full: bool,
     pub(super) bits: PointerBits,
     pub(super) first_word: u32,
     /// Id of its first object.
@@ -63,10 +67,11 @@ pub struct Near {
 }
 
 /// A slot of a span.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slot<'h> {
-    span: &'h Span,
-    index: u32,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slot {
+    /// Index of the span.
+    pub(super) span: u32,
+    pub(super) index: u32,
 }
 
 /// 64 slots of a span: which are allocated, and the id of the first allocated one.
@@ -171,6 +176,7 @@ impl ObjectTable {
             if id > u64::from(u32::MAX - 255) {
                 return None;
             }
+            span.full = id - u64::from(span.first_id) == u64::from(span.nelems);
             id_to_span.resize((id as usize).div_ceil(64), number as u32);
         }
         let pages = PageTable::new(spans.iter().map(|s| (s.start, s.npages)));
@@ -214,28 +220,40 @@ impl ObjectTable {
     /// As [`Heap::find`], with the object's span and the address of its slot.
     #[inline]
     pub fn resolve(&self, addr: u64) -> Option<Object<'_>> {
-        self.in_slot(self.slot(addr)?)
+        let slot = self.slot(addr)?;
+        Some(self.object(self.in_slot(slot)?, slot))
     }
 
     /// The slot that contains `addr`, free or not.
     #[inline]
-    pub(super) fn slot(&self, addr: u64) -> Option<Slot<'_>> {
-        let span = &self.spans[self.pages.span(addr)? as usize];
-        let index = span.index(addr)?;
+    pub(super) fn slot(&self, addr: u64) -> Option<Slot> {
+        let span = self.pages.span(addr)?;
+        let index = self.spans[span as usize].index(addr)?;
         Some(Slot { span, index })
     }
 
     /// The object in a slot, if there is one.
     #[inline]
-    pub(super) fn in_slot<'h>(&self, Slot { span, index }: Slot<'h>) -> Option<Object<'h>> {
+    pub(super) fn in_slot(&self, Slot { span, index }: Slot) -> Option<ObjId> {
+        let span = &self.spans[span as usize];
+        if span.full {
+            return Some(ObjId(span.first_id + index));
+        }
         let word = self.words[(span.first_word + index / 64) as usize];
         let bit = 1u64 << (index % 64);
         if word.live & bit == 0 {
             return None;
         }
-        let id = ObjId(word.first_id + (word.live & (bit - 1)).count_ones());
-        let at = span.start + u64::from(index) * span.elem_size;
-        Some(Object { id, span, at })
+        let rank = (word.live & (bit - 1)).count_ones();
+        Some(ObjId(word.first_id + rank))
+    }
+
+    /// An object whose slot is known.
+    #[inline]
+    pub(super) fn object(&self, id: ObjId, slot: Slot) -> Object<'_> {
+        let span = &self.spans[slot.span as usize];
+        let at = span.start + u64::from(slot.index) * span.elem_size;
+        Object { id, span, at }
     }
 
     /// The span an address lies in, if it is one that holds objects.
@@ -253,17 +271,26 @@ impl ObjectTable {
     /// Address of the slot of an object of `span`.
     #[inline]
     fn address_in(&self, span: &Span, id: ObjId) -> u64 {
+        let rank = id.0 - span.first_id;
+        let index = match span.full {
+            true => rank,
+            false => self.index_of(span, id),
+        };
+        span.start + u64::from(index) * span.elem_size
+    }
+
+    /// Index of the slot of an object of `span`, some of whose slots hold none.
+    fn index_of(&self, span: &Span, id: ObjId) -> u32 {
         let words = &self.words[span.first_word as usize..][..span.word_count()];
         let rank = id.0 - span.first_id;
-        let index = match words.get(rank as usize / 64) {
-            // Most spans are full to here.
+        match words.get(rank as usize / 64) {
+            // Many are full to here.
             Some(word) if word.live == u64::MAX && word.first_id == id.0 - rank % 64 => rank,
             _ => {
                 let w = words.partition_point(|w| w.first_id <= id.0) - 1;
                 w as u32 * 64 + select(words[w].live, id.0 - words[w].first_id)
             }
-        };
-        span.start + u64::from(index) * span.elem_size
+        }
     }
 
     /// As [`ObjectTable::span`], and quicker where it is the span of the object before, which `near` remembers.

@@ -91,29 +91,24 @@ fn check_batches(heap: &Heap, space: &AddressSpace) {
         batch.references(heap, space, |references| {
             batches.extend(references.iter().map(|reference| {
                 let Reference {
-                    word,
                     offset,
                     value,
                     target,
                     ..
                 } = *reference;
-                (
-                    ids[reference.holder as usize],
-                    word,
-                    offset,
-                    value,
-                    target.id,
-                )
+                let found = reference.object(heap);
+                assert_eq!(heap.locate(target).1, found.at);
+                (ids[reference.holder as usize], offset, value, target)
             }));
         });
     }
     let mut alone = Vec::new();
     for id in ids {
-        let (span, at) = heap.locate(id);
+        let span = heap.span(id);
         heap.pointers(space, id, |offset, value| {
             let inside = offset - heap.data_offset(span);
             let found = heap.find(value);
-            alone.extend(found.map(|target| (id, Addr(at + offset), inside, value, target)));
+            alone.extend(found.map(|target| (id, inside, value, target)));
         });
     }
     assert_eq!(batches, alone);
