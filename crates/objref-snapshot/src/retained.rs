@@ -57,15 +57,20 @@ impl Holders {
     }
 
     /// What each holds.
-    fn entries(self, snapshot: &Snapshot) -> Entries {
-        let parent = |number| match self.holder(number) {
+    /// The holder above, which holds what this one does; [`ROOT`] if there is none.
+    fn parent(self, snapshot: &Snapshot, number: u32) -> u32 {
+        match self.holder(number) {
             Holder::Stack(node) => match snapshot.stacks.parent(node) {
                 Some(caller) => self.number(Holder::Stack(caller)),
                 None => ROOT,
             },
             _ => ROOT,
-        };
-        let parents = (0..self.len() as u32).map(parent).collect();
+        }
+    }
+
+    fn entries(self, snapshot: &Snapshot) -> Entries {
+        let parents = (0..self.len() as u32).map(|number| self.parent(snapshot, number));
+        let parents = parents.collect();
         let roots = snapshot.roots.iter().chain(&snapshot.other_roots);
         let holds = roots.map(|root| (self.number(root.holder), root.target.0));
         Entries::new(parents, holds.collect())
@@ -74,6 +79,40 @@ impl Holders {
     fn len(self) -> usize {
         self.variables as usize + self.stacks as usize + RootKind::ALL.len()
     }
+}
+
+/// Whether everything retains itself and what those retain that it dominates.
+fn adds_up(snapshot: &Snapshot, holders: Holders, tree: &Dominators) -> bool {
+    let objects = snapshot.objects.len() as u32;
+    // What is left once the share of each is taken from what stands above it; never less than nothing.
+    let (mut left, mut of_holders) = (tree.retained.clone(), tree.entries.clone());
+    let mut take = |above: u32, bytes: u64| {
+        let left = match above.checked_sub(objects) {
+            _ if above == ROOT => return true,
+            None => &mut left[above as usize],
+            Some(holder) => &mut of_holders[holder as usize],
+        };
+        let rest = left.checked_sub(bytes);
+        *left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    let order = snapshot.tree.order.iter().map(|o| *o as usize);
+    let mut shares = order.map(|object| (tree.idom[object], tree.retained[object]));
+    let numbers = 0..holders.len() as u32;
+    let mut above = numbers.map(|number| match holders.parent(snapshot, number) {
+        ROOT => (ROOT, 0),
+        parent => (objects + parent, tree.entries[number as usize]),
+    });
+    shares.all(|(above, bytes)| take(above, bytes))
+        && above.all(|(above, bytes)| take(above, bytes))
+        && of_holders.iter().all(|bytes| *bytes == 0)
+        && snapshot.objects.objects().all(|(id, _, span)| {
+            let own = match snapshot.is_reached(id.0) {
+                true => span.elem_size,
+                false => 0,
+            };
+            left[id.0 as usize] == own
+        })
 }
 
 impl Retained {
@@ -134,17 +173,14 @@ impl Retained {
             seen[object as usize] = true;
         }
         let reached = |object: usize| snapshot.is_reached(object as u32);
-        let all = idom.iter().enumerate();
-        all.clone()
-            .all(|(object, above)| (*above == NONE) != reached(object))
-            .then_some(Retained {
-                tree: Dominators {
-                    idom,
-                    retained,
-                    entries,
-                },
-                holders,
-            })
+        let mut all = idom.iter().enumerate();
+        let holds = all.all(|(object, above)| (*above == NONE) != reached(object));
+        let tree = Dominators {
+            idom,
+            retained,
+            entries,
+        };
+        (holds && adds_up(snapshot, holders, &tree)).then_some(Retained { tree, holders })
     }
 
     /// Dominators by number, retained bytes of the objects, and of the holders.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use objref_mem::Input;
-use objref_snapshot::Index;
+use objref_report::ObjectsTsv;
+use objref_snapshot::{Index, Retained, Snapshot};
 
 fn dump(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -143,13 +144,8 @@ fn damage_is_told_and_never_trusted() {
     let indexed = Indexed::new("zoo-1.27.3.core.zst", &[]);
     let whole = std::fs::read(indexed.path()).unwrap();
     let truth = said(&objref(&["types"], &[&indexed.path()]));
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = |below: usize| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        (seed % below as u64) as usize
-    };
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut random = |below| dice.below(below);
     let broken = indexed.dir.path().join("broken.objref");
     for case in 0..60 {
         let mut bytes = whole.clone();
@@ -171,16 +167,46 @@ fn damage_is_told_and_never_trusted() {
     }
 }
 
+/// Numbers that look random and are the same every time.
+// xorshift64
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+}
+
+fn word(index: &[u8], at: usize) -> usize {
+    u64::from_le_bytes(index[at..at + 8].try_into().unwrap()) as usize
+}
+
 /// Makes the sum of each section right.
 fn seal(index: &mut [u8]) {
-    let word = |index: &[u8], at: usize| {
-        u64::from_le_bytes(index[at..at + 8].try_into().unwrap()) as usize
-    };
     let end = index.len() - 16;
     for entry in (word(index, end)..end).step_by(24) {
         let (start, len) = (word(index, entry + 8), word(index, entry + 16));
         let sum = crc32fast::hash(&index[start..start + len]);
         index[entry + 4..entry + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// One of those that are made of an index; its numbers may be anything.
+fn reports(snapshot: &Snapshot, retained: &Retained, which: usize) {
+    match which % 4 {
+        0 => drop(objref_analysis::frame_tree(snapshot, Some(retained))),
+        1 => drop(objref_analysis::dominator_tree(snapshot, retained)),
+        2 => {
+            let mut rows = ObjectsTsv::new(std::io::sink()).unwrap();
+            objref_analysis::each_object(snapshot, retained, |row| rows.row(row)).unwrap();
+        }
+        _ => {
+            objref_analysis::types(snapshot, &objref_analysis::TypeOptions::default());
+            objref_analysis::goroutines(snapshot, &objref_analysis::GoroutineOptions::default());
+        }
     }
 }
 
@@ -207,7 +233,9 @@ fn damage_under_right_sums_leads_nowhere() {
                 let snapshot = index.snapshot()?;
                 objref_analysis::summary(&snapshot);
                 index.references(&snapshot)?;
-                index.retained(&snapshot).map(|_| ())
+                let retained = index.retained(&snapshot)?;
+                reports(&snapshot, &retained, case);
+                Ok(())
             }) {
                 refused.insert(error.to_string());
             }
@@ -220,6 +248,77 @@ fn damage_under_right_sums_leads_nowhere() {
             "{part}: {refused:?}"
         );
     }
+}
+
+/// Every command that opens an index, and one that has the core beside it: a broken one is refused in one line, or what is
+/// broken is not read, or makes numbers that lead nowhere.
+#[test]
+fn no_command_falls_over_a_damaged_one() {
+    let indexed = Indexed::new("cgo-1.26.6.core.zst", &[]);
+    let whole = std::fs::read(indexed.path()).unwrap();
+    let listed = said(&objref(&["objects"], &[&indexed.path()]));
+    let address = listed.lines().nth(1).unwrap().split('\t').next().unwrap();
+    let (core, exe) = (dump("cgo-1.26.6.core.zst"), dump("cgo-1.26.6.exe.zst"));
+    let (core, exe) = (core.to_str().unwrap(), exe.to_str().unwrap());
+    let (broken, sound) = (indexed.dir.path().join("broken"), indexed.path());
+    let (broken, sound) = (broken.to_str().unwrap(), sound.to_str().unwrap());
+    let out = indexed.dir.path().join("out.objref");
+    let commands: [&[&str]; 19] = [
+        &["--format", "svg", broken],
+        &["--format", "svg", "--tree", "dominator", broken],
+        &["--format", "html", broken],
+        &["--format", "pprof", broken],
+        &["--format", "dot", broken],
+        &["--format", "tree-json", broken],
+        &["summary", broken],
+        &["summary", "--format", "json", broken],
+        &["objects", broken],
+        &["types", "--unknown", broken],
+        &["goroutines", "--all", broken],
+        &["top", broken],
+        &["tree", broken],
+        &["why", broken, "[]byte"],
+        &["object", core, "--exe", exe, broken, address],
+        &["check", "--write-baseline", "/dev/null", broken],
+        &["index", "-o", out.to_str().unwrap(), broken],
+        &["diff", broken, sound],
+        &["diff", sound, broken],
+    ];
+    let mut dice = Dice(7);
+    let mut refused = 0;
+    for (i, command) in commands.iter().cycle().take(commands.len() * 6).enumerate() {
+        let mut bytes = whole.clone();
+        let at = dice.below(whole.len() - 8);
+        match i / commands.len() {
+            0 => bytes.truncate(at),
+            1 => bytes[at] ^= 1 << dice.below(8),
+            // With right sums.
+            _ => {
+                let width = [1, 4, 8, 8][i % 4];
+                let value = [u64::MAX, 0x7fff_ffff, 1, 0][dice.below(4)];
+                let table = word(&whole, whole.len() - 16);
+                let at = at.clamp(16, table - 8);
+                bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+                seal(&mut bytes);
+            }
+        }
+        std::fs::write(broken, bytes).unwrap();
+        let output = objref(command, &[]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        match output.status.code() {
+            Some(0 | 1) => {}
+            Some(3) => {
+                refused += 1;
+                assert_eq!(
+                    stderr.lines().count(),
+                    1,
+                    "{command:?}, {i} at {at}: {stderr}"
+                );
+            }
+            status => panic!("{command:?}, {i} at {at}: {status:?}: {stderr}"),
+        }
+    }
+    assert!(refused > commands.len(), "{refused} refused");
 }
 
 #[test]
