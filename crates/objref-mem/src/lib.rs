@@ -25,6 +25,7 @@ mod notes;
 mod read;
 mod registers;
 mod space;
+mod spill;
 mod unpack;
 mod watch;
 
@@ -39,10 +40,11 @@ pub use fault::{Fault, FaultKind};
 pub use ids::BuildIds;
 pub use image::{Image, ImageSegment, Section, Symbol, SymbolKind};
 pub use input::{Input, InputError};
-pub use map::{end_cleanly_on_signals, room};
+pub use map::{Spilling, end_cleanly_on_signals, room};
 pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
 pub use registers::Registers;
 pub use space::{AddressSpace, Region, RegionKind};
+pub use spill::{Spilled, limit_memory, spilled};
 pub use unpack::Compression;
 pub use watch::{Unfinished, inputs_unchanged};
 

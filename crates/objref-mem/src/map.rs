@@ -1,10 +1,12 @@
 //! The one place of the workspace with `unsafe`: mapping a file into memory, what the kernel does to
-//! those who read a mapped file that has gone, and memory in large pages.
+//! those who read a mapped file that has gone, memory in large pages, and memory that is a file's.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::{Mmap, MmapMut};
 
+use crate::spill;
 use crate::watch::{self, Watch};
 
 /// A file in memory, watched for as long as it is there; or bytes of no file.
@@ -173,3 +176,156 @@ pub fn room<T>(len: usize) -> Vec<T> {
     }
     room
 }
+
+/// The program's allocator: the system's, but what is above the limit of [`limit_memory`](crate::limit_memory) lies in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Spilling;
+
+/// Addresses that are kept free for the file: more than it will ever be, as none is used twice.
+pub(crate) const ROOM: usize = 1 << 42;
+
+/// The largest alignment of what is put into the file.
+const ALIGNED: usize = 4096;
+
+// SAFETY: a piece comes either from the system's allocator, to which it goes back, or is a part of the reserved addresses
+// which is given out once, has a place of its own in the file, and is as long as was asked for, at a page's start.
+// Which of both it is is told by its address. Nothing here allocates or panics.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Spilling {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match in_file(layout) {
+            Some(piece) => piece,
+            // SAFETY: the caller's promise is passed on.
+            None => unsafe { System.alloc(layout) },
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match in_file(layout) {
+            // What was never written to in a file is zero.
+            Some(piece) => piece,
+            // SAFETY: the caller's promise is passed on.
+            None => unsafe { System.alloc_zeroed(layout) },
+        }
+    }
+
+    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+        if layout.size() >= spill::COUNTED {
+            if let Some((file, offset)) = spill::place(piece.addr()) {
+                drop_pages(file, offset, piece, layout.size());
+                spill::give_back(layout.size());
+                return;
+            }
+            spill::freed(layout.size());
+        }
+        // SAFETY: it came from there, as all pieces do that are not in the file.
+        unsafe { System.dealloc(piece, layout) }
+    }
+
+    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let small = layout.size().max(size) < spill::COUNTED;
+        if small || spill::place(piece.addr()).is_none() && spill::may_grow(layout.size(), size) {
+            // SAFETY: the caller's promise is passed on; the piece came from there.
+            return unsafe { System.realloc(piece, layout, size) };
+        }
+        // SAFETY: the caller promises that the size is one that a layout may have; both pieces are as long as what is copied,
+        // and do not overlap, as both are in use.
+        unsafe {
+            let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            if !new.is_null() {
+                ptr::copy_nonoverlapping(piece, new, size.min(layout.size()));
+                self.dealloc(piece, layout);
+            }
+            new
+        }
+    }
+}
+
+/// A piece in the file, if that is where it belongs.
+#[allow(unsafe_code)]
+fn in_file(layout: Layout) -> Option<*mut u8> {
+    if layout.size() < spill::COUNTED || layout.align() > ALIGNED {
+        return None;
+    }
+    let (file, offset, address) = spill::take(layout.size())?;
+    let place = ptr::without_provenance_mut::<libc::c_void>(address);
+    // SAFETY: the addresses are reserved for this file, and for this piece alone; the file is as long, since its room was
+    // taken just now, and nobody else knows it.
+    let piece = unsafe {
+        libc::mmap(
+            place,
+            layout.size(),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_FIXED,
+            file,
+            offset as libc::off_t,
+        )
+    };
+    if piece == libc::MAP_FAILED {
+        spill::stays(layout.size());
+        return None;
+    }
+    Some(piece.cast())
+}
+
+/// Keeps addresses free; returns the first of them.
+#[allow(unsafe_code)]
+pub(crate) fn reserve() -> io::Result<usize> {
+    // SAFETY: new addresses, which nobody can read or write.
+    let start = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            ROOM,
+            libc::PROT_NONE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    match start == libc::MAP_FAILED {
+        true => Err(io::Error::last_os_error()),
+        false => Ok(start.expose_provenance()),
+    }
+}
+
+/// Takes room on the disk for a part of a file; whether there is any.
+#[allow(unsafe_code)]
+pub(crate) fn allocate(file: libc::c_int, offset: usize, size: usize) -> bool {
+    // SAFETY: a call with numbers; the file is open as long as the process lives.
+    unsafe { libc::fallocate(file, 0, offset as libc::off_t, size as libc::off_t) == 0 }
+}
+
+/// Gives back what a part of the file has of memory and disk.
+#[allow(unsafe_code)]
+fn drop_pages(file: libc::c_int, offset: usize, piece: *mut u8, size: usize) {
+    let size = size.next_multiple_of(ALIGNED);
+    // SAFETY: the piece is not used any more, and the addresses remain reserved. That either fails costs room, no more.
+    unsafe {
+        libc::mmap(
+            piece.cast(),
+            size,
+            libc::PROT_NONE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+            -1,
+            0,
+        );
+        let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        libc::fallocate(file, hole, offset as libc::off_t, size as libc::off_t);
+    }
+}
+
+/// Whether the file is one of a file system that is in memory.
+#[allow(unsafe_code)]
+pub(crate) fn is_in_memory(file: &File) -> io::Result<bool> {
+    // SAFETY: a plain C struct, for which all zeros is a value, and which lives through the call.
+    unsafe {
+        let mut found: libc::statfs = MaybeUninit::zeroed().assume_init();
+        if libc::fstatfs(file.as_raw_fd(), &raw mut found) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(found.f_type == libc::TMPFS_MAGIC || found.f_type == RAMFS_MAGIC)
+    }
+}
+
+// Linux, include/uapi/linux/magic.h
+const RAMFS_MAGIC: libc::c_long = 0x8584_58f6;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use objref_analysis::Quantity;
 
 use crate::failure::Usage;
 
@@ -435,6 +436,9 @@ pub(crate) struct CommonArgs {
     /// Threads to work with [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    /// Use no more memory than this, and an unlinked file in TMPDIR for the rest: "500 MB", "1.5GiB"
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory_limit: Option<u64>,
     /// Say what is done, how long it takes and how much memory
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub(crate) verbose: bool,
@@ -447,6 +451,16 @@ pub(crate) struct CommonArgs {
     /// Whether to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
+}
+
+/// A number of bytes, as people write it.
+fn size(text: &str) -> Result<u64, String> {
+    match Quantity::parse(text) {
+        Some(Quantity::Bytes(bytes)) => Ok(bytes),
+        _ => Err(
+            "a size is a number of bytes, or one with a unit: \"500 MB\", \"1.5GiB\"".to_owned(),
+        ),
+    }
 }
 
 impl CommonArgs {

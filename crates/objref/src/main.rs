@@ -28,6 +28,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[global_allocator]
+static MEMORY: objref_mem::Spilling = objref_mem::Spilling;
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
     objref_mem::end_cleanly_on_signals();

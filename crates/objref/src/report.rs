@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use objref_analysis::{each_object, overview, summary};
 use objref_report::{ObjectsTsv, TextOptions, json, summary_text};
@@ -168,6 +168,13 @@ pub(crate) fn respond(
     args: &CommonArgs,
     act: impl FnOnce(&Reporter, &mut Say<'_>) -> Result<ExitCode>,
 ) -> Result<ExitCode> {
+    if let Some(limit) = args.memory_limit {
+        let dir = std::env::temp_dir();
+        objref_mem::limit_memory(limit, &dir).map_err(|error| {
+            let dir = dir.display();
+            anyhow!("--memory-limit needs a temporary file in {dir}: {error}; name another folder in TMPDIR")
+        })?;
+    }
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
@@ -181,6 +188,9 @@ pub(crate) fn respond(
     let reporter = Reporter::new(args);
     let status = act(&reporter, &mut say)?;
     say.out.finish()?;
+    if objref_mem::spilled().is_some_and(|spilled| !spilled.kept) {
+        reporter.warn("the memory limit was not kept: there was no room for the temporary file");
+    }
     reporter.finish();
     Ok(status)
 }

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use objref_analysis::{iec, thousands};
+use objref_mem::spilled;
 use serde::Serialize;
 
 use crate::args::StatsFormat;
@@ -92,6 +93,8 @@ struct Stats {
     schema_version: u32,
     threads: usize,
     objects: u64,
+    /// The most bytes that a memory limit put into a file; `null` without one.
+    spilled_bytes: Option<u64>,
     phases: Vec<Phase>,
     all: Phase,
 }
@@ -195,6 +198,7 @@ impl Meter {
             schema_version: 1,
             threads: rayon::current_num_threads(),
             objects: self.objects,
+            spilled_bytes: spilled().map(|spilled| spilled.most),
             phases,
             all,
         };
@@ -234,6 +238,9 @@ fn text(stats: &Stats) -> String {
             iec(phase.anonymous_peak_bytes),
             rate.unwrap_or_default(),
         );
+    }
+    if let Some(bytes) = stats.spilled_bytes {
+        let _ = writeln!(out, "at most {} in a temporary file", iec(bytes));
     }
     out
 }
