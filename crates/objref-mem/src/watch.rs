@@ -210,6 +210,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri maps no files")]
     fn only_addresses_of_what_is_mapped_have_a_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a\x1bb");

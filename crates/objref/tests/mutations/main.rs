@@ -27,7 +27,7 @@ use objref_mem::Input;
 use objref_snapshot::Dump;
 
 use crate::damage::Damager;
-use crate::run::{Ask, input};
+use crate::run::Ask;
 use crate::victim::Victim;
 
 /// A case that takes more of the processors' time hangs, one that takes much longer with less waits for something.
@@ -156,10 +156,9 @@ fn damaged_dumps_are_read_as_far_as_they_go() {
 /// Damages a dump, by each number, until it is time to end.
 fn damage(sound: &Sound, numbers: Range<u64>, end: Instant, tally: &mut Tally) {
     let name = &sound.name;
-    let mut victim = Victim::open(&sound.core, &sound.exe);
+    let (mut victim, dump) = Victim::open(&sound.core, &sound.exe);
+    let dump = Arc::new(dump);
     run::forget_peak_memory();
-    let (core, exe) = (input("core", &victim.core), input("exe", &victim.exe));
-    let dump = Arc::new(run::open(core, exe, None, true).unwrap());
     for ask in Ask::ALL {
         let live = run::run(&dump, ask).unwrap_or_else(|e| panic!("{name}, undamaged: {e}"));
         assert!(live > 0, "{name}");

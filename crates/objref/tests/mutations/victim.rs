@@ -41,7 +41,8 @@ pub(crate) struct Victim {
 const SOME: u64 = 64;
 
 impl Victim {
-    pub(crate) fn open(core: &Path, exe: &Path) -> Victim {
+    /// The victim, and the dump as it is before it is damaged.
+    pub(crate) fn open(core: &Path, exe: &Path) -> (Victim, Dump) {
         let core = Core::parse(Input::open(core).unwrap()).unwrap();
         let image = Arc::new(Image::parse(Input::open(exe).unwrap()).unwrap());
         let core_bytes = copy(core.input().bytes());
@@ -69,7 +70,7 @@ impl Victim {
             finder.add_parts(name, parts);
         }
         victim.targets.retain(|target| !target.places.is_empty());
-        victim
+        (victim, dump)
     }
 }
 
