@@ -268,6 +268,19 @@ fn in_file(layout: Layout) -> Option<*mut u8> {
     Some(piece.cast())
 }
 
+/// From now on the system's allocator gives back at once what was a piece of this size or more, instead of keeping it for
+/// others.
+#[allow(unsafe_code)]
+pub(crate) fn give_back_from(size: usize) {
+    // SAFETY: a call with numbers, which only changes where later pieces come from.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, size as libc::c_int);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = size;
+}
+
 /// Keeps addresses free; returns the first of them.
 #[allow(unsafe_code)]
 pub(crate) fn reserve() -> io::Result<usize> {

@@ -43,7 +43,7 @@ struct Spill {
     failed: AtomicBool,
 }
 
-/// From now on little more than `bytes` of memory are used; the rest is in a temporary file in `dir`. Takes effect where [`Spilling`](crate::Spilling) is the program's allocator, and once.
+/// From now on about `bytes` of memory are used at most; the rest is in a temporary file in `dir`. Takes effect where [`Spilling`](crate::Spilling) is the program's allocator, and once.
 ///
 /// # Errors
 ///
@@ -54,6 +54,7 @@ pub fn limit_memory(bytes: u64, dir: &Path) -> io::Result<()> {
         return Err(io::Error::other("files there are in memory themselves"));
     }
     let start = reserve()?;
+    crate::map::give_back_from(SPILLED);
     // A second limit would be one too many; nobody sets one.
     let _ = SPILL.set(Spill {
         limit: (bytes as usize).saturating_sub(UNCOUNTED),
