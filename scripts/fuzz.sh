@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs fuzz targets one after the other: scripts/fuzz.sh [SECONDS [TARGET...]], by default a minute of each.
 #
-# Needs a nightly toolchain and cargo-fuzz. Starts from the inputs in fuzz/seeds, from
+# Needs a nightly toolchain and cargo-fuzz. JOBS targets run at a time (default 1). Starts from the inputs in fuzz/seeds, from
 # the tests' own, and from what earlier runs kept in fuzz/corpus. Ends with a table, and with status 1 if anything was found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,25 +27,34 @@ longest() {
     esac
 }
 
-found=0
-table=()
-for target in "${targets[@]}"; do
+# fuzz TARGET: run one, and keep what it says.
+fuzz() {
+    local target=$1 log=fuzz/artifacts/$1.log
     mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target" "fuzz/artifacts/$target"
-    log=fuzz/artifacts/$target.log
-    result=none
     "$built/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -artifact_prefix="fuzz/artifacts/$target/" \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len="$(longest "$target")" \
-        -print_final_stats=1 >"$log" 2>&1 || { result=FOUND found=1; }
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$log")
-    last=$(grep -a 'cov:' "$log" | tail -1)
-    cover=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' <<<"$last")
-    features=$(sed -n 's/.* ft: \([0-9]*\).*/\1/p' <<<"$last")
-    corpus=$(sed -n 's/.* corp: \([^ ]*\).*/\1/p' <<<"$last")
-    table+=("$(printf '%-10s %12s %8s %9s %14s %6s  %s' \
-        "$target" "${runs:-?}" "${cover:-?}" "${features:-?}" "${corpus:-?}" "${peak:-?}" "$result")")
-    [ $result = none ] || echo "$target: see $log"
+        -print_final_stats=1 >"$log" 2>&1 && rm -f "$log.found" || touch "$log.found"
+}
+
+# row TARGET: its line of the table.
+row() {
+    local log=fuzz/artifacts/$1.log last result=none
+    [ ! -e "$log.found" ] || result="FOUND, see $log"
+    last=$(grep -a 'cov:' "$log" | tail -1 || true)
+    part() { sed -n "$1" <<<"$2"; }
+    printf '%-10s %12s %8s %9s %14s %6s  %s\n' "$1" \
+        "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" \
+        "$(part 's/.* cov: \([0-9]*\).*/\1/p' "$last")" \
+        "$(part 's/.* ft: \([0-9]*\).*/\1/p' "$last")" \
+        "$(part 's/.* corp: \([^ ]*\).*/\1/p' "$last")" \
+        "$(sed -n 's/^stat::peak_rss_mb: *//p' "$log")" "$result"
+}
+
+for target in "${targets[@]}"; do
+    while [ "$(jobs -pr | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+    fuzz "$target" &
 done
+wait
 printf '%-10s %12s %8s %9s %14s %6s  %s\n' target runs blocks features corpus MB findings
-printf '%s\n' "${table[@]}"
-exit $found
+for target in "${targets[@]}"; do row "$target"; done
+for target in "${targets[@]}"; do [ ! -e "fuzz/artifacts/$target.log.found" ]; done
