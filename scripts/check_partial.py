@@ -59,9 +59,7 @@ def main():
             continue
         with tempfile.TemporaryDirectory(dir=options.out, prefix="partial.") as scratch:
             target = Path(scratch) / "core"
-            for name, make in parts(folder, kind).items():
-                if options.parts and name not in options.parts:
-                    continue
+            for name, make in parts(folder, kind, options.parts).items():
                 make(target)
                 row, ok = check(options, folder, kind, name, target)
                 scale = "" if program.scale is None else str(program.scale)
@@ -72,15 +70,15 @@ def main():
     sys.exit(1 if counts[False] or not counts[True] else 0)
 
 
-def parts(folder, kind):
-    """By name, what makes each part of a dump."""
+def parts(folder, kind, selected):
+    """By name, what makes each part of a dump that is selected, or all of them."""
     core = partial.Core(folder / f"core.{kind}")
-    places = partial.places(core, folder / "exe")
     makers = {f"{percent}%": lambda target, percent=percent: partial.cut(core, percent, target) for percent in CUTS}
-    for place, hole in places.items():
-        for how in ("empty", "none", "zero"):
-            makers[f"{place}-{how}"] = lambda target, hole=hole, how=how: partial.exclude(core, hole, target, how)
-    return makers
+    if not selected or not makers.keys() >= set(selected):
+        for place, hole in partial.places(core, folder / "exe").items():
+            for how in ("empty", "none", "zero"):
+                makers[f"{place}-{how}"] = lambda target, hole=hole, how=how: partial.exclude(core, hole, target, how)
+    return {name: make for name, make in makers.items() if not selected or name in selected}
 
 
 def check(options, folder, kind, name, part):

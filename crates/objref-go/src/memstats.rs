@@ -3,7 +3,7 @@
 use objref_mem::{Addr, AddressSpace, Fault};
 use serde::{Deserialize, Serialize};
 
-use crate::heap::SIZE_CLASSES;
+use crate::heap::{Census, SIZE_CLASSES};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout, pointer_at, slice_at};
 
 layout! {
@@ -101,6 +101,21 @@ const DELTAS: u64 = 3;
 const CLASSES: u64 = SIZE_CLASSES.len() as u64;
 const MAX_PROCESSORS: u64 = 1 << 16;
 
+impl DeltaLayout {
+    /// Slots allocated and freed by size class.
+    fn small(&self, space: &AddressSpace, at: Addr) -> Result<(Vec<u64>, Vec<u64>), Fault> {
+        let counts = |f: FieldAt| -> Result<Vec<u64>, Fault> {
+            (0..CLASSES)
+                .map(|i| space.word(f.at(at).add(i * (f.size / CLASSES))))
+                .collect()
+        };
+        Ok((
+            counts(self.small_alloc_count)?,
+            counts(self.small_free_count)?,
+        ))
+    }
+}
+
 impl MemStats {
     /// Adds the counters up. `global` finds the address of a variable of the runtime.
     // runtime/mstats.go: readmemstats_m
@@ -143,16 +158,45 @@ impl MemStats {
         Ok(stats)
     }
 
+    /// What the allocator counted, by size class, but for what processors have yet to count.
+    pub(crate) fn census(
+        space: &AddressSpace,
+        source: &dyn StructSource,
+        memstats: Addr,
+    ) -> Result<Census, MemStatsError> {
+        let layout = StatsLayout::resolve(source)?;
+        let delta = DeltaLayout::resolve(source)?;
+        let mut census = Census {
+            slots: vec![0; SIZE_CLASSES.len()],
+            ..Census::default()
+        };
+        let size = layout.heap_stats.size / DELTAS;
+        for i in 0..DELTAS {
+            let at = layout.heap_stats.at(memstats).add(i * size);
+            let get = |f: FieldAt| f.read(space, at);
+            let (allocated, freed) = delta.small(space, at)?;
+            for (slots, (allocated, freed)) in
+                census.slots.iter_mut().zip(allocated.iter().zip(freed))
+            {
+                *slots = slots.wrapping_add(allocated.wrapping_sub(freed));
+            }
+            let large = get(delta.large_alloc)?.wrapping_sub(get(delta.large_free)?);
+            let count = get(delta.large_alloc_count)?.wrapping_sub(get(delta.large_free_count)?);
+            census.large = census.large.wrapping_add(large);
+            census.slots[0] = census.slots[0].wrapping_add(count);
+        }
+        // More was freed than allocated: overwritten.
+        for count in census.slots.iter_mut().chain([&mut census.large]) {
+            *count = (*count as i64).max(0) as u64;
+        }
+        Ok(census)
+    }
+
     fn add_delta(&mut self, space: &AddressSpace, l: &DeltaLayout, at: Addr) -> Result<(), Fault> {
         let get = |f: FieldAt| f.read(space, at);
-        let counts = |f: FieldAt| -> Result<Vec<u64>, Fault> {
-            (0..CLASSES)
-                .map(|i| space.word(f.at(at).add(i * (f.size / CLASSES))))
-                .collect()
-        };
         let mut bytes = get(l.large_alloc)?.wrapping_sub(get(l.large_free)?);
         let mut objects = get(l.large_alloc_count)?.wrapping_sub(get(l.large_free_count)?);
-        let (allocated, freed) = (counts(l.small_alloc_count)?, counts(l.small_free_count)?);
+        let (allocated, freed) = l.small(space, at)?;
         for ((size, allocated), freed) in SIZE_CLASSES.iter().zip(allocated).zip(freed) {
             let slots = allocated.wrapping_sub(freed);
             objects = objects.wrapping_add(slots);

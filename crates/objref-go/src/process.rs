@@ -342,6 +342,12 @@ impl GoProcess {
                 .map(|g| g.0)
                 .collect(),
             stacks: goroutines.into_iter().map(|(_, stack)| stack).collect(),
+            descriptor: source.size_of("runtime.g").unwrap_or(0),
+            text: self.modules.iter().map(|m| m.text).collect(),
+            census: self
+                .global("runtime.memstats")
+                .and_then(|at| MemStats::census(&self.space, &source, at).ok())
+                .unwrap_or_default(),
         }
     }
 

@@ -67,13 +67,13 @@ impl SlotReader<'_> {
             let marks = if inline { INLINE_MARKS } else { 0 };
             let offset = span.npages * PAGE - bits - marks;
             let kept = self.space.slice(Addr(span.start + offset), bits as usize);
-            match kept.is_ok() && (inline || span.has_record()) {
+            match kept.is_ok() && (inline || span.has_record() || span.keeps_pointers) {
                 true => PointerBits::InSpan {
                     offset: offset as u32,
                 },
                 false => PointerBits::Lost,
             }
-        } else if span.has_record() || span.has_headers {
+        } else if span.has_record() || span.keeps_pointers {
             PointerBits::Header
         } else {
             PointerBits::Lost

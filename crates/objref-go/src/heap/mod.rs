@@ -27,7 +27,7 @@ pub use batch::{Batch, Reference};
 pub use classes::SIZE_CLASSES;
 pub use evidence::{Evidence, Miscount, Miss};
 pub use parts::SpanPart;
-pub use rebuild::Landmarks;
+pub use rebuild::{Census, Landmarks};
 pub use span::{ReadError, SpanState};
 pub use table::{Near, ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
 
@@ -131,7 +131,15 @@ impl Heap {
         in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
         totals.damaged += (before - in_use.len()) as u64;
         if totals.lost > 0 {
-            let made_up = rebuild(space, &arenas, &in_use, manual, landmarks(), sweepgen);
+            let made_up = rebuild(
+                space,
+                types,
+                &arenas,
+                &in_use,
+                manual,
+                landmarks(),
+                sweepgen,
+            );
             for span in &made_up {
                 totals.guessed.add(span.npages * PAGE);
             }

@@ -83,8 +83,8 @@ pub(super) struct RawSpan {
     pub(super) specials: Addr,
     pub(super) large_type: Addr,
     pub(super) user_arena: bool,
-    /// Of a span whose record the dump lacks: whether its slots start with types.
-    pub(super) has_headers: bool,
+    /// Of a span whose record the dump lacks: whether its pages tell which words are pointers, as those with one do.
+    pub(super) keeps_pointers: bool,
 }
 
 /// The records of spans that the dump has.
@@ -305,7 +305,7 @@ fn read_span(
         specials: Addr(get(l.specials)),
         large_type: l.large_type.map_or(Addr(0), |f| Addr(get(f))),
         user_arena: l.user_arena.is_some_and(|f| get(f) != 0),
-        has_headers: false,
+        keeps_pointers: false,
     };
     let end = 1 << space.arch().heap_address_bits();
     Ok(span.is_sane(end).then_some(span))

@@ -254,15 +254,24 @@ fn records_are_found_without_their_table() {
 
 #[test]
 fn pages_without_records_are_divided_by_what_points_to_them() {
-    // A page of objects of 64 bytes, one of 1,024 bytes: each points to the next one of its page.
+    // A page of objects of 64 bytes, which point to each other and to those of a page of 1,024 bytes each, which have no
+    // pointers. At the end of the first one is which words are pointers.
     let mut objects = vec![0u8; 3 * PAGE as usize];
-    for (page, size) in [(0, 64), (1, 1024)] {
-        for at in (page * PAGE..(page + 1) * PAGE).step_by(size) {
-            let next = HEAP + page * PAGE + (at + size as u64) % PAGE;
-            objects[at as usize..][..8].copy_from_slice(&next.to_le_bytes());
-            objects[at as usize + size - 1] = 1;
-        }
+    let mut put = |at: u64, value: u64| {
+        objects[at as usize..][..8].copy_from_slice(&value.to_le_bytes());
+    };
+    let slots = (PAGE - PAGE / 64) / 64;
+    for slot in 0..slots {
+        put(slot * 64, HEAP + (slot + 1) % slots * 64);
+        put(slot * 64 + 8, HEAP + PAGE + slot % 8 * 1024);
+        put(slot * 64 + 56, 1);
     }
+    for at in (PAGE..2 * PAGE).step_by(1024) {
+        put(at, 7);
+        put(at + 1016, 7);
+    }
+    // A byte a slot: its first two words.
+    objects[(PAGE - PAGE / 64) as usize..][..slots as usize].fill(3);
     // The table of spans and of arenas are where there is nothing.
     let mut mheap = vec![0u8; 0x1000];
     for (at, value) in [
@@ -280,14 +289,11 @@ fn pages_without_records_are_divided_by_what_points_to_them() {
         .map(|s| (s.start, s.elem_size, s.guessed))
         .collect();
     assert_eq!(spans, [(HEAP, 64, true), (HEAP + PAGE, 1024, true)]);
-    assert_eq!(
-        (heap.totals.lost, heap.totals.lost_pointers.bytes),
-        (2, 2 * PAGE)
-    );
+    assert_eq!((heap.totals.lost, heap.totals.lost_pointers.bytes), (2, 0));
     let first = heap.find(HEAP).unwrap();
     let mut pointers = Vec::new();
     heap.pointers(&space, first, |offset, value| {
         pointers.push((offset, value))
     });
-    assert_eq!(pointers[0], (0, HEAP + 64));
+    assert_eq!(pointers, [(0, HEAP + 64), (8, HEAP + PAGE)]);
 }
