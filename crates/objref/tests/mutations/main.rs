@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! OBJREF_MUTATE_ONLY=zoo-1.26.6:1234 cargo test -p objref --test mutations
-//! OBJREF_DUMPS=~/.cache/objref/matrix OBJREF_MUTATE_SECONDS=36000 cargo test -p objref --test mutations
+//! OBJREF_MUTATE_DUMPS=~/.cache/objref/matrix OBJREF_MUTATE_SECONDS=36000 cargo test -p objref --test mutations
 //! ```
 //!
 //! What damages only the core is read beside the undamaged dump: its binary need not be read again.
@@ -58,7 +58,7 @@ struct Sound {
     exe: PathBuf,
 }
 
-/// The committed dumps whose own binary lies beside them, and those that `scripts/matrix.py` made in `$OBJREF_DUMPS`.
+/// The committed dumps whose own binary lies beside them, and those that `scripts/matrix.py` made in `$OBJREF_MUTATE_DUMPS`.
 ///
 /// Not those without symbols, in which the places to damage are not found; not large ones, since many are wanted; not
 /// those that programs with a runtime of ours wrote, which differ from others in what they say of themselves only.
@@ -79,7 +79,7 @@ fn sound() -> Vec<Sound> {
             });
         }
     }
-    if let Some(matrix) = env::var_os("OBJREF_DUMPS") {
+    if let Some(matrix) = env::var_os("OBJREF_MUTATE_DUMPS") {
         for entry in Path::new(&matrix).read_dir().unwrap() {
             let folder = entry.unwrap().path();
             let (core, exe) = (folder.join("core.kernel"), folder.join("exe"));
