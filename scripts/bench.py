@@ -80,8 +80,13 @@ def main():
         for workload in options.workloads:
             measure_all(report, tools, workload, size, options)
     if options.write:
-        kept = PAGE.read_text().partition(MARK)[0] if PAGE.exists() else ""
-        PAGE.write_text(kept + MARK + "\n".join(report.lines) + "\n")
+        write(PAGE, report.lines)
+
+
+def write(page, lines):
+    """Put the lines into a page, behind what stands there before the mark."""
+    kept = page.read_text().partition(MARK)[0] if page.exists() else ""
+    page.write_text(kept + MARK + "\n".join(lines) + "\n")
 
 
 def parse_arguments():
@@ -205,9 +210,7 @@ def measure_all(report, tools, workload, size, options):
     case, _, order = workload.partition("-")
     flags = ("-scatter",) if order == "random" else ()
     program = build.Program(case, options.version, "default", SCALES[size][workload], flags)
-    folder = toolchains.cache_dir() / "matrix" / program.name
-    exe = build.build(program, folder)
-    dump.take_once(program, exe, "gcore", folder)
+    folder, exe = dump.at_hand(program, "gcore")
     truth = json.loads((folder / "truth.gcore.json").read_text())
     live, objects = truth["heap_alloc"], truth["heap_objects"]
     wall, cpu = mark(dump.collections(program, exe))

@@ -71,8 +71,7 @@ def main():
             lines.append(line)
             print(line, flush=True)
     if options.write:
-        kept = PAGE.read_text().partition(bench.MARK)[0] if PAGE.exists() else ""
-        PAGE.write_text(kept + bench.MARK + "\n".join(lines) + "\n")
+        bench.write(PAGE, lines)
 
 
 def parse_arguments():
@@ -100,10 +99,7 @@ def parse_arguments():
 def taken(shape, elements, version):
     """The folder and the binary of a dump, which is taken unless it is there."""
     program = build.Program("shapes", version, "default", elements, (f"-shape={shape}",))
-    folder = toolchains.cache_dir() / "matrix" / program.name
-    exe = build.build(program, folder)
-    dump.take_once(program, exe, "gcore", folder)
-    return folder, exe
+    return dump.at_hand(program, "gcore")
 
 
 def measure(report, folder, exe, options):

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fixturelib import build, dump, toolchains
+from fixturelib import build, dump
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BASELINE = Path(__file__).with_name("cost.json")
@@ -50,9 +50,7 @@ def main():
     print(FORMAT.format(*COLUMNS), flush=True)
     counts, failed = {}, 0
     for name, program in DUMPS.items():
-        folder = toolchains.cache_dir() / "matrix" / program.name
-        exe = build.build(program, folder)
-        dump.take_once(program, exe, "gcore", folder)
+        folder, _ = dump.at_hand(program, "gcore")
         for report, arguments in REPORTS.items():
             key = f"{name} {report}"
             count = counts[key] = round(instructions(options.objref, arguments, folder) / 1e6, 1)

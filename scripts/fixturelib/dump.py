@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from . import build, toolchains
+
 KINDS = ("kernel", "gcore")
 # QEMU's name for the architectures that it runs fixtures of.
 EMULATORS = {"arm64": "qemu-aarch64"}
@@ -38,6 +40,14 @@ def take_once(program, exe, kind, folder):
     _take(program, exe, kind, folder)
     stamp.write_text(key)
     return True
+
+
+def at_hand(program, kind):
+    """The folder of a program and its executable, built and dumped unless that has been done."""
+    folder = toolchains.cache_dir() / "matrix" / program.name
+    exe = build.build(program, folder)
+    take_once(program, exe, kind, folder)
+    return folder, exe
 
 
 def _take(program, exe, kind, folder):

@@ -184,9 +184,6 @@ pub struct Spilling;
 /// Addresses that are kept free for the file: more than it will ever be, as none is used twice.
 pub(crate) const ROOM: usize = 1 << 42;
 
-/// The largest alignment of what is put into the file.
-const ALIGNED: usize = 4096;
-
 // SAFETY: a piece comes either from the system's allocator, to which it goes back, or is a part of the reserved addresses
 // which is given out once, has a place of its own in the file, and is as long as was asked for, at a page's start.
 // Which of both it is is told by its address. Nothing here allocates or panics.
@@ -244,7 +241,7 @@ unsafe impl GlobalAlloc for Spilling {
 /// A piece in the file, if that is where it belongs.
 #[allow(unsafe_code)]
 fn in_file(layout: Layout) -> Option<*mut u8> {
-    if layout.size() < spill::COUNTED || layout.align() > ALIGNED {
+    if layout.size() < spill::COUNTED || layout.align() > spill::PAGE {
         return None;
     }
     let (file, offset, address) = spill::take(layout.size())?;
@@ -311,7 +308,7 @@ pub(crate) fn allocate(file: libc::c_int, offset: usize, size: usize) -> bool {
 /// Gives back what a part of the file has of memory and disk.
 #[allow(unsafe_code)]
 fn drop_pages(file: libc::c_int, offset: usize, piece: *mut u8, size: usize) {
-    let size = size.next_multiple_of(ALIGNED);
+    let size = size.next_multiple_of(spill::PAGE);
     // SAFETY: the piece is not used any more, and the addresses remain reserved. That either fails costs room, no more.
     unsafe {
         libc::mmap(

@@ -17,7 +17,8 @@ use crate::map::{ROOM, reserve};
 pub(crate) const COUNTED: usize = 32 << 10;
 /// Smaller pieces stay in memory.
 const SPILLED: usize = 256 << 10;
-const PAGE: usize = 4096;
+/// Where pieces start in the file.
+pub(crate) const PAGE: usize = 4096;
 /// What pieces that are not counted take, stacks and the program itself: measured for heaps of some thousand up to 24 million
 /// objects.
 const UNCOUNTED: usize = 16 << 20;
@@ -43,7 +44,8 @@ struct Spill {
     failed: AtomicBool,
 }
 
-/// From now on about `bytes` of memory are used at most; the rest is in a temporary file in `dir`. Takes effect where [`Spilling`](crate::Spilling) is the program's allocator, and once.
+/// From now on about `bytes` of memory are used at most; the rest is in a temporary file in `dir`. Takes effect where
+/// [`Spilling`](crate::Spilling) is the program's allocator, and once.
 ///
 /// # Errors
 ///

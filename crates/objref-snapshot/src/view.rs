@@ -309,7 +309,7 @@ impl FinalViews {
             found
         });
         let found: Vec<Vec<u32>> = pieces.collect();
-        let mut distinct = vec![Code(0).view()];
+        let mut distinct = vec![Code::UNKNOWN.view()];
         let mut known = FxHashMap::from_iter([(0, 0)]);
         for code in found.into_iter().flatten() {
             known.entry(code).or_insert_with(|| {

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use objref_mem::{Addr, AddressSpace, Encoding};
 
-use super::bits::{PointerBits, in_span_mask};
+use super::bits::{PointerBits, in_span_mask, max_in_span};
 use super::table::{Near, Object, Slot};
 use super::{Heap, ObjId};
 
@@ -16,7 +16,7 @@ use super::{Heap, ObjId};
 const POINTERS: usize = 512;
 
 /// Objects that keep their bits in the span are not larger.
-const HEAD: u64 = 512;
+const HEAD: u64 = max_in_span(8);
 /// How many lines of an object are fetched ahead: more is seldom looked at, and the processor guesses it.
 const AHEAD: usize = 4;
 const LINE: usize = 64;
