@@ -13,6 +13,10 @@ use proptest::prelude::*;
 
 fn check(era: Era, plans: &[Plan]) {
     let (space, model) = build(era, plans);
+    if model.spans == 0 {
+        // A hole in the dump, which has its own test.
+        return;
+    }
     let version = GoVersion::parse("go1.24.1").unwrap();
     let types = RuntimeTypes::new(&era, &version, &[]).unwrap();
     let heap = Heap::read(&space, &era, &types, AT_REST, &Landmarks::default).unwrap();
