@@ -10,6 +10,7 @@ from . import memory
 PT_LOAD, PF_W = 1, 2
 HEADER = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr: type, flags, offset, vaddr, paddr, filesz, memsz, align
 PAGE = 4096
+LOW = 1 << 32  # programs that are not loaded at a random place lie below
 
 
 class Core:
@@ -107,7 +108,7 @@ def places(core, exe):
     low, high = heap[0][0], heap[-1][1]
     holes = {"heap": [_middle(low, high)]}
     symbols = dict((name, address) for name, address in memory.symbols(exe))
-    image = [(address, address + length) for address, length, _ in loads if address < low and address < 1 << 40]
+    image = [(address, address + length) for address, length, _ in loads if address < LOW]
     records = _records(core, low, high)
     if records:
         third = len(records) // 3
@@ -121,8 +122,9 @@ def places(core, exe):
 
 
 def _is_heap(address):
-    """Where Go puts its heap: at 0xc000000000, and from 1.26 on at a random place below the kernel's mappings."""
-    return 0xC000000000 <= address < 0xE000000000 or 0x100000000000 <= address < 0x7E0000000000
+    """Where Go puts its heap: at 0xc000000000, and from 1.26 on at a random place in the lower 64 TiB; programs that
+    are loaded at a random place lie above."""
+    return LOW <= address < 1 << 46
 
 
 def _middle(low, high):

@@ -231,9 +231,9 @@ pub enum GoroutineError {
     /// The list is not in the dump.
     #[error("the list of goroutines cannot be read: {0}")]
     Fault(#[from] Fault),
-    /// The variable is unknown.
-    #[error("runtime.allgs cannot be found")]
-    NoAllgs,
+    /// A variable of the runtime cannot be found.
+    #[error("{0} cannot be found (wrong binary, or the dump is cut short)")]
+    Missing(&'static str),
 }
 
 /// Addresses of the runtime's package-level variables by full name.
@@ -252,7 +252,7 @@ impl Goroutines {
     ) -> Result<Goroutines, GoroutineError> {
         let layout = GLayout::resolve(source)?;
         let size = find_size(source, "runtime.g").unwrap_or(GLayout::MIN_SIZE);
-        let allgs = globals("runtime.allgs").ok_or(GoroutineError::NoAllgs)?;
+        let allgs = globals("runtime.allgs").ok_or(GoroutineError::Missing("runtime.allgs"))?;
         let (data, len) = slice_at(space, allgs)?;
         let reader = Reader {
             space,

@@ -4,7 +4,7 @@ use objref_mem::{Addr, AddressSpace, Registers, Thread};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::goroutine::{Globals, Goroutine, GoroutineError};
-use crate::layout::{LayoutError, StructSource, layout};
+use crate::layout::{StructSource, layout};
 use crate::module::AddrRange;
 
 layout! {
@@ -92,16 +92,8 @@ impl Machines {
         let mut machines = Machines::default();
         let mut by_tid: FxHashMap<u64, &Thread> =
             threads.iter().map(|t| (u64::from(t.tid), t)).collect();
-        let mut at = match globals("runtime.allm") {
-            Some(allm) => space.ptr(allm)?,
-            None => {
-                return Err(LayoutError {
-                    name: "runtime.allm",
-                    path: "address",
-                }
-                .into());
-            }
-        };
+        let allm = globals("runtime.allm").ok_or(GoroutineError::Missing("runtime.allm"))?;
+        let mut at = space.ptr(allm)?;
         let mut seen = FxHashSet::default();
         while at.0 != 0 {
             let machine = seen

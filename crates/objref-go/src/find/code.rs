@@ -42,7 +42,9 @@ pub(super) struct Code {
 }
 
 /// The functions that refer to what is looked for.
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
+    "runtime.allgadd",
+    "runtime.gcSweep",
     "runtime.mcommoninit",
     "runtime.gcMark",
     "runtime.readmemstats_m",

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
 
 use crate::heap::arena_base;
 use crate::layout::{FieldAt, StructSource, layout};
@@ -11,6 +11,7 @@ use crate::module::{AddrRange, Module};
 layout! {
     // runtime/mheap.go: mheap
     struct HeapShape = "runtime.mheap" {
+        lock: "lock",
         allspans: "allspans",
         arenas: "arenas",
     }
@@ -165,7 +166,11 @@ impl<'a> Data<'a> {
     }
 
     fn get(&self, field: FieldAt, base: Addr) -> Option<u64> {
-        field.read(self.space, base).ok()
+        self.read(field, base).ok()
+    }
+
+    fn read(&self, field: FieldAt, base: Addr) -> Result<u64, Fault> {
+        field.read(self.space, base)
     }
 
     /// `mheap_`: the spans that it lists are the ones that its arenas have at their addresses.
@@ -192,25 +197,47 @@ impl<'a> Data<'a> {
         }))
     }
 
-    /// `allgs`: every element is a `g` whose scheduling state points back to it. While the collector marks, it has a
-    /// copy, which may be shorter.
-    pub(super) fn allgs(&self) -> Option<Addr> {
-        let g = GShape::resolve(self.source).ok()?;
-        let is_g = |at: Addr| {
-            let (lo, hi) = (self.get(g.lo, at)?, self.get(g.hi, at)?);
-            let own = self.get(g.own, at)?;
-            Some(lo <= hi && (own == at.0 || own == 0) && self.get(g.goid, at)? < 1 << 40)
-        };
+    /// `mheap_`, whose lock is at `lock`, where the dump has not enough of what it lists: it has spans and arenas.
+    pub(super) fn locked_mheap(&self, lock: Addr) -> Option<Addr> {
+        let heap = HeapShape::resolve(self.source).ok()?;
+        let mheap = Addr(lock.0.checked_sub(heap.lock.offset)?);
+        self.ptr(heap.arenas.at(mheap))?;
         self.slices()
-            .filter(|&(_, data, len)| {
-                let first = self
-                    .ptr(data)
-                    .and_then(|g0| self.get(g.own, g0).map(|own| own == g0.0));
-                first == Some(true)
-                    && sample(len).all(|i| self.element(data, i).and_then(is_g) == Some(true))
-            })
-            .max_by_key(|&(at, _, len)| (len, std::cmp::Reverse(at)))
-            .map(|(at, ..)| at)
+            .any(|(at, ..)| at == heap.allspans.at(mheap))
+            .then_some(mheap)
+    }
+
+    /// `allgs`: every element is a `g` whose scheduling state points back to it. While the collector marks, it has a
+    /// copy, which may be shorter. `named` are the variables among which code says it is: of what is listed there the dump
+    /// may lack some.
+    pub(super) fn allgs(&self, named: &[Addr]) -> Option<Addr> {
+        let g = GShape::resolve(self.source).ok()?;
+        let is_g = |at: Addr| -> Result<bool, Fault> {
+            let (lo, hi) = (self.read(g.lo, at)?, self.read(g.hi, at)?);
+            let own = self.read(g.own, at)?;
+            Ok(lo <= hi && (own == at.0 || own == 0) && self.read(g.goid, at)? < 1 << 40)
+        };
+        let is_element = |data: Addr, i: u64| -> Result<bool, Fault> {
+            let at = self.space.ptr(data.add(i * self.space.word_size()))?;
+            match i {
+                0 => Ok(self.read(g.own, at)? == at.0),
+                _ => is_g(at),
+            }
+        };
+        // Code uses its three words. Where the length and what follows might be a list, its own address stands before.
+        let is_named = |at: Addr| {
+            let before = Addr(at.0.wrapping_sub(self.space.word_size()));
+            named.contains(&at) && !named.contains(&before)
+        };
+        let longest = |may_lack: bool| {
+            let holds = |data, i| is_element(data, i).unwrap_or(may_lack);
+            self.slices()
+                .filter(|(at, ..)| !may_lack || is_named(*at))
+                .filter(|&(_, data, len)| sample(len).all(|i| holds(data, i)))
+                .max_by_key(|&(at, _, len)| (len, std::cmp::Reverse(at)))
+        };
+        let found = longest(true).or_else(|| longest(false))?;
+        Some(found.0)
     }
 
     /// `allp`: every element is a `p` that knows its place in the list. There is a copy from go1.24 on; `named` are the
@@ -221,7 +248,11 @@ impl<'a> Data<'a> {
         let is_p = |i: u64, at: Addr| {
             let status = self.get(p.status, at)?;
             let cache = self.ptr(p.mcache.at(at));
-            let cached = status == DEAD || cache.is_some_and(|c| self.space.word(c).is_ok());
+            let is_there = |at| match self.space.word(at) {
+                Ok(_) => true,
+                Err(fault) => fault.kind == FaultKind::NotInCore,
+            };
+            let cached = status == DEAD || cache.is_some_and(is_there);
             Some(self.get(p.id, at)? == i && status <= DEAD && cached)
         };
         let found: Vec<_> = self
@@ -243,19 +274,26 @@ impl<'a> Data<'a> {
     }
 
     /// `allm`: the head of a chain of `m`s, each of which its system goroutine knows. Where code tells, among
-    /// `named` by code; else the longest chain.
+    /// `named` by code, and then the dump may lack the end of it; else the longest chain.
     pub(super) fn allm(&self, named: &[Addr]) -> Option<Addr> {
         let m = MShape::resolve(self.source).ok()?;
         let g = GShape::resolve(self.source).ok()?;
-        let is_m = |at: Addr| self.ptr(m.g0.at(at)).and_then(|g0| self.ptr(g.m.at(g0))) == Some(at);
+        let is_m = |at: Addr| -> Result<bool, Fault> {
+            let g0 = self.space.ptr(m.g0.at(at))?;
+            Ok(self.space.ptr(g.m.at(g0))? == at)
+        };
         let chain = |head: Addr| {
             let mut at = Some(head);
             let mut len = 0;
             while let Some(this) = at {
-                if !is_m(this) || len > MAX_CHAIN {
-                    return 0;
-                }
                 len += 1;
+                match is_m(this) {
+                    Ok(true) if len <= MAX_CHAIN => {}
+                    // The dump lacks the rest. Of a chain of which it has nothing only code can tell.
+                    Err(_) if !named.is_empty() => return len,
+                    Ok(false) if !named.is_empty() => return len - 1,
+                    _ => return 0,
+                }
                 at = self.ptr(m.alllink.at(this));
             }
             len
@@ -278,11 +316,12 @@ impl<'a> Data<'a> {
             let mut at = Some(head);
             let mut len = 0;
             while let Some(this) = at {
-                let count = self.get(block.cnt, this);
-                if count.is_none_or(|n| n > block.fin.size / entry) || len > MAX_CHAIN {
-                    return 0;
-                }
                 len += 1;
+                match self.read(block.cnt, this) {
+                    Ok(count) if count <= block.fin.size / entry && len <= MAX_CHAIN => {}
+                    Err(fault) if fault.kind == FaultKind::NotInCore => return len,
+                    _ => return 0,
+                }
                 at = self.ptr(block.alllink.at(this));
             }
             len

@@ -95,8 +95,13 @@ impl Found {
 
 fn find(name: &str, data: &Data<'_>, code: &Code) -> Option<Addr> {
     match name {
-        "runtime.mheap_" => data.mheap(),
-        "runtime.allgs" => data.allgs(),
+        // Locks the heap before anything else. runtime/mgc.go: gcSweep
+        "runtime.mheap_" => data.mheap().or_else(|| {
+            let locks = code.addresses("runtime.gcSweep").into_iter();
+            locks.take(1).find_map(|lock| data.locked_mheap(lock))
+        }),
+        // runtime/proc.go: allgadd appends to it.
+        "runtime.allgs" => data.allgs(&code.references("runtime.allgadd")),
         "runtime.allp" => data.allp(&code.loads("runtime.gcMark")),
         "runtime.allm" => data.allm(&code.addresses("runtime.mcommoninit")),
         // `if gcphase != _GCmarktermination { throw(…) }` opens the function.
