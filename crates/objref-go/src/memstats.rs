@@ -3,7 +3,7 @@
 use objref_mem::{Addr, AddressSpace, Fault};
 use serde::{Deserialize, Serialize};
 
-use crate::heap::{Census, SIZE_CLASSES};
+use crate::heap::SIZE_CLASSES;
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout, pointer_at, slice_at};
 
 layout! {
@@ -158,38 +158,24 @@ impl MemStats {
         Ok(stats)
     }
 
-    /// What the allocator counted, by size class, but for what processors have yet to count.
-    pub(crate) fn census(
+    /// Bytes of large objects.
+    pub(crate) fn large_bytes(
         space: &AddressSpace,
         source: &dyn StructSource,
         memstats: Addr,
-    ) -> Result<Census, MemStatsError> {
+    ) -> Result<u64, MemStatsError> {
         let layout = StatsLayout::resolve(source)?;
         let delta = DeltaLayout::resolve(source)?;
-        let mut census = Census {
-            slots: vec![0; SIZE_CLASSES.len()],
-            ..Census::default()
-        };
         let size = layout.heap_stats.size / DELTAS;
+        let mut large = 0u64;
         for i in 0..DELTAS {
             let at = layout.heap_stats.at(memstats).add(i * size);
             let get = |f: FieldAt| f.read(space, at);
-            let (allocated, freed) = delta.small(space, at)?;
-            for (slots, (allocated, freed)) in
-                census.slots.iter_mut().zip(allocated.iter().zip(freed))
-            {
-                *slots = slots.wrapping_add(allocated.wrapping_sub(freed));
-            }
-            let large = get(delta.large_alloc)?.wrapping_sub(get(delta.large_free)?);
-            let count = get(delta.large_alloc_count)?.wrapping_sub(get(delta.large_free_count)?);
-            census.large = census.large.wrapping_add(large);
-            census.slots[0] = census.slots[0].wrapping_add(count);
+            large =
+                large.wrapping_add(get(delta.large_alloc)?.wrapping_sub(get(delta.large_free)?));
         }
         // More was freed than allocated: overwritten.
-        for count in census.slots.iter_mut().chain([&mut census.large]) {
-            *count = (*count as i64).max(0) as u64;
-        }
-        Ok(census)
+        Ok((large as i64).max(0) as u64)
     }
 
     fn add_delta(&mut self, space: &AddressSpace, l: &DeltaLayout, at: Addr) -> Result<(), Fault> {

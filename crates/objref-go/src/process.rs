@@ -10,7 +10,7 @@ use crate::buildinfo;
 use crate::closure_types::ClosureTypes;
 use crate::find::{Found, first_module};
 use crate::goroutine::all_stacks;
-use crate::heap::{GcPhase, Heap, HeapState, Landmarks, ReadError};
+use crate::heap::{Census, GcPhase, Heap, HeapState, Landmarks, ReadError};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, slice_at};
 use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
@@ -344,11 +344,17 @@ impl GoProcess {
             stacks: goroutines.into_iter().map(|(_, stack)| stack).collect(),
             descriptor: source.size_of("runtime.g").unwrap_or(0),
             text: self.modules.iter().map(|m| m.text).collect(),
-            census: self
-                .global("runtime.memstats")
-                .and_then(|at| MemStats::census(&self.space, &source, at).ok())
-                .unwrap_or_default(),
+            census: self.census().unwrap_or_default(),
         }
+    }
+
+    /// What the runtime has of spans, where its variables are in the dump.
+    fn census(&self) -> Option<Census> {
+        let source = self.layouts();
+        let memstats = self.global("runtime.memstats")?;
+        let large = MemStats::large_bytes(&self.space, &source, memstats).ok()?;
+        let (mheap, allp) = (self.global("runtime.mheap_")?, self.global("runtime.allp"));
+        Census::read(&self.space, &source, mheap, allp, large).ok()
     }
 
     /// Where the heap is, and what was going on.

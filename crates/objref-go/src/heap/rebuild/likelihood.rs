@@ -27,6 +27,8 @@ const EMPTY_END: f64 = -0.5;
 const FRAME: f64 = -6.0;
 /// An object that is too short for the slice that somebody has of it.
 const TOO_SHORT: f64 = -2.0;
+/// An object of zeros that a slice of bytes fills: a buffer.
+const FILLED: f64 = 6.0;
 /// A slot as large as what is in it needs, as against any.
 const TYPE_FITS: f64 = 3.0;
 /// A slot that is smaller, or of another class.
@@ -46,6 +48,8 @@ const BITS: f64 = 4.0;
 /// A number where the bitmap has a pointer; an object without any.
 const NO_POINTER: f64 = -4.0;
 const NO_BITS: f64 = -4.0;
+/// An object with something in it, but without what looks like a pointer, where objects have some: they are nil.
+const ALL_NIL: f64 = -2.0;
 /// A slot with what looks like a pointer, but is none by the bitmap.
 const NOT_MARKED: f64 = -1.5;
 
@@ -62,7 +66,7 @@ impl Row<'_> {
 
     /// The same for where pointers lead in slots. To the start of each or not, and hardly anywhere else, but for some fields:
     /// then it is the same ones in many slots.
-    fn fields(&self, page: usize, guess: &Guess) -> f64 {
+    pub(super) fn fields(&self, page: usize, guess: &Guess) -> f64 {
         let words = guess.words() as usize;
         let npages = guess.npages as usize;
         let end = words * guess.slots as usize;
@@ -131,8 +135,16 @@ impl Row<'_> {
                 (None, true) => astray(WORDS as f64),
                 (None, false) => NO_TYPE,
             };
-        } else if hit && capacity.is_some_and(|n| n > words * 8) {
-            score += TOO_SHORT;
+        } else if hit {
+            score += match capacity {
+                Some(n) if n > words * 8 => TOO_SHORT,
+                Some(n) if n == words * 8 && empty => FILLED,
+                _ => 0.0,
+            };
+        }
+        let least = self.extents.of(at, Extent::AtLeast);
+        if hit && least.is_some_and(|size| size > words * 8) {
+            score += TOO_LARGE;
         }
         if hit && let Some(size) = self.extents.of(at, Extent::Size) {
             score += match fills_slot(size, words * 8, guess.class, false) {
@@ -157,6 +169,20 @@ impl Row<'_> {
             }
         }
         f64::from(inside) * POINTER_IN_NONE + f64::from(others.min(MAX_OLD)) * POINTER_IN_FREE
+    }
+
+    /// The same for objects with pointers.
+    pub(super) fn pointers(&self, page: usize, looks: &Looks, guess: &Guess) -> f64 {
+        let words = guess.words() as usize;
+        let slots = looks.chunks(words).enumerate();
+        let without = slots.filter(|(slot, looks)| {
+            let from = (slot * words) as u64;
+            let is_pointer = |look: &Look| matches!(look, Look::Heap | Look::Elsewhere);
+            !looks.iter().any(is_pointer)
+                && looks.contains(&Look::Number)
+                && self.any(page, from, from + looks.len() as u64, |p| &p.hits)
+        });
+        without.count() as f64 * ALL_NIL
     }
 
     /// How well the bitmap at the end of a page fits slots as they are guessed, as a logarithm: each object has pointers, or

@@ -12,6 +12,7 @@ mod guess;
 mod likelihood;
 mod row;
 mod targets;
+mod workbuf;
 
 use std::ops::Range;
 
@@ -25,9 +26,10 @@ use crate::module::AddrRange;
 use crate::rtype::RuntimeTypes;
 pub use census::Census;
 use census::Priors;
-use guess::Keeps;
+use guess::{Guess, Keeps};
 use row::Row;
 use targets::{Targets, targets};
+use workbuf::is_work;
 
 /// What is known of the heap beside its own tables, for when these are not in the dump.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +76,12 @@ pub(super) fn rebuild(
     let stacks = stacks.chain(described.iter().map(|s| (s.1, s.2)));
     taken.extend(stacks.map(|s| (s.0 / PAGE * PAGE, up(s.1, PAGE))));
     taken.sort_unstable();
-    let pages = free_pages(space, &ranges, &taken);
+    let around = ranges.first().map_or(0, |r| r.0)
+        ..ranges
+            .last()
+            .map_or(0, |r| up(r.1, 1 << space.arch().arena_shift()));
+    let mut pages = free_pages(space, &ranges, &taken);
+    pages.retain(|page| !is_work(space, &around, *page));
     let descriptors = described.iter().map(|s| (s.0, landmarks.descriptor));
     let descriptors = descriptors.filter(|d| d.1 > 0);
     let (targets, extents) = targets(space, &ranges, &landmarks.text, &pages, descriptors);
@@ -84,10 +91,7 @@ pub(super) fn rebuild(
         arenas,
         constant: stretches(space, |flags| !flags.writable() && !flags.none()),
         mapped: stretches(space, |flags| !flags.none()),
-        heap: ranges.first().map_or(0, |r| r.0)
-            ..ranges
-                .last()
-                .map_or(0, |r| up(r.1, 1 << space.arch().arena_shift())),
+        heap: around,
         priors: Priors::new(&landmarks.census, known),
     };
     let divide = |(pages, targets): (&[u64], &[Targets])| {
@@ -103,8 +107,18 @@ pub(super) fn rebuild(
         spans
     };
     let groups = pages.par_chunks(TOGETHER).zip(targets.par_chunks(TOGETHER));
-    let guesses = groups.flat_map_iter(divide);
-    guesses.map(|guess| guess.span(sweepgen)).collect()
+    let mut guesses: Vec<Guess> = groups.flat_map_iter(divide).collect();
+    heap.priors.settle(&mut guesses, |guess| {
+        let at = pages.partition_point(|page| *page < guess.start);
+        let row = Row::new(space, guess.start, &targets[at..=at], &extents);
+        let mut others = Vec::new();
+        row.spans_at(&heap, 0, |score, other| others.push((score, other)));
+        (others, row.is_zero(0))
+    });
+    guesses
+        .into_iter()
+        .map(|guess| guess.span(sweepgen))
+        .collect()
 }
 
 /// What a word looks like.
@@ -160,7 +174,7 @@ impl Surroundings<'_> {
                 &[Keeps::NoPointers, Keeps::Bits]
             }
             Scheme::PerObject => &[Keeps::NoPointers, Keeps::Types],
-            _ => &[Keeps::Nothing],
+            _ => &[Keeps::NoPointers, Keeps::Nothing],
         }
     }
 

@@ -124,6 +124,23 @@ impl Row<'_> {
         page: usize,
         best: &[(f64, Option<Guess>)],
     ) -> Option<(f64, Guess)> {
+        let mut found: Option<(f64, Guess)> = None;
+        self.spans_at(heap, page, |score, guess| {
+            let score = score + best[page + guess.npages as usize].0;
+            if found.is_none_or(|(best, _)| score > best) {
+                found = Some((score, guess));
+            }
+        });
+        found
+    }
+
+    /// Calls `found` with the spans that may start with a page, and how likely each is by itself.
+    pub(super) fn spans_at(
+        &self,
+        heap: &Surroundings<'_>,
+        page: usize,
+        mut found: impl FnMut(f64, Guess),
+    ) {
         let &Surroundings { space, arenas, .. } = heap;
         let len = self.pages.len();
         let start = self.start + page as u64 * PAGE;
@@ -142,17 +159,22 @@ impl Row<'_> {
                 },
                 slots: inline_slots(size, noscan, space.word_size()),
             };
-            return Some((best[page + 1].0, guess));
+            found(0.0, guess);
+            return;
         }
         if !self.is_touched(page) {
-            return None;
+            return;
         }
         let looks = heap.looks(start);
-        let mut found: Option<(f64, Guess)> = None;
-        let mut consider = |score: f64, guess: Guess| {
-            if found.is_none_or(|(best, _)| score > best) {
-                found = Some((score, guess));
-            }
+        let mut consider = |told: f64, guess: Guess| {
+            let kept = match guess.keeps {
+                Keeps::Bits => self.kept_bits(heap, page, &looks, &guess),
+                Keeps::NoPointers => self.no_pointers(page, &looks, &guess),
+                Keeps::Nothing => self.pointers(page, &looks, &guess),
+                _ => 0.0,
+            };
+            let score = self.score(heap, page, &guess) + kept + told + heap.priors.of(&guess);
+            found(score, guess);
         };
         for class in 1..SIZE_CLASSES.len() {
             let npages = usize::from(CLASS_PAGES[class]);
@@ -160,8 +182,6 @@ impl Row<'_> {
                 continue;
             }
             let size = SIZE_CLASSES[class];
-            let prior = heap.priors.small(class);
-            let rest = prior + best[page + npages].0;
             for keeps in heap.keeps(size) {
                 let guess = Guess {
                     start,
@@ -170,29 +190,21 @@ impl Row<'_> {
                     keeps: *keeps,
                     slots: heap.slots(size, npages as u64, *keeps),
                 };
-                let kept = match keeps {
-                    Keeps::Bits => self.kept_bits(heap, page, &looks, &guess),
-                    Keeps::NoPointers => self.no_pointers(page, &looks, &guess),
-                    _ => 0.0,
-                };
-                consider(self.score(heap, page, &guess) + kept + rest, guess);
+                consider(0.0, guess);
             }
         }
         self.large_at(page, |npages, told| {
-            let guess = Guess {
-                start,
-                npages: npages as u64,
-                class: 0,
-                keeps: Keeps::Nothing,
-                slots: 1,
-            };
-            let likely = heap.priors.large(npages) + told;
-            consider(
-                self.score(heap, page, &guess) + likely + best[page + npages].0,
-                guess,
-            );
+            for keeps in [Keeps::NoPointers, Keeps::Nothing] {
+                let guess = Guess {
+                    start,
+                    npages: npages as u64,
+                    class: 0,
+                    keeps,
+                    slots: 1,
+                };
+                consider(told, guess);
+            }
         });
-        found
     }
 
     /// Calls `consider` with how many pages one large object from `page` on may have, and how much speaks for it beside:
@@ -229,7 +241,7 @@ impl Row<'_> {
         self.pages[page].hits != Bits::default()
     }
 
-    fn is_zero(&self, page: usize) -> bool {
+    pub(super) fn is_zero(&self, page: usize) -> bool {
         self.pages[page].content == Bits::default()
     }
 

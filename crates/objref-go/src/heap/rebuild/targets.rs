@@ -42,6 +42,16 @@ fn stack([lo, hi, first, second]: [u64; 4]) -> Option<(u64, u64)> {
     sound.then_some((lo, hi))
 }
 
+/// How many bytes the buckets of a map have at least, to which the word behind `count` and `state` leads, if these are what
+/// a map of the design up to Go 1.23 begins with: eight bytes of hashes, as many keys of a byte each, and a pointer.
+// runtime/map.go: hmap{count int, flags, B uint8, noverflow uint16, hash0 uint32, buckets, …}, bmap
+fn buckets(count: u64, state: u64) -> Option<u64> {
+    const BUCKET: u64 = 24;
+    let (flags, exponent, seed) = (state & 0xff, state >> 8 & 0xff, state >> 32);
+    let sound = flags < 16 && (1..32).contains(&exponent) && seed != 0;
+    (sound && (1..=8 << exponent).contains(&count)).then(|| BUCKET << exponent)
+}
+
 /// The words from the `i`th of `bytes` on, zeros where these end.
 fn words_at<const N: usize>(space: &AddressSpace, bytes: &[u8], i: usize) -> [u64; N] {
     let rest = bytes
@@ -91,9 +101,10 @@ pub(super) fn targets(
     };
     let piece = |(start, bytes): (Addr, &[u8])| {
         let mut slices = Vec::new();
-        let mut before = 0;
+        let (mut before, mut first_before) = (0, 0);
         for (i, value) in space.encoding().words(bytes).enumerate() {
             let previous = std::mem::replace(&mut before, value);
+            let count = std::mem::replace(&mut first_before, previous);
             if !(first.0..last.1).contains(&value) {
                 continue;
             }
@@ -118,6 +129,9 @@ pub(super) fn targets(
             };
             let word = (value % PAGE / 8) as usize;
             target.words[word / 64].fetch_or(1 << (word % 64), Ordering::Relaxed);
+            if let Some(size) = buckets(count, previous) {
+                slices.push((value, Extent::AtLeast, size));
+            }
             if next <= then && (1..MAX_CAPACITY).contains(&then) && !is_code(then) {
                 slices.push((value, Extent::Capacity, then));
             }
@@ -139,6 +153,8 @@ pub(super) enum Extent {
     Capacity,
     /// It is known what it is: how many bytes it has.
     Size,
+    /// It is the buckets of a map: how many bytes these have at least.
+    AtLeast,
 }
 
 /// By where they start and what is told: the extents, ascending.
@@ -159,6 +175,19 @@ impl Extents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buckets_are_as_many_as_the_map_says() {
+        let state = |flags: u64, exponent: u64| 0x9e37_79b9 << 32 | 3 << 16 | exponent << 8 | flags;
+        assert_eq!(buckets(100, state(4, 4)), Some(24 * 16));
+        // More than there is room for, or none; something else.
+        assert_eq!(buckets(129, state(4, 4)), None);
+        assert_eq!(buckets(0, state(4, 4)), None);
+        assert_eq!(buckets(1, state(99, 4)), None);
+        assert_eq!(buckets(1, state(0, 0)), None);
+        assert_eq!(buckets(1, 0x400), None);
+        assert_eq!(buckets(u64::MAX, u64::MAX), None);
+    }
 
     #[test]
     fn a_stack_is_known_by_its_guard() {
