@@ -10,7 +10,7 @@ use crate::buildinfo;
 use crate::closure_types::ClosureTypes;
 use crate::find::{Found, first_module};
 use crate::goroutine::all_stacks;
-use crate::heap::{Census, GcPhase, Heap, HeapState, Landmarks, ReadError};
+use crate::heap::{Census, GcPhase, Heap, HeapState, Landmarks, MAX_PROCESSORS, ReadError};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, slice_at};
 use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
@@ -343,9 +343,23 @@ impl GoProcess {
                 .collect(),
             stacks: goroutines.into_iter().map(|(_, stack)| stack).collect(),
             descriptor: source.size_of("runtime.g").unwrap_or(0),
+            sized: self.processors(source.size_of("runtime.p").unwrap_or(0)),
             text: self.modules.iter().map(|m| m.text).collect(),
             census: self.census().unwrap_or_default(),
         }
+    }
+
+    /// Where the descriptors of processors are, each of `size` bytes.
+    fn processors(&self, size: u64) -> Vec<(u64, u64)> {
+        let list = self.global("runtime.allp");
+        let Some((first, n)) = list.and_then(|at| slice_at(&self.space, at).ok()) else {
+            return Vec::new();
+        };
+        let word = |i: u64| self.space.word(first.add(i * self.space.word_size())).ok();
+        (0..n.min(MAX_PROCESSORS))
+            .map_while(word)
+            .map(|at| (at, size))
+            .collect()
     }
 
     /// What the runtime has of spans, where its variables are in the dump.

@@ -38,7 +38,7 @@ const CLASSES: usize = SIZE_CLASSES.len();
 const KINDS: usize = CLASSES * 2;
 /// More processors are taken for damage.
 // runtime/runtime2.go: gomaxprocs is a number of threads
-const MAX_PROCESSORS: u64 = 1 << 16;
+pub(crate) const MAX_PROCESSORS: u64 = 1 << 16;
 
 /// By how much, as a logarithm, another kind may be less likely where there are too many of one; and how likely it is that
 /// pages of zeros that something points to were given back.

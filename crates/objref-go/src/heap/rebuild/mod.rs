@@ -10,6 +10,7 @@
 mod census;
 mod guess;
 mod likelihood;
+mod maps;
 mod row;
 mod targets;
 mod workbuf;
@@ -21,10 +22,12 @@ use rayon::prelude::*;
 
 use super::arena::{Arenas, Scheme};
 use super::bits::max_in_span;
+use super::classes::SIZE_CLASSES;
 use super::span::{PAGE, RawSpan};
 use crate::module::AddrRange;
 use crate::rtype::RuntimeTypes;
 pub use census::Census;
+pub(crate) use census::MAX_PROCESSORS;
 use census::Priors;
 use guess::{Guess, Keeps};
 use row::Row;
@@ -42,6 +45,8 @@ pub struct Landmarks {
     pub stacks: Vec<AddrRange>,
     /// Size of a goroutine's descriptor, or 0.
     pub descriptor: u64,
+    /// Objects whose sizes are known: where they are, and how many bytes they have.
+    pub sized: Vec<(u64, u64)>,
     /// Where code is.
     pub text: Vec<AddrRange>,
     /// What the allocator counted.
@@ -82,9 +87,13 @@ pub(super) fn rebuild(
             .map_or(0, |r| up(r.1, 1 << space.arch().arena_shift()));
     let mut pages = free_pages(space, &ranges, &taken);
     pages.retain(|page| !is_work(space, &around, *page));
+    // Larger ones are damage.
+    let largest = SIZE_CLASSES[SIZE_CLASSES.len() - 1];
     let descriptors = described.iter().map(|s| (s.0, landmarks.descriptor));
-    let descriptors = descriptors.filter(|d| d.1 > 0);
-    let (targets, extents) = targets(space, &ranges, &landmarks.text, &pages, descriptors);
+    let sized = descriptors
+        .chain(landmarks.sized)
+        .filter(|d| d.0 < around.end && (1..=largest).contains(&d.1));
+    let (targets, extents) = targets(space, &ranges, &landmarks.text, &pages, sized);
     let heap = Surroundings {
         space,
         types,

@@ -212,10 +212,11 @@ impl Row<'_> {
     fn large_at(&self, page: usize, mut consider: impl FnMut(usize, f64)) {
         let len = self.pages.len();
         let (mut touched, mut seen) = (0, 0);
-        // So far at least, if it is a slice of bytes.
+        // So far, if that is known, or at least, if it is a slice of bytes.
         let start = self.start + page as u64 * PAGE;
-        let capacity = self.extents.of(start, Extent::Capacity).unwrap_or(0);
-        let filled = page + capacity.div_ceil(PAGE) as usize;
+        let of = |what| self.extents.of(start, what);
+        let size = of(Extent::Size).or(of(Extent::Capacity)).unwrap_or(0);
+        let filled = page + size.div_ceil(PAGE) as usize;
         for end in page + 1..=len {
             let whole = end == filled;
             let ends = whole

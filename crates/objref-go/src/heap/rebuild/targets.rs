@@ -6,6 +6,7 @@ use objref_mem::{Addr, AddressSpace};
 use rayon::prelude::*;
 
 use super::WORDS;
+use super::maps::Map;
 use crate::heap::span::{PAGE, pieces};
 use crate::module::AddrRange;
 
@@ -40,16 +41,6 @@ fn stack([lo, hi, first, second]: [u64; 4]) -> Option<(u64, u64)> {
         && lo.is_multiple_of(*STACKS.start())
         && (is_guard(first) || is_guard(second));
     sound.then_some((lo, hi))
-}
-
-/// How many bytes the buckets of a map have at least, to which the word behind `count` and `state` leads, if these are what
-/// a map of the design up to Go 1.23 begins with: eight bytes of hashes, as many keys of a byte each, and a pointer.
-// runtime/map.go: hmap{count int, flags, B uint8, noverflow uint16, hash0 uint32, buckets, …}, bmap
-fn buckets(count: u64, state: u64) -> Option<u64> {
-    const BUCKET: u64 = 24;
-    let (flags, exponent, seed) = (state & 0xff, state >> 8 & 0xff, state >> 32);
-    let sound = flags < 16 && (1..32).contains(&exponent) && seed != 0;
-    (sound && (1..=8 << exponent).contains(&count)).then(|| BUCKET << exponent)
 }
 
 /// The words from the `i`th of `bytes` on, zeros where these end.
@@ -100,7 +91,7 @@ pub(super) fn targets(
         (1..MAX_FRAME).contains(&above.wrapping_sub(at)) && is_code(pc)
     };
     let piece = |(start, bytes): (Addr, &[u8])| {
-        let mut slices = Vec::new();
+        let (mut slices, mut maps) = (Vec::new(), Vec::new());
         let (mut before, mut first_before) = (0, 0);
         for (i, value) in space.encoding().words(bytes).enumerate() {
             let previous = std::mem::replace(&mut before, value);
@@ -129,20 +120,40 @@ pub(super) fn targets(
             };
             let word = (value % PAGE / 8) as usize;
             target.words[word / 64].fetch_or(1 << (word % 64), Ordering::Relaxed);
-            if let Some(size) = buckets(count, previous) {
-                slices.push((value, Extent::AtLeast, size));
-            }
+            maps.extend(Map::new(count, previous, value, next));
             if next <= then && (1..MAX_CAPACITY).contains(&then) && !is_code(then) {
                 slices.push((value, Extent::Capacity, then));
             }
         }
-        slices
+        (slices, maps)
     };
-    let mut all: Vec<_> = pieces(space).into_par_iter().flat_map_iter(piece).collect();
+    let found: (Vec<_>, Vec<_>) = pieces(space).into_par_iter().map(piece).unzip();
+    let mut maps: Vec<Map> = found.1.into_iter().flatten().collect();
+    maps.par_sort_unstable();
+    maps.dedup();
+    let buckets: Vec<_> = maps.par_iter().map(|map| map.size(space)).collect();
+    let mut all: Vec<_> = found.0.into_iter().flatten().collect();
+    all.extend(maps.iter().zip(buckets).map(|(map, size)| match size {
+        Some(size) => (map.buckets, Extent::Size, size),
+        None => (map.buckets, Extent::AtLeast, map.at_least()),
+    }));
     all.extend(sizes.map(|(at, size)| (at, Extent::Size, size)));
     // Of what contradicts itself the least.
     all.par_sort_unstable();
     all.dedup_by_key(|s| (s.0, s.1));
+    // What leads inside of what is known leads to a field, or to a bucket for overflow.
+    for (start, _, size) in all.iter().filter(|extent| extent.1 == Extent::Size) {
+        let inside = start + 1..start.saturating_add(*size);
+        let from = pages.partition_point(|page| page + PAGE <= inside.start);
+        let pages = pages[from..].iter().zip(&targets[from..]);
+        for (page, target) in
+            pages.take_while(|(page, _)| inside.contains(&(**page).max(inside.start)))
+        {
+            for word in (0..WORDS).filter(|word| inside.contains(&(page + *word as u64 * 8))) {
+                target.words[word / 64].fetch_and(!(1 << (word % 64)), Ordering::Relaxed);
+            }
+        }
+    }
     (targets, Extents(all))
 }
 
@@ -175,19 +186,6 @@ impl Extents {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn buckets_are_as_many_as_the_map_says() {
-        let state = |flags: u64, exponent: u64| 0x9e37_79b9 << 32 | 3 << 16 | exponent << 8 | flags;
-        assert_eq!(buckets(100, state(4, 4)), Some(24 * 16));
-        // More than there is room for, or none; something else.
-        assert_eq!(buckets(129, state(4, 4)), None);
-        assert_eq!(buckets(0, state(4, 4)), None);
-        assert_eq!(buckets(1, state(99, 4)), None);
-        assert_eq!(buckets(1, state(0, 0)), None);
-        assert_eq!(buckets(1, 0x400), None);
-        assert_eq!(buckets(u64::MAX, u64::MAX), None);
-    }
 
     #[test]
     fn a_stack_is_known_by_its_guard() {
