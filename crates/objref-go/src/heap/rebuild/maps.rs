@@ -34,6 +34,8 @@ const SIZES: std::ops::RangeInclusive<u64> = 24..=8 + 2 * CELLS * 128 + 8;
 // runtime/map.go: minTopHash, emptyRest, emptyOne
 const IN_USE: u8 = 5;
 const EMPTY: u8 = 1;
+/// How many sizes may fit for long.
+const TIMES: u64 = 8;
 
 impl Map {
     /// The map that has these words, if it is one that has more than one bucket.
@@ -64,27 +66,39 @@ impl Map {
         self.bytes(*SIZES.start())
     }
 
-    /// How many bytes the buckets have, if only one size fits what is in them. With fewer entries than buckets one may by
+    /// How many buckets there are at most, those for overflow included, each of which was made for an entry.
+    pub(super) fn most_buckets(&self) -> u64 {
+        (1 << self.exponent) + self.count
+    }
+
+    /// How many bytes the buckets have, if only one size fits what is in them. Looks at some times as many buckets as there
+    /// can be: of the wrong size the first few tell. With fewer entries than buckets one may by
     /// chance; a map that has just grown has three times as many.
     // runtime/map.go: overLoadFactor
     pub(super) fn size(&self, space: &AddressSpace) -> Option<u64> {
         if self.grows || self.count <= 1 << self.exponent {
             return None;
         }
-        let mut sizes = SIZES.step_by(8).filter(|size| self.fits(space, *size));
+        let mut left = TIMES * self.most_buckets() + SIZES.count() as u64;
+        let mut sizes = SIZES
+            .step_by(8)
+            .filter(|size| self.fits(space, *size, &mut left));
         let size = sizes.next()?;
-        sizes.next().is_none().then(|| self.bytes(size))
+        let is_only = sizes.next().is_none();
+        (is_only && left > 0).then(|| self.bytes(size))
     }
 
-    /// Whether there are as many entries as the map says, if its buckets have `size` bytes.
-    fn fits(&self, space: &AddressSpace, size: u64) -> bool {
+    /// Whether there are as many entries as the map says, if its buckets have `size` bytes; `left` is how many may still be
+    /// looked at.
+    fn fits(&self, space: &AddressSpace, size: u64, left: &mut u64) -> bool {
         let mut used = 0;
         // Each bucket for overflow was made for an entry; lists may go round.
         let mut overflow = self.count;
         for i in 0..1 << self.exponent {
             let mut bucket = self.buckets.wrapping_add(i * size);
             loop {
-                let Some(cells) = cells(space, bucket) else {
+                *left = left.saturating_sub(1);
+                let Some(cells) = cells(space, bucket).filter(|_| *left > 0) else {
                     return false;
                 };
                 used += cells;

@@ -129,9 +129,17 @@ pub(super) fn targets(
     };
     let found: (Vec<_>, Vec<_>) = pieces(space).into_par_iter().map(piece).unzip();
     let mut maps: Vec<Map> = found.1.into_iter().flatten().collect();
-    maps.par_sort_unstable();
+    // The small ones first: all together have no more buckets than there is memory for, what only looks like maps may.
+    maps.par_sort_unstable_by_key(|map| (map.most_buckets(), *map));
     maps.dedup();
-    let buckets: Vec<_> = maps.par_iter().map(|map| map.size(space)).collect();
+    let room = (pages.len() * WORDS) as u64;
+    let real = maps.iter().scan(0u64, |all, map| {
+        *all = all.saturating_add(map.most_buckets());
+        (*all <= room).then_some(())
+    });
+    let real = real.count();
+    let size_of = |(i, map): (usize, &Map)| (i < real).then(|| map.size(space))?;
+    let buckets: Vec<_> = maps.par_iter().enumerate().map(size_of).collect();
     let mut all: Vec<_> = found.0.into_iter().flatten().collect();
     all.extend(maps.iter().zip(buckets).map(|(map, size)| match size {
         Some(size) => (map.buckets, Extent::Size, size),
