@@ -7,7 +7,9 @@ use std::path::Path;
 use model::{
     AT_REST, Era, HEAP, HEAP_PAGES, META, PAGE, Plan, SPAN_SIZE, SPANS, Slot, Sweep, build, plan,
 };
-use objref_go::{Batch, GoVersion, Heap, Landmarks, Miss, ObjId, Reference, RuntimeTypes};
+use objref_go::{
+    AddrRange, Batch, GoVersion, Heap, Landmarks, Miss, ObjId, Reference, RuntimeTypes,
+};
 use objref_mem::{Addr, AddressSpace, Core, Input};
 use proptest::prelude::*;
 
@@ -216,8 +218,14 @@ fn heap_of(segments: &[(u64, Vec<u8>)], inside: &[u64]) -> (AddressSpace, Heap) 
     let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
     let era = Era::PerObject;
     let types = RuntimeTypes::new(&era, &GoVersion::parse("go1.24.1").unwrap(), &[]).unwrap();
+    // A descriptor that was something else says that a stack is all of the heap and more.
+    let stack = AddrRange {
+        start: Addr(HEAP),
+        end: Addr(META),
+    };
     let landmarks = || Landmarks {
         inside: inside.to_vec(),
+        stacks: vec![stack],
         ..Landmarks::default()
     };
     let heap = Heap::read(&space, &era, &types, AT_REST, &landmarks).unwrap();

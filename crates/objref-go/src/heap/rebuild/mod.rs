@@ -57,6 +57,9 @@ pub struct Landmarks {
 const WORDS: usize = (PAGE / 8) as usize;
 /// Groups of 64 words in a page.
 const GROUPS: u64 = WORDS as u64 / 64;
+/// No stack is larger.
+// runtime/proc.go: main: maxstackceiling = 2 * maxstacksize
+const MAX_STACK: u64 = 2_000_000_000;
 /// Pages that are divided together.
 const TOGETHER: usize = 1 << 13;
 
@@ -76,7 +79,9 @@ pub(super) fn rebuild(
     let mut taken: Vec<(u64, u64)> = known.iter().map(of).chain(manual).collect();
     // The pages of a stack are all its own: runtime/stack.go.
     let described = targets::stacks(space, &ranges);
-    let stacks = landmarks.stacks.iter().filter(|s| !s.is_empty());
+    // Where the dump lacks descriptors, what is read may be something else.
+    let stacks = landmarks.stacks.iter();
+    let stacks = stacks.filter(|s| !s.is_empty() && s.len() <= MAX_STACK);
     let stacks = stacks.map(|s| (s.start.0, s.end.0));
     let stacks = stacks.chain(described.iter().map(|s| (s.1, s.2)));
     taken.extend(stacks.map(|s| (s.0 / PAGE * PAGE, up(s.1, PAGE))));
