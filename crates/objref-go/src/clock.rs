@@ -3,10 +3,8 @@
 use objref_mem::{Addr, AddressSpace};
 
 use crate::goroutine::{Globals, Goroutines};
-use crate::layout::{StructSource, find_field, pointer_at, slice_at};
-
-/// More processors than this are taken for damage.
-const MAX_PROCESSORS: u64 = 1 << 16;
+use crate::layout::{StructSource, find_field};
+use crate::processor::processors;
 
 /// The latest moment, in nanoseconds on the runtime's monotonic clock, that the runtime has written down anywhere: the
 /// dump was taken then or later. `None` if there is none.
@@ -32,12 +30,9 @@ pub fn last_known_time(
     );
     // runtime/proc.go: sysmontick
     if let Some(allp) = globals("runtime.allp")
-        && let Ok((data, len)) = slice_at(space, allp)
+        && let Ok(processors) = processors(space, allp)
     {
-        for i in 0..len.min(MAX_PROCESSORS) {
-            let Ok(p) = pointer_at(space, data, i) else {
-                break;
-            };
+        for p in processors.map_while(Result::ok) {
             times.extend(read(p, "runtime.p", "sysmontick.schedwhen"));
             times.extend(read(p, "runtime.p", "sysmontick.syscallwhen"));
         }

@@ -19,6 +19,7 @@ mod memstats;
 mod module;
 mod pclntab;
 mod process;
+mod processor;
 mod recover;
 mod roots;
 mod rtype;

@@ -4,7 +4,8 @@ use objref_mem::{Addr, AddressSpace, Fault};
 use serde::{Deserialize, Serialize};
 
 use crate::heap::SIZE_CLASSES;
-use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout, pointer_at, slice_at};
+use crate::layout::{FieldAt, LayoutError, StructSource, find_field, layout, pointer_at};
+use crate::processor::processors;
 
 layout! {
     // runtime/mstats.go: mstats
@@ -99,22 +100,6 @@ pub enum MemStatsError {
 // runtime/mstats.go: consistentHeapStats
 const DELTAS: u64 = 3;
 const CLASSES: u64 = SIZE_CLASSES.len() as u64;
-const MAX_PROCESSORS: u64 = 1 << 16;
-
-impl DeltaLayout {
-    /// Slots allocated and freed by size class.
-    fn small(&self, space: &AddressSpace, at: Addr) -> Result<(Vec<u64>, Vec<u64>), Fault> {
-        let counts = |f: FieldAt| -> Result<Vec<u64>, Fault> {
-            (0..CLASSES)
-                .map(|i| space.word(f.at(at).add(i * (f.size / CLASSES))))
-                .collect()
-        };
-        Ok((
-            counts(self.small_alloc_count)?,
-            counts(self.small_free_count)?,
-        ))
-    }
-}
 
 impl MemStats {
     /// Adds the counters up. `global` finds the address of a variable of the runtime.
@@ -180,9 +165,14 @@ impl MemStats {
 
     fn add_delta(&mut self, space: &AddressSpace, l: &DeltaLayout, at: Addr) -> Result<(), Fault> {
         let get = |f: FieldAt| f.read(space, at);
+        let counts = |f: FieldAt| -> Result<Vec<u64>, Fault> {
+            (0..CLASSES)
+                .map(|i| space.word(f.at(at).add(i * (f.size / CLASSES))))
+                .collect()
+        };
         let mut bytes = get(l.large_alloc)?.wrapping_sub(get(l.large_free)?);
         let mut objects = get(l.large_alloc_count)?.wrapping_sub(get(l.large_free_count)?);
-        let (allocated, freed) = l.small(space, at)?;
+        let (allocated, freed) = (counts(l.small_alloc_count)?, counts(l.small_free_count)?);
         for ((size, allocated), freed) in SIZE_CLASSES.iter().zip(allocated).zip(freed) {
             let slots = allocated.wrapping_sub(freed);
             objects = objects.wrapping_add(slots);
@@ -208,9 +198,8 @@ impl MemStats {
         let field = |name, path| find_field(source, name, path).ok_or(LayoutError { name, path });
         let mcache = field("runtime.p", "mcache")?;
         let alloc = field("runtime.mcache", "alloc")?;
-        let (data, len) = slice_at(space, allp)?;
-        for i in 0..len.min(MAX_PROCESSORS) {
-            let p = pointer_at(space, data, i)?;
+        for p in processors(space, allp)? {
+            let p = p?;
             if p.0 == 0 {
                 continue;
             }

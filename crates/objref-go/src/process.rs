@@ -10,12 +10,13 @@ use crate::buildinfo;
 use crate::closure_types::ClosureTypes;
 use crate::find::{Found, first_module};
 use crate::goroutine::all_stacks;
-use crate::heap::{Census, GcPhase, Heap, HeapState, Landmarks, MAX_PROCESSORS, ReadError};
+use crate::heap::{Census, GcPhase, Heap, HeapState, Landmarks, ReadError};
 use crate::layout::{FieldAt, LayoutError, StructSource, find_field, slice_at};
 use crate::layouts::{BuiltInLayout, DwarfLayout, Layouts};
 use crate::memstats::{MemStats, MemStatsError};
 use crate::module::{Module, ModuleError, read_modules};
 use crate::pclntab::Pclntab;
+use crate::processor::processors;
 use crate::roots::global_roots;
 use crate::rtype::RuntimeTypes;
 use crate::type_index::TypeIndex;
@@ -352,14 +353,9 @@ impl GoProcess {
     /// Where the descriptors of processors are, each of `size` bytes.
     fn processors(&self, size: u64) -> Vec<(u64, u64)> {
         let list = self.global("runtime.allp");
-        let Some((first, n)) = list.and_then(|at| slice_at(&self.space, at).ok()) else {
-            return Vec::new();
-        };
-        let word = |i: u64| self.space.word(first.add(i * self.space.word_size())).ok();
-        (0..n.min(MAX_PROCESSORS))
-            .map_while(word)
-            .map(|at| (at, size))
-            .collect()
+        let listed = list.and_then(|at| processors(&self.space, at).ok());
+        let there = listed.into_iter().flatten().map_while(Result::ok);
+        there.map(|at| (at.0, size)).collect()
     }
 
     /// What the runtime has of spans, where its variables are in the dump.

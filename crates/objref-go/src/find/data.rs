@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use objref_mem::{Addr, AddressSpace, Fault, FaultKind};
 
 use crate::heap::arena_base;
-use crate::layout::{FieldAt, StructSource, layout};
+use crate::layout::{FieldAt, StructSource, layout, pointer_at};
 use crate::module::{AddrRange, Module};
 
 layout! {
@@ -218,7 +218,7 @@ impl<'a> Data<'a> {
             Ok(lo <= hi && (own == at.0 || own == 0) && self.read(g.goid, at)? < 1 << 40)
         };
         let is_element = |data: Addr, i: u64| -> Result<bool, Fault> {
-            let at = self.space.ptr(data.add(i * self.space.word_size()))?;
+            let at = pointer_at(self.space, data, i)?;
             match i {
                 0 => Ok(self.read(g.own, at)? == at.0),
                 _ => is_g(at),

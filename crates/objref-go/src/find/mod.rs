@@ -97,8 +97,8 @@ fn find(name: &str, data: &Data<'_>, code: &Code) -> Option<Addr> {
     match name {
         // Locks the heap before anything else. runtime/mgc.go: gcSweep
         "runtime.mheap_" => data.mheap().or_else(|| {
-            let locks = code.addresses("runtime.gcSweep").into_iter();
-            locks.take(1).find_map(|lock| data.locked_mheap(lock))
+            let lock = *code.addresses("runtime.gcSweep").first()?;
+            data.locked_mheap(lock)
         }),
         // runtime/proc.go: allgadd appends to it.
         "runtime.allgs" => data.allgs(&code.references("runtime.allgadd")),

@@ -27,7 +27,6 @@ pub use batch::{Batch, Reference};
 pub use classes::SIZE_CLASSES;
 pub use evidence::{Evidence, Miscount, Miss};
 pub use parts::SpanPart;
-pub(crate) use rebuild::MAX_PROCESSORS;
 pub use rebuild::{Census, Landmarks};
 pub use span::{ReadError, SpanState};
 pub use table::{Near, ObjId, Object, ObjectTable, Span, SpanTotals, Tally};

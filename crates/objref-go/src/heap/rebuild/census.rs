@@ -7,6 +7,7 @@ use super::guess::{Guess, Keeps};
 use crate::heap::classes::{CLASS_PAGES, SIZE_CLASSES};
 use crate::heap::span::{PAGE, RawSpan};
 use crate::layout::{LayoutError, StructSource, layout, slice_at};
+use crate::processor::MAX_PROCESSORS;
 
 layout! {
     // runtime/mheap.go: mheap
@@ -36,9 +37,6 @@ const CLASSES: usize = SIZE_CLASSES.len();
 /// Kinds of spans: each class with pointers and without.
 // runtime/mheap.go: spanClass
 const KINDS: usize = CLASSES * 2;
-/// More processors are taken for damage.
-// runtime/runtime2.go: gomaxprocs is a number of threads
-pub(crate) const MAX_PROCESSORS: u64 = 1 << 16;
 
 /// By how much, as a logarithm, another kind may be less likely where there are too many of one; and how likely it is that
 /// pages of zeros that something points to were given back.

@@ -27,7 +27,6 @@ use super::span::{PAGE, RawSpan};
 use crate::module::AddrRange;
 use crate::rtype::RuntimeTypes;
 pub use census::Census;
-pub(crate) use census::MAX_PROCESSORS;
 use census::Priors;
 use guess::{Guess, Keeps};
 use row::Row;
