@@ -204,7 +204,7 @@ fn carve(
                 let fits = match span.state {
                     SpanState::Dead => false,
                     SpanState::InUse => span.is_of_its_class(),
-                    SpanState::Manual => span.nelems == 0 && span.npages > 0,
+                    SpanState::Manual => span.is_manual(),
                 };
                 (fits && mapped.covers(&span) && known.binary_search(&at).is_err()).then_some(span)
             })
@@ -351,6 +351,21 @@ impl RawSpan {
             0 => self.elem_size <= self.npages * PAGE,
             class => SIZE_CLASSES.get(class) == Some(&self.elem_size),
         }
+    }
+
+    /// Whether it has nothing of what only spans of objects have.
+    // runtime/mheap.go: (*mheap).initSpan
+    fn is_manual(&self) -> bool {
+        let of_objects = [
+            self.nelems,
+            self.freeindex,
+            self.freeindex_for_scan.unwrap_or(0),
+            u64::from(self.spanclass),
+            self.alloc_bits.0,
+            self.gcmark_bits.0,
+            self.specials.0,
+        ];
+        self.npages > 0 && of_objects == [0; 7]
     }
 
     /// Whether the dump has the span's record. Without it, what is known was guessed from what is in the pages.

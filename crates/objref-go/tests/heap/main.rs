@@ -264,6 +264,82 @@ fn records_are_found_without_their_table() {
     assert_eq!((found.totals.lost, found.totals.guessed.objects), (0, 0));
 }
 
+/// The heap's variable, with tables of spans and of arenas that are where there is nothing.
+fn without_records() -> Vec<u8> {
+    let mut mheap = vec![0u8; 0x1000];
+    for (at, value) in [
+        (0, META + 0x10_0000),
+        (8, 2),
+        (24, META + 0x20_0000),
+        (32, 8),
+    ] {
+        mheap[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+    }
+    mheap
+}
+
+/// Where spans that were made up start, and their slots' sizes.
+fn guessed(heap: &Heap) -> Vec<(u64, u64)> {
+    let spans = heap.spans().iter().filter(|s| s.guessed);
+    spans.map(|s| (s.start, s.elem_size)).collect()
+}
+
+/// `pages` of the heap, and behind them pointers to `targets` in it, apart from each other; only the runtime's variable knows
+/// of the heap.
+fn divided(mut pages: Vec<u8>, targets: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
+    let mut mheap = without_records();
+    for target in targets {
+        mheap.extend([[0; 8], (HEAP + target).to_le_bytes(), [0; 8], [0; 8]].concat());
+    }
+    mheap.resize(mheap.len().next_multiple_of(0x1000), 0);
+    pages.resize(pages.len().next_multiple_of(PAGE as usize), 0);
+    guessed(&heap_of(&[(HEAP, pages), (META, mheap)], &[HEAP]).1)
+}
+
+#[test]
+fn pages_of_single_words_are_told_by_their_bitmap() {
+    // Most of the slots in use are the first of four.
+    let mut page: Vec<u8> = (0..PAGE / 8)
+        .flat_map(|i| (HEAP + i / 4 * 32).to_le_bytes())
+        .collect();
+    let targets = || (0..PAGE - PAGE / 64).step_by(32).chain([8]);
+    assert_ne!(divided(page.clone(), targets()), [(HEAP, 8)]);
+    page[(PAGE - PAGE / 64) as usize..].fill(0xff);
+    assert_eq!(divided(page, targets()), [(HEAP, 8)]);
+}
+
+#[test]
+fn the_first_slots_of_a_span_may_be_free() {
+    // Eleven slots in two pages.
+    const SIZE: u64 = 1408;
+    let mut pages = vec![0; 2 * PAGE as usize];
+    pages[(6 * SIZE) as usize..(11 * SIZE) as usize].fill(7);
+    assert_eq!(divided(pages, (6..11).map(|i| i * SIZE)), [(HEAP, SIZE)]);
+}
+
+#[test]
+fn what_looks_like_a_record_of_pages_managed_by_hand_has_nothing_of_objects() {
+    let mut page = vec![7; PAGE as usize];
+    let with_record = |bitmap: u64| {
+        let mut record = without_records();
+        for (at, value) in [(0, HEAP), (8, 1), (16, 2 << 56), (40, bitmap)] {
+            record[0x800 + at..][..8].copy_from_slice(&u64::to_le_bytes(value));
+        }
+        for slot in 0..PAGE / 512 {
+            record.extend([[0; 8], (HEAP + slot * 512).to_le_bytes(), [0; 8], [0; 8]].concat());
+        }
+        record.resize(record.len().next_multiple_of(0x1000), 0);
+        record
+    };
+    page[0] = 1;
+    let spans = |record: Vec<u8>| {
+        let segments = [(HEAP, page.clone()), (META, record)];
+        guessed(&heap_of(&segments, &[HEAP]).1)
+    };
+    assert_eq!(spans(with_record(0)), []);
+    assert_eq!(spans(with_record(META)), [(HEAP, 512)]);
+}
+
 #[test]
 fn pages_without_records_are_divided_by_what_points_to_them() {
     // A page of objects of 64 bytes, which point to each other and to those of a page of 1,024 bytes each, which have no
@@ -284,23 +360,8 @@ fn pages_without_records_are_divided_by_what_points_to_them() {
     }
     // A byte a slot: its first two words.
     objects[(PAGE - PAGE / 64) as usize..][..slots as usize].fill(3);
-    // The table of spans and of arenas are where there is nothing.
-    let mut mheap = vec![0u8; 0x1000];
-    for (at, value) in [
-        (0, META + 0x10_0000),
-        (8, 2),
-        (24, META + 0x20_0000),
-        (32, 8),
-    ] {
-        mheap[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
-    }
-    let (space, heap) = heap_of(&[(HEAP, objects), (META, mheap)], &[HEAP]);
-    let spans: Vec<_> = heap
-        .spans()
-        .iter()
-        .map(|s| (s.start, s.elem_size, s.guessed))
-        .collect();
-    assert_eq!(spans, [(HEAP, 64, true), (HEAP + PAGE, 1024, true)]);
+    let (space, heap) = heap_of(&[(HEAP, objects), (META, without_records())], &[HEAP]);
+    assert_eq!(guessed(&heap), [(HEAP, 64), (HEAP + PAGE, 1024)]);
     assert_eq!((heap.totals.lost, heap.totals.lost_pointers.bytes), (2, 0));
     let first = heap.find(HEAP).unwrap();
     let mut pointers = Vec::new();

@@ -1,14 +1,11 @@
 //! How likely it is that pages are one span of a kind, by what points to them and by what is in them.
 
-use objref_mem::Addr;
-
 use super::guess::{Guess, Keeps};
-use super::row::{Bits, Row};
+use super::row::Row;
 use super::targets::Extent;
 use super::{Look, Looks, Surroundings, WORDS};
 use crate::heap::bits::HEADER;
 use crate::heap::classes::fills_slot;
-use crate::heap::span::PAGE;
 
 /// The logarithm of how likely something that looks like a pointer leads into the middle of an object, and to a given word
 /// there.
@@ -147,6 +144,7 @@ impl Row<'_> {
             score += TOO_LARGE;
         }
         if hit && let Some(size) = self.extents.of(at, Extent::Size) {
+            let size = size.saturating_add(guess.start_of_data());
             score += match fills_slot(size, words * 8, guess.class, false) {
                 true => TYPE_FITS,
                 false => TOO_LARGE,
@@ -195,15 +193,11 @@ impl Row<'_> {
         looks: &Looks,
         guess: &Guess,
     ) -> f64 {
-        let at = guess.start + PAGE - PAGE / 64;
-        let Ok(bytes) = heap.space.slice(Addr(at), (PAGE / 64) as usize) else {
+        let words = guess.words() as usize;
+        // See `told`.
+        let Some(bits) = heap.bitmap(guess.start).filter(|_| words > 1) else {
             return f64::NEG_INFINITY;
         };
-        let mut bits = Bits::default();
-        for (word, value) in bits.iter_mut().zip(heap.space.encoding().words(bytes)) {
-            *word = value;
-        }
-        let words = guess.words() as usize;
         let is_set = |i: usize| bits[i / 64] >> (i % 64) & 1 != 0;
         let mut score = 0.0;
         for slot in 0..guess.slots as usize {
@@ -222,8 +216,7 @@ impl Row<'_> {
                 score += NO_BITS;
             }
         }
-        // Slots of one word have pointers alone: all bits are set, whatever is behind the last slot.
-        let behind = guess.slots as usize * words..if words > 1 { WORDS } else { 0 };
+        let behind = guess.slots as usize * words..WORDS;
         score + behind.filter(|i| is_set(*i)).count() as f64 * NO_POINTER + BITS
     }
 }

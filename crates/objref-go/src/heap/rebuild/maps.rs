@@ -4,7 +4,7 @@
 //! Yet it knows how many entries it has, and buckets begin with which of their cells are in use. So it is the size with which
 //! there are as many entries as the map says.
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, FaultKind};
 
 use crate::heap::classes::SIZE_CLASSES;
 use crate::heap::span::PAGE;
@@ -19,6 +19,8 @@ pub(super) struct Map {
     exponent: u64,
     /// Its entries.
     count: u64,
+    /// How many buckets for overflow it uses; `None` if the map does not know.
+    overflow: Option<u64>,
     /// Whether some of these are still in the buckets that it had before it grew.
     grows: bool,
 }
@@ -46,6 +48,8 @@ impl Map {
             buckets,
             exponent,
             count,
+            // runtime/map.go: (*hmap).incrnoverflow
+            overflow: (exponent < 16).then_some(state >> 16 & 0xffff),
             grows: old != 0,
         };
         (sound && (1..=CELLS << exponent).contains(&count)).then_some(map)
@@ -88,12 +92,13 @@ impl Map {
         (is_only && left > 0).then(|| self.bytes(size))
     }
 
-    /// Whether there are as many entries as the map says, if its buckets have `size` bytes; `left` is how many may still be
-    /// looked at.
+    /// Whether there are as many entries as the map says, and as many buckets for overflow, if its buckets have `size` bytes;
+    /// `left` is how many may still be looked at. Buckets for overflow that are not in the dump may be full, and end their list.
     fn fits(&self, space: &AddressSpace, size: u64, left: &mut u64) -> bool {
-        let mut used = 0;
+        let (mut used, mut lost) = (0, 0);
         // Each bucket for overflow was made for an entry; lists may go round.
-        let mut overflow = self.count;
+        let most = self.overflow.unwrap_or(self.count);
+        let mut overflow = 0;
         for i in 0..1 << self.exponent {
             let mut bucket = self.buckets.wrapping_add(i * size);
             loop {
@@ -104,14 +109,33 @@ impl Map {
                 used += cells;
                 match space.word(Addr(bucket.wrapping_add(size - 8))) {
                     Ok(0) => break,
-                    Ok(next) if used <= self.count && overflow > 0 => bucket = next,
+                    Ok(next) if used <= self.count && overflow < most => bucket = next,
                     _ => return false,
                 }
-                overflow -= 1;
+                overflow += 1;
+                if is_lost(space, bucket) {
+                    lost += 1;
+                    break;
+                }
             }
         }
-        used == self.count
+        let all = self.overflow.is_none_or(|all| match lost {
+            0 => overflow == all,
+            // Behind these there may be more.
+            _ => overflow <= all,
+        });
+        let room = match lost {
+            0 => 0,
+            _ => CELLS * (most - overflow + lost),
+        };
+        all && (used..=used + room).contains(&self.count)
     }
+}
+
+/// Whether the process had something at `at` that the dump has not.
+fn is_lost(space: &AddressSpace, at: u64) -> bool {
+    let fault = space.slice(Addr(at), CELLS as usize).err();
+    at.is_multiple_of(8) && fault.is_some_and(|fault| fault.kind == FaultKind::NotInCore)
 }
 
 /// How large the slot is that so many bytes are in.
@@ -148,7 +172,7 @@ mod tests {
     const ALL: u64 = 19;
 
     fn map(count: u64, exponent: u64, old: u64) -> Map {
-        Map::new(count, 1 << 32 | exponent << 8, BUCKETS, old).unwrap()
+        Map::new(count, 1 << 32 | 1 << 16 | exponent << 8, BUCKETS, old).unwrap()
     }
 
     /// Buckets with three entries each, one of which was deleted; the last one has eight, and two more in one for overflow.
@@ -198,10 +222,41 @@ mod tests {
         assert_eq!(size(map(COUNT, 5, 0), &bytes), None);
         assert_eq!(size(map(COUNT, 4, BUCKETS), &bytes), None);
         assert_eq!(size(map(COUNT, 4, 0), &bytes[..bytes.len() / 2]), None);
+        let mut more = map(COUNT, 4, 0);
+        more.overflow = Some(2);
+        assert_eq!(size(more, &bytes), None);
+        more.overflow = None;
+        assert_eq!(size(more, &bytes), Some(ALL * SIZE));
         let mut round = bytes.clone();
         let next = (17 * SIZE - 8) as usize;
         round[next..next + 8].copy_from_slice(&(BUCKETS + 16 * SIZE).to_le_bytes());
         assert_eq!(size(map(COUNT, 4, 0), &round), None);
+    }
+
+    #[test]
+    fn buckets_for_overflow_may_be_lost() {
+        // The last bucket goes on where the dump does not.
+        const LOST: u64 = BUCKETS + 0x10_0000;
+        let mut bytes = buckets();
+        bytes[(16 * SIZE - 8) as usize..][..8].copy_from_slice(&LOST.to_le_bytes());
+        let core = objref_synth::CoreBuilder::new();
+        let core = core.segment(BUCKETS, objref_synth::RW, bytes);
+        let core = core.partial(LOST, objref_synth::RW, [], 0x1000);
+        let input = Input::from_bytes(Path::new("core"), &core.build()).unwrap();
+        let space = AddressSpace::new(&Core::parse(input).unwrap(), &[]);
+        let size = |count, overflow| {
+            let mut map = map(count, 4, 0);
+            map.overflow = Some(overflow);
+            map.size(&space)
+        };
+        const THERE: u64 = 15 * 3 + 8 - 1;
+        assert_eq!(size(THERE + 2, 1), Some(ALL * SIZE));
+        assert_eq!(size(THERE + CELLS, 1), Some(ALL * SIZE));
+        // As many as there is room for in one bucket, or in two.
+        assert_eq!(size(THERE + CELLS + 1, 1), None);
+        assert_eq!(size(THERE + CELLS + 1, 2), Some(ALL * SIZE));
+        assert_eq!(size(THERE - 1, 1), None);
+        assert_eq!(size(THERE, 0), None);
     }
 
     #[test]

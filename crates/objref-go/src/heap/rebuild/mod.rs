@@ -29,7 +29,7 @@ use crate::rtype::RuntimeTypes;
 pub use census::Census;
 use census::Priors;
 use guess::{Guess, Keeps};
-use row::Row;
+use row::{Bits, Row};
 use targets::{Targets, targets};
 use workbuf::is_work;
 
@@ -97,13 +97,15 @@ pub(super) fn rebuild(
     let sized = descriptors
         .chain(landmarks.sized)
         .filter(|d| d.0 < around.end && (1..=largest).contains(&d.1));
-    let (targets, extents) = targets(space, &ranges, &landmarks.text, &pages, sized);
+    let mapped = stretches(space, |flags| !flags.none());
+    let text = &landmarks.text;
+    let (targets, extents) = targets(space, &ranges, text, &mapped, &pages, sized);
     let heap = Surroundings {
         space,
         types,
         arenas,
         constant: stretches(space, |flags| !flags.writable() && !flags.none()),
-        mapped: stretches(space, |flags| !flags.none()),
+        mapped,
         heap: around,
         priors: Priors::new(&landmarks.census, known),
     };
@@ -199,6 +201,15 @@ impl Surroundings<'_> {
             _ => 0,
         };
         (npages * PAGE - bits) / size
+    }
+
+    /// What the page at `start` ends with, if objects in it can have a bitmap there.
+    fn bitmap(&self, start: u64) -> Option<Bits> {
+        let at = Addr(start + PAGE - PAGE / 64);
+        let bytes = self.space.slice(at, (PAGE / 64) as usize).ok();
+        let bytes = bytes.filter(|_| self.keeps(PAGE / 64).contains(&Keeps::Bits))?;
+        let mut words = self.space.encoding().words(bytes);
+        Some(std::array::from_fn(|_| words.next().unwrap_or(0)))
     }
 
     /// What the words of `page` look like.

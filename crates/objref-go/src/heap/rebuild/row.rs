@@ -39,6 +39,17 @@ const LEFT_OVER: f64 = -1.5;
 /// A large object that ends where the slice does that somebody has of it, as against one that does not.
 const TOLD: f64 = 6.0;
 
+/// No span of small objects has more pages.
+const MOST_PAGES: usize = {
+    let (mut most, mut class) = (0, 0);
+    while class < CLASS_PAGES.len() {
+        if CLASS_PAGES[class] > most {
+            most = CLASS_PAGES[class];
+        }
+        class += 1;
+    }
+    most as usize
+};
 /// How many pages with something that points to them one object may go on over.
 const MAX_TOUCHED: usize = 3;
 /// How many places are looked at where a large object may end.
@@ -134,6 +145,41 @@ impl Row<'_> {
         found
     }
 
+    /// The span of one page that a page says itself that it is: it ends with its class, or with a bitmap for slots of one word.
+    /// That is made once and has all bits set, even for itself, which none of other slots has.
+    // runtime/mbitmap.go: (*mspan).initHeapBits
+    fn told(&self, heap: &Surroundings<'_>, page: usize) -> Option<Guess> {
+        let &Surroundings { space, arenas, .. } = heap;
+        let start = self.start + page as u64 * PAGE;
+        let inline = inline_class(space, start).filter(|_| arenas.may_have_inline_marks());
+        let (class, keeps, slots) = match inline {
+            Some((class, noscan)) => {
+                let slots =
+                    inline_slots(SIZE_CLASSES[usize::from(class)], noscan, space.word_size());
+                let keeps = if noscan {
+                    Keeps::NoPointers
+                } else {
+                    Keeps::Inline
+                };
+                (class, keeps, slots)
+            }
+            None => {
+                let bits = heap.bitmap(start).filter(|_| self.is_touched(page))?;
+                if bits != [u64::MAX; WORDS / 64] {
+                    return None;
+                }
+                (1, Keeps::Bits, heap.slots(SIZE_CLASSES[1], 1, Keeps::Bits))
+            }
+        };
+        Some(Guess {
+            start,
+            npages: 1,
+            class,
+            keeps,
+            slots,
+        })
+    }
+
     /// Calls `found` with the spans that may start with a page, and how likely each is by itself.
     pub(super) fn spans_at(
         &self,
@@ -141,28 +187,13 @@ impl Row<'_> {
         page: usize,
         mut found: impl FnMut(f64, Guess),
     ) {
-        let &Surroundings { space, arenas, .. } = heap;
         let len = self.pages.len();
         let start = self.start + page as u64 * PAGE;
-        if arenas.may_have_inline_marks()
-            && let Some((class, noscan)) = inline_class(space, start)
-        {
-            let size = SIZE_CLASSES[usize::from(class)];
-            let guess = Guess {
-                start,
-                npages: 1,
-                class,
-                keeps: if noscan {
-                    Keeps::NoPointers
-                } else {
-                    Keeps::Inline
-                },
-                slots: inline_slots(size, noscan, space.word_size()),
-            };
+        if let Some(guess) = self.told(heap, page) {
             found(0.0, guess);
             return;
         }
-        if !self.is_touched(page) {
+        if !(page..len.min(page + MOST_PAGES)).any(|page| self.is_touched(page)) {
             return;
         }
         let looks = heap.looks(start);
@@ -178,7 +209,8 @@ impl Row<'_> {
         };
         for class in 1..SIZE_CLASSES.len() {
             let npages = usize::from(CLASS_PAGES[class]);
-            if page + npages > len {
+            let end = page + npages;
+            if end > len || !(page..end).any(|page| self.is_touched(page)) {
                 continue;
             }
             let size = SIZE_CLASSES[class];
@@ -192,6 +224,10 @@ impl Row<'_> {
                 };
                 consider(0.0, guess);
             }
+        }
+        // What nothing leads to the start of is no object.
+        if !self.is_touched(page) {
+            return;
         }
         self.large_at(page, |npages, told| {
             for keeps in [Keeps::NoPointers, Keeps::Nothing] {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use objref_mem::{Addr, AddressSpace};
 use rayon::prelude::*;
 
-use super::WORDS;
 use super::maps::Map;
+use super::{WORDS, covers};
 use crate::heap::span::{PAGE, pieces};
 use crate::module::AddrRange;
 
@@ -43,6 +43,22 @@ fn stack([lo, hi, first, second]: [u64; 4]) -> Option<(u64, u64)> {
     sound.then_some((lo, hi))
 }
 
+/// The capacity of a slice that has these words behind its address, if it is one. What is an address is not meant: behind a
+/// text stands anything.
+fn capacity(len: u64, capacity: u64, mapped: &[(u64, u64)]) -> Option<u64> {
+    let sound = len <= capacity && (1..MAX_CAPACITY).contains(&capacity);
+    (sound && !covers(mapped, capacity)).then_some(capacity)
+}
+
+/// Whether a map's table has `state` as its first word and `mask` behind its groups, each of which has eight cells.
+// internal/runtime/maps/table.go: table{used, capacity, growthLeft uint16, localDepth uint8, index int, groups}; group.go:
+// groupsReference{data, lengthMask}
+fn is_table(state: u64, mask: u64) -> bool {
+    let [used, capacity, left] = [0, 16, 32].map(|shift| state >> shift & 0xffff);
+    let groups = mask.wrapping_add(1);
+    groups.is_power_of_two() && groups.checked_mul(8) == Some(capacity) && used + left <= capacity
+}
+
 /// The words from the `i`th of `bytes` on, zeros where these end.
 fn words_at<const N: usize>(space: &AddressSpace, bytes: &[u8], i: usize) -> [u64; N] {
     let rest = bytes
@@ -70,11 +86,12 @@ pub(super) fn stacks(space: &AddressSpace, ranges: &[(u64, u64)]) -> Vec<(u64, u
 }
 
 /// What something in the memory of the dump tells of `pages`, which ascend, and by where they start the capacities
-/// of what looks like slices. `text` is where code is, `sizes` are of objects that are known.
+/// of what looks like slices. `text` is where code is, `mapped` all memory, `sizes` are of objects that are known.
 pub(super) fn targets(
     space: &AddressSpace,
     ranges: &[(u64, u64)],
     text: &[AddrRange],
+    mapped: &[(u64, u64)],
     pages: &[u64],
     sizes: impl Iterator<Item = (u64, u64)>,
 ) -> (Vec<Targets>, Extents) {
@@ -121,9 +138,11 @@ pub(super) fn targets(
             let word = (value % PAGE / 8) as usize;
             target.words[word / 64].fetch_or(1 << (word % 64), Ordering::Relaxed);
             maps.extend(Map::new(count, previous, value, next));
-            if next <= then && (1..MAX_CAPACITY).contains(&then) && !is_code(then) {
-                slices.push((value, Extent::Capacity, then));
-            }
+            let room = match is_table(count, next) {
+                true => Some(next + 1),
+                false => capacity(next, then, mapped),
+            };
+            slices.extend(room.map(|room| (value, Extent::Capacity, room)));
         }
         (slices, maps)
     };
@@ -194,6 +213,32 @@ impl Extents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_behind_a_text_is_no_capacity() {
+        let binary = [(0x40_0000, 0x60_0000)];
+        assert_eq!(capacity(3, 4, &binary), Some(4));
+        assert_eq!(capacity(0x1000, 0x40_0000, &[]), Some(0x40_0000));
+        for (len, room) in [(5, 4), (0, 0), (71, 0x4d_7cef), (71, 0xc0_0000_2000)] {
+            assert_eq!(capacity(len, room, &binary), None);
+        }
+    }
+
+    #[test]
+    fn a_table_has_eight_cells_in_each_group() {
+        let state = |used: u64, capacity: u64, left: u64| used | capacity << 16 | left << 32;
+        assert!(is_table(state(90, 128, 22), 15));
+        assert!(is_table(state(0, 16, 14) | 3 << 48, 1));
+        for (state, mask) in [
+            (state(90, 128, 22), 16),
+            (state(120, 128, 22), 15),
+            (state(90, 120, 2), 14),
+            (0, u64::MAX),
+            (u64::MAX, 1),
+        ] {
+            assert!(!is_table(state, mask));
+        }
+    }
 
     #[test]
     fn a_stack_is_known_by_its_guard() {
