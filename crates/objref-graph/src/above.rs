@@ -40,6 +40,45 @@ impl Above {
         self.len += 1;
     }
 
+    /// How many positions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What follows `len` positions none of which is behind `position`, to be appended to them when they are known.
+    pub(crate) fn behind(len: usize, position: u32) -> Above {
+        Above {
+            len,
+            last: position,
+            ..Above::default()
+        }
+    }
+
+    /// Appends `next`, which is [`Above::behind`] as many positions as there are, the last of them or a later one.
+    pub(crate) fn append(&mut self, next: &Above, position: u32) {
+        if next.len == self.len {
+            return;
+        }
+        let start = self.used + (position - self.last) as usize;
+        let marks = next.marks.iter().map(|&(bit, before)| match bit {
+            // Its bits start with those from the last position on.
+            0 => (self.used, self.last),
+            _ => (start + bit, before),
+        });
+        self.marks.extend(marks);
+        let (word, shift) = (start / 64, start % 64);
+        self.used = start + next.used;
+        self.bits.resize(self.used.div_ceil(64), 0);
+        for (i, bits) in next.bits.iter().enumerate() {
+            self.bits[word + i] |= bits << shift;
+            if let Some(high) = self.bits.get_mut(word + i + 1) {
+                // In two steps: all 64 bits may be used up.
+                *high |= bits >> 1 >> (63 - shift);
+            }
+        }
+        (self.len, self.last) = (next.len, next.last);
+    }
+
     /// The positions from the `first` on.
     pub(crate) fn from(&self, first: usize) -> impl Iterator<Item = u32> + '_ {
         let (bit, position) = self.marks.get(first / STRIDE).copied().unwrap_or_default();
@@ -112,6 +151,29 @@ mod tests {
             prop_assert_eq!(&all, &positions);
             let rest: Vec<u32> = above.from(first).collect();
             prop_assert_eq!(&rest[..], positions.get(first..).unwrap_or_default());
+        }
+
+        #[test]
+        fn pieces_make_up_the_whole(
+            advances in prop::collection::vec(prop_oneof![0u32..3, 60u32..70, 0u32..5000], 0..MOST),
+            pieces in prop::collection::vec(0usize..600, 0..12),
+        ) {
+            let (mut whole, mut appended) = (Above::default(), Above::default());
+            let (mut position, mut left) = (0, &advances[..]);
+            for piece in pieces.into_iter().chain([MOST]) {
+                let (these, rest) = left.split_at(piece.min(left.len()));
+                left = rest;
+                // A piece is known to start somewhere between what is before it and its own first position.
+                let start = position + these.first().map_or(0, |advance| advance / 2);
+                let mut next = Above::behind(appended.len, start);
+                for advance in these {
+                    position += advance;
+                    whole.push(position);
+                    next.push(position);
+                }
+                appended.append(&next, start);
+            }
+            prop_assert_eq!(whole, appended);
         }
     }
 }

@@ -70,10 +70,11 @@ pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (
         "{nodes} nodes do not fit 32-bit ids"
     );
     let mut column = graph.room(nodes);
-    column.par_extend((0..nodes).into_par_iter().map(|_| AtomicU32::new(NONE)));
+    // One thread fills memory as fast as it comes; handing out single cells costs several times as much.
+    column.extend((0..nodes).map(|_| AtomicU32::new(NONE)));
     let words = nodes.div_ceil(64);
     let mut reached = graph.room(words);
-    reached.par_extend((0..words).into_par_iter().map(|_| AtomicU64::new(0)));
+    reached.extend((0..words).map(|_| AtomicU64::new(0)));
     // Room for all, so that nothing has to be moved; what is not filled takes no memory.
     let mut order = graph.room(nodes);
     for root in roots {
@@ -204,9 +205,30 @@ impl Search<'_> {
                     stands
                 });
             });
-        for claim in claims.iter().flatten() {
-            self.order.push(claim.node);
-            self.above.push(claim.by);
+        self.append(&claims, part.start);
+    }
+
+    /// Appends the claims of the pieces of a frontier that starts at `first` of the order.
+    fn append(&mut self, claims: &[Vec<Claim>], first: usize) {
+        let position = |piece: usize| (first + piece * PIECE) as u32;
+        let (start, mut before) = (self.order.len(), self.above.len());
+        let new: usize = claims.iter().map(Vec::len).sum();
+        self.order.resize(start + new, 0);
+        let mut rest = &mut self.order[start..];
+        let mut pieces = Vec::with_capacity(claims.len());
+        for (piece, claims) in claims.iter().enumerate() {
+            let (nodes, behind) = rest.split_at_mut(claims.len());
+            pieces.push((claims, nodes, Above::behind(before, position(piece))));
+            (rest, before) = (behind, before + claims.len());
+        }
+        pieces.par_iter_mut().for_each(|(claims, nodes, above)| {
+            for (claim, node) in claims.iter().zip(nodes.iter_mut()) {
+                *node = claim.node;
+                above.push(claim.by);
+            }
+        });
+        for (piece, (.., above)) in pieces.iter().enumerate() {
+            self.above.append(above, position(piece));
         }
     }
 }
@@ -225,13 +247,15 @@ impl Reach for Append<'_, '_> {
     }
 
     #[inline]
-    fn edge(&mut self, from: u32, to: u32, label: u32) {
+    fn edge(&mut self, from: u32, to: u32, label: u32) -> bool {
         let cell = &self.search.column[to as usize];
-        if cell.load(Relaxed) == NONE {
+        let new = cell.load(Relaxed) == NONE;
+        if new {
             cell.store(label, Relaxed);
             self.search.order.push(to);
             self.search.above.push(self.first + from);
         }
+        new
     }
 }
 
@@ -251,14 +275,17 @@ impl Reach for Claiming<'_> {
     }
 
     #[inline]
-    fn edge(&mut self, from: u32, to: u32, label: u32) {
+    fn edge(&mut self, from: u32, to: u32, label: u32) -> bool {
         let cell = &self.column[to as usize];
-        if cell.load(Relaxed) > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {
+        let claimed = cell.load(Relaxed);
+        if claimed > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {
             self.claims.push(Claim {
                 node: to,
                 by: self.first + from,
                 label,
             });
         }
+        // Claims of this level become labels only when a part of it has been walked.
+        claimed >= CLAIMED
     }
 }

@@ -15,8 +15,9 @@ pub trait Reach {
     fn touch(&self, to: u32) -> u32;
 
     /// There is an edge from the `from`th of the nodes that are explored to `to`. `label`, which is less than
-    /// [`crate::LABELS`], is kept of it if it turns out to be the one by which its target is reached first.
-    fn edge(&mut self, from: u32, to: u32, label: u32);
+    /// [`crate::LABELS`], is kept of it if it turns out to be the one by which its target is reached first. Returns whether
+    /// the target is sure not to be one of those that [`Reached`] has.
+    fn edge(&mut self, from: u32, to: u32, label: u32) -> bool;
 }
 
 /// A graph whose edges are expensive to come by: who looks at a node's edges for another reason can do so while

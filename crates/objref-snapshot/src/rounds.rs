@@ -367,7 +367,9 @@ impl Reach for Nobody {
         0
     }
 
-    fn edge(&mut self, _: u32, _: u32, _: u32) {}
+    fn edge(&mut self, _: u32, _: u32, _: u32) -> bool {
+        false
+    }
 }
 
 /// `n % size`, without the long division where that is possible.
