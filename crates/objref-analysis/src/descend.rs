@@ -7,7 +7,7 @@
 
 use std::hash::Hash;
 
-use objref_go::{Near, ObjId};
+use objref_go::ObjId;
 use objref_snapshot::{Snapshot, StepId};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -143,14 +143,20 @@ impl<D: Descent, F: Fn(u32, D::Value) + Sync> Way<'_, D, F> {
                 (values.collect(), pairs.indices)
             });
             let settled: Vec<(Vec<D::Value>, Vec<u32>)> = settled.collect();
+            let start = this.len();
+            let Some(&any) = values.first() else {
+                return this;
+            };
+            // To be written over.
+            this.resize(start + objects.len(), any);
             let pieces = objects.par_chunks(PIECE).zip(settled);
-            this.par_extend(pieces.flat_map_iter(|(objects, (values, indices))| {
-                objects.iter().zip(indices).map(move |(object, index)| {
-                    let value = values[index as usize];
-                    each(*object, value);
-                    value
-                })
-            }));
+            let places = this[start..].par_chunks_mut(PIECE).zip(pieces);
+            places.for_each(|(places, (objects, (values, indices)))| {
+                for ((place, object), index) in places.iter_mut().zip(objects).zip(indices) {
+                    *place = values[index as usize];
+                    each(*object, *place);
+                }
+            });
         }
         this
     }
@@ -165,11 +171,10 @@ fn look_up(
     mut visit: impl FnMut(u32, usize, StepId, u64),
 ) {
     let mut batch = [(StepId(0), 0); BATCH];
-    let mut near = Near::default();
     for objects in objects.chunks(BATCH) {
         for (entry, &object) in batch.iter_mut().zip(objects) {
-            let span = snapshot.objects.span_near(&mut near, ObjId(object));
-            *entry = (snapshot.step(object), span.elem_size);
+            let bytes = snapshot.objects.size(ObjId(object));
+            *entry = (snapshot.step(object), bytes);
         }
         for (&object, &(step, bytes)) in objects.iter().zip(&batch) {
             // There are as many parents as objects.

@@ -97,12 +97,7 @@ pub(crate) fn heap(snapshot: &Snapshot, idle: Option<u64>) -> Heap {
 fn live(snapshot: &Snapshot) -> (Amount, Amount) {
     let spans = snapshot.objects.spans().par_iter().enumerate();
     let counted = spans.with_min_len(SPANS).map(|(number, span)| {
-        let (mut live, mut typed) = (0, 0);
-        for object in snapshot.objects.ids(number) {
-            let reached = snapshot.is_reached(object);
-            live += u64::from(reached);
-            typed += u64::from(reached && snapshot.view_index(object) != 0);
-        }
+        let (live, typed) = snapshot.reached_and_typed(snapshot.objects.ids(number));
         let amount = |objects| Amount {
             bytes: objects * span.elem_size,
             objects,

@@ -43,9 +43,8 @@ pub use clock::last_known_time;
 pub use closure_types::ClosureTypes;
 pub use goroutine::{GStatus, Globals, Goroutine, GoroutineError, Goroutines, SavedContext};
 pub use heap::{
-    Batch, Census, Evidence, GcPhase, Heap, HeapState, Landmarks, Miscount, Miss, Near, ObjId,
-    Object, ObjectTable, ReadError, Reference, SIZE_CLASSES, Span, SpanPart, SpanState, SpanTotals,
-    Tally,
+    Batch, Census, Evidence, GcPhase, Heap, HeapState, Landmarks, Miscount, Miss, ObjId, Object,
+    ObjectTable, ReadError, Reference, SIZE_CLASSES, Span, SpanPart, SpanState, SpanTotals, Tally,
 };
 pub use labels::read_labels;
 pub use layout::{FieldAt, LayoutError, StructSource};

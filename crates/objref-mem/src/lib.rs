@@ -43,7 +43,7 @@ pub use input::{Input, InputError};
 pub use map::{Spilling, end_cleanly_on_signals, room};
 pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
 pub use registers::Registers;
-pub use space::{AddressSpace, Region, RegionKind};
+pub use space::{AddressSpace, Region, RegionKind, Stretch};
 pub use spill::{Spilled, limit_memory, spilled};
 pub use unpack::Compression;
 pub use watch::{Unfinished, inputs_unchanged};

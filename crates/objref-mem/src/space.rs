@@ -110,6 +110,23 @@ struct Span {
     offset: u64,
 }
 
+/// Adjacent bytes of one file by address, for loops that read words all over a large part of memory: what has to be
+/// looked up for every read is looked up once.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    start: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Stretch<'a> {
+    /// `len` bytes at `a`, if all are in the stretch.
+    #[inline]
+    pub fn get(&self, a: Addr, len: usize) -> Option<&'a [u8]> {
+        let from = usize::try_from(a.0.wrapping_sub(self.start)).ok()?;
+        self.bytes.get(from..)?.get(..len)
+    }
+}
+
 /// What is at an address: the rest of its span.
 enum Rest<'a> {
     Bytes(&'a [u8]),
@@ -207,6 +224,18 @@ impl AddressSpace {
         let source = self.sources.get(span.source.0 as usize)?;
         let from = (span.offset + inside) as usize;
         source.bytes().get(from..from.checked_add(len)?)
+    }
+
+    /// The longest stretch that the process could write to: in a Go process, of the heap.
+    #[inline]
+    pub fn longest_stretch(&self) -> Stretch<'_> {
+        let (start, span) = self.heap;
+        let source = self.sources.get(span.source.0 as usize);
+        let bytes = source.map_or(&[][..], |source| source.bytes());
+        Stretch {
+            start,
+            bytes: crate::bytes::available(bytes, span.offset, span.len),
+        }
     }
 
     #[inline]

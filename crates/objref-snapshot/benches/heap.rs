@@ -81,7 +81,7 @@ impl<'d> Explore for Bare<'d> {
     ) {
         let (heap, space) = (&self.0.heap, &self.0.process.space);
         batch.load(heap, space, nodes.iter().copied().map(ObjId));
-        batch.references(heap, space, |references| {
+        batch.references(heap, space, &mut |references| {
             let touched = references.iter().map(|r| reach.touch(r.target.0));
             black_box(touched.fold(0, |all, one| all ^ one));
             for reference in references {

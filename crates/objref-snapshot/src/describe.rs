@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_go::ObjId;
 use objref_graph::{BATCH, BfsTree, NONE};
+use objref_mem::Addr;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::roots::Root;
-use crate::rounds::Offset;
-use crate::step::{Container, Describer, Reference, StepId, StepKey, Steps};
+use crate::rounds::{Offset, remainder};
+use crate::step::{Container, Deciding, Describer, Reference, StepId, StepKey, Steps};
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 13;
@@ -89,12 +90,42 @@ struct Keys {
     /// Per object: index of its key.
     indices: Vec<u32>,
     known: FxHashMap<StepKey, u32>,
-    /// Places of which nothing else has to be known, and the index of the key: most references are in one of a few.
-    plain: Vec<Option<(Container, u64, u32)>>,
+    /// Some places, each at the only index where it can be, and the index of the key: most references are in one of a few.
+    places: Vec<(Place, u32)>,
+    /// The same for places in interfaces, with the word that tells the type there.
+    typed: Vec<((Place, u64), u32)>,
 }
 
+/// A kind of value and an offset in it, in one number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(u64);
+
 /// Places that are remembered.
-const PLAIN: usize = 256;
+const PLACES: usize = 1024;
+
+/// Instead of the index of a key: the word before the pointer decides.
+const TYPE_WORD: u32 = u32::MAX - 1;
+/// Instead of the index of a key: the target decides.
+const TARGET: u32 = u32::MAX;
+
+impl Place {
+    const NONE: Place = Place(u64::MAX);
+
+    /// `None` for offsets that are too large to be remembered.
+    #[inline]
+    fn new(container: Container, offset: u64) -> Option<Place> {
+        let Container { ty, many } = container;
+        let value = u64::from(ty.0 << 1 | u32::from(many)) << 32;
+        (offset < 1 << 32).then_some(Place(value | offset))
+    }
+
+    /// Where it can be among those remembered; `more` tells apart what is remembered of one place.
+    #[inline]
+    fn index(self, more: u64) -> usize {
+        let value = (self.0 >> 32).wrapping_mul(31) ^ (more >> 3).wrapping_mul(7);
+        (value ^ (self.0 as u32 / 8) as u64) as usize % PLACES
+    }
+}
 
 impl Keys {
     fn new(objects: usize) -> Keys {
@@ -102,7 +133,8 @@ impl Keys {
             keys: Vec::new(),
             indices: Vec::with_capacity(objects),
             known: FxHashMap::default(),
-            plain: vec![None; PLAIN],
+            places: vec![(Place::NONE, TARGET); PLACES],
+            typed: vec![((Place::NONE, 0), TARGET); PLACES],
         }
     }
 
@@ -113,23 +145,46 @@ impl Keys {
         })
     }
 
-    /// The key of a reference at this place, if it is all that decides.
+    /// Index of the key of all references at this place, or what decides.
     #[inline]
-    fn plain(
+    fn at(&mut self, describer: Describer<'_, '_>, container: Container, offset: u64) -> u32 {
+        let Some(place) = Place::new(container, offset) else {
+            return TARGET;
+        };
+        let at = place.index(0);
+        let (known, index) = self.places[at];
+        if known == place {
+            return index;
+        }
+        let index = match describer.deciding(container, offset) {
+            Deciding::Nothing(key) => self.index(key),
+            Deciding::TypeWord => TYPE_WORD,
+            Deciding::Target => TARGET,
+        };
+        self.places[at] = (place, index);
+        index
+    }
+
+    /// Index of the key of a reference in an interface with this word before it; `key` tells it.
+    #[inline]
+    fn typed(
         &mut self,
-        describer: Describer<'_, '_>,
         container: Container,
         offset: u64,
-    ) -> Option<u32> {
-        let at = (u64::from(container.ty.0).wrapping_mul(31) ^ (offset / 8)) as usize % PLAIN;
-        if let Some((known, place, index)) = self.plain[at]
-            && (known, place) == (container, offset)
-        {
-            return Some(index);
+        word: u64,
+        key: impl FnOnce() -> StepKey,
+    ) -> u32 {
+        let Some(place) = Place::new(container, offset) else {
+            return self.index(key());
+        };
+        let at = place.index(word);
+        let (known, index) = self.typed[at];
+        if known == (place, word) {
+            return index;
         }
-        let index = self.index(describer.declared(container, offset)?);
-        self.plain[at] = Some((container, offset, index));
-        Some(index)
+        let index = self.index(key());
+        self.typed[at] = ((place, word), index);
+        index
     }
 }
 
@@ -144,7 +199,7 @@ fn keys(
 ) -> Keys {
     let mut keys = Keys::new(objects.len());
     let mut above = tree.parents_at(first);
-    let (mut parent, mut container, mut size) = (NONE, None, None);
+    let (mut parent, mut start, mut container, mut size) = (NONE, None, None, u64::MAX);
     let mut batch = [(NONE, Offset(0)); BATCH];
     for objects in objects.chunks(BATCH) {
         // These loads do not wait for each other.
@@ -157,25 +212,33 @@ fn keys(
         black_box(batch.iter().fold(0, |all, (p, _)| all ^ views.touch(*p)));
         for (&object, &(above, offset)) in objects.iter().zip(batch) {
             if above != parent {
-                parent = above;
+                (parent, start) = (above, None);
                 (container, size) = describer.container(ObjId(parent));
             }
             let inside = offset.bytes();
-            let container = container.filter(|_| inside.is_some());
+            let known = inside.and(container);
             let inside = inside.unwrap_or(0);
-            let offset = match size {
-                Some(size) if inside >= size => inside % size,
-                _ => inside,
+            let offset = remainder(inside, size);
+            let mut word = || {
+                let start = *start.get_or_insert_with(|| describer.data(ObjId(parent)));
+                Addr(start.0.wrapping_add(inside))
             };
-            let plain = container.and_then(|c| keys.plain(describer, c, offset));
-            let index = plain.unwrap_or_else(|| {
-                let reference = Reference {
-                    container,
-                    offset,
-                    target: ObjId(object),
-                };
-                keys.index(describer.key(&reference, || describer.pointer(ObjId(parent), inside)))
-            });
+            let index = known.map_or(TARGET, |c| keys.at(describer, c, offset));
+            let reference = Reference {
+                container: known,
+                offset,
+                target: ObjId(object),
+            };
+            let index = match (index, known) {
+                (TYPE_WORD, Some(container)) => {
+                    let word = word();
+                    let before = describer.infer.word(Addr(word.0.wrapping_sub(8)));
+                    let key = || describer.key(&reference, || describer.pointer(word));
+                    keys.typed(container, offset, before.unwrap_or(0), key)
+                }
+                (TARGET, _) => keys.index(describer.key(&reference, || describer.pointer(word()))),
+                _ => index,
+            };
             keys.indices.push(index);
         }
     }

@@ -45,15 +45,14 @@ enum Plan {
 
 /// The plans of one thread.
 #[derive(Debug)]
-pub(crate) struct Plans(Vec<Option<(Statement, Plan)>>);
+pub(crate) struct Plans(Vec<(Statement, Plan)>);
 
-/// What a plan is for: a type, how it fills the object, the object's size class, whether it is without pointers, and where
-/// in the slot its data starts, which in a partial dump is not the same for all of a class.
-type Statement = (TypeId, Form, u8, bool, u64);
+/// What a plan is for: the view that is stated, and what kind of span the object is in.
+type Statement = (Code, u16);
 
 impl Default for Plans {
     fn default() -> Self {
-        Plans(vec![None; Plans::REMEMBERED])
+        Plans(vec![((Code::UNKNOWN, 0), Plan::Ask); Plans::REMEMBERED])
     }
 }
 
@@ -61,75 +60,103 @@ impl Plans {
     const REMEMBERED: usize = 256;
 
     #[inline]
-    fn of(&mut self, infer: &Inference<'_>, ty: TypeId, form: Form, span: &Span) -> Plan {
-        let start = infer.heap.data_offset(span);
-        let statement = (ty, form, span.size_class, span.noscan, start);
-        let at = ty.0.wrapping_mul(31) ^ u32::from(span.size_class) ^ ((form as u32) << 6);
-        let entry = &mut self.0[at as usize % Plans::REMEMBERED];
-        match *entry {
-            Some((known, plan)) if known == statement => plan,
-            _ => {
-                let plan = infer.plan(ty, form, span);
-                *entry = Some((statement, plan));
-                plan
-            }
+    fn of(&mut self, infer: &Inference<'_>, best: Code, span: &Span) -> Plan {
+        let statement = (best, span.kind());
+        let at = best.ty().0.wrapping_mul(31) ^ u32::from(statement.1) ^ (best.form() as u32) << 6;
+        let (known, plan) = &mut self.0[at as usize % Plans::REMEMBERED];
+        if *known != statement {
+            (*known, *plan) = (statement, infer.plan(best, span));
         }
+        *plan
     }
 }
 
+/// What a statement comes to.
+pub(crate) enum Verdict {
+    /// It takes a closer look.
+    Ask,
+    /// The view that the object gets.
+    View(Code),
+    /// The heap contradicts.
+    Nothing,
+}
+
 impl<'p> Inference<'p> {
-    /// As [`Inference::verdict`], by what was found out before of such statements.
+    /// The verdict on the first statement about an object: that `best`, the view that it would get at best, starts `inside`
+    /// bytes into its data, and that so many bytes from there belong to it, if `extent` says. By what was found out before
+    /// of such statements.
     #[inline]
-    pub(crate) fn quick_verdict(
+    pub(crate) fn first_verdict(
         &self,
-        target: Object<'p>,
-        said: Said,
-        value: u64,
+        target: &Object<'p>,
+        best: Code,
+        inside: u64,
+        extent: impl Fn() -> Option<u64>,
         plans: &mut Plans,
-    ) -> Option<Code> {
-        let Object { id, span, at } = target;
-        let first = !self.views.code(id.0).is_known();
-        let from_start = value == (at + self.heap.data_offset(span)).wrapping_add(said.before);
-        if first && from_start && said.source != Source::Layout && span.size_class != 0 {
-            let code = |fit| Some(Code::new(fit, said.source, said.form, said.ty));
-            match (plans.of(self, said.ty, said.form, span), said.extent) {
-                (Plan::Never, _) => return None,
-                (Plan::Fills, None) => return code(Fit::Whole),
-                (Plan::Run, extent) => {
-                    return match extent.is_none_or(|extent| span.is_filled_by(extent)) {
-                        true => code(Fit::Whole),
-                        false => code(Fit::Run),
-                    };
-                }
-                (Plan::Pointers(mask), None) => {
-                    if let Some(found) = self.heap.pointer_mask(&self.process.space, span, at) {
-                        return match () {
-                            () if found & !mask != 0 => None,
-                            () if found == mask => code(Fit::Whole),
-                            () => code(Fit::Partial),
-                        };
-                    }
-                }
-                (Plan::Values(mask, words), extent) => {
-                    if let Some(found) = self.heap.pointer_mask(&self.process.space, span, at) {
-                        let start = self.heap.data_offset(span);
-                        let filled = |extent| span.is_filled_by(start.saturating_add(extent));
-                        return match compare_values(found, mask, words.into()) {
-                            Pointers::Contradict => None,
-                            Pointers::Same if extent.is_none_or(filled) => code(Fit::Whole),
-                            _ => code(Fit::Run),
-                        };
-                    }
-                }
-                _ => {}
-            }
+    ) -> Verdict {
+        let span = target.span;
+        if span.size_class == 0 || inside != 0 && (best.form() != Form::Text || !span.noscan) {
+            return Verdict::Ask;
         }
-        self.verdict(target, said, value)
+        let view = |fit| Verdict::View(best.with(fit));
+        let start = self.heap.data_offset(span) + inside;
+        let filled = |extent: u64| span.is_filled_by(start.saturating_add(extent));
+        let (heap, space) = (self.heap, &self.process.space);
+        let mask = || heap.pointer_mask_in(&self.stretch, space, span, target.at);
+        let verdict = match plans.of(self, best, span) {
+            Plan::Never => Verdict::Nothing,
+            Plan::Fills => view(Fit::Whole),
+            Plan::Run => match extent() {
+                None if inside == 0 => view(Fit::Whole),
+                Some(extent) if filled(extent) => view(Fit::Whole),
+                _ => view(Fit::Run),
+            },
+            Plan::Pointers(mask_of_type) => match mask() {
+                None => Verdict::Ask,
+                Some(found) if found & !mask_of_type != 0 => Verdict::Nothing,
+                Some(found) if found == mask_of_type => view(Fit::Whole),
+                Some(_) => view(Fit::Partial),
+            },
+            Plan::Values(mask_of_values, words) => match mask() {
+                None => Verdict::Ask,
+                Some(found) => match compare_values(found, mask_of_values, words.into()) {
+                    Pointers::Contradict => Verdict::Nothing,
+                    Pointers::Same if extent().is_none_or(filled) => view(Fit::Whole),
+                    _ => view(Fit::Run),
+                },
+            },
+            Plan::Ask => Verdict::Ask,
+        };
+        debug_assert!(self.confirms(&verdict, target, best, inside, extent()));
+        verdict
+    }
+
+    /// Whether a closer look comes to the same, or to nothing where another thread has said more by now.
+    fn confirms(
+        &self,
+        verdict: &Verdict,
+        target: &Object<'p>,
+        best: Code,
+        inside: u64,
+        extent: Option<u64>,
+    ) -> bool {
+        let said = Said {
+            extent,
+            ..Said::new(best.ty(), best.form(), best.source())
+        };
+        let value = target.at + self.heap.data_offset(target.span) + inside;
+        let closer = self.verdict(*target, said, value);
+        match verdict {
+            Verdict::Ask => true,
+            Verdict::View(code) => closer.is_none_or(|closer| closer == *code),
+            Verdict::Nothing => closer.is_none(),
+        }
     }
 
     /// What is the same for all statements of this form about objects of this size.
     #[cold]
-    fn plan(&self, ty: TypeId, form: Form, span: &Span) -> Plan {
+    fn plan(&self, best: Code, span: &Span) -> Plan {
+        let (ty, form) = (best.ty(), best.form());
         let header = self.heap.data_offset(span);
         let size = self.model.get(ty).size;
         let has_references = self.shapes.get(&self.model, ty).has_references();

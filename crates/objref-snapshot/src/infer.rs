@@ -5,7 +5,7 @@
 //! the first time is a [`Miss`]: it is looked up between two rounds, in the order of addresses.
 
 use objref_go::{CodeTypes, GoProcess, Heap, Object};
-use objref_mem::Addr;
+use objref_mem::{Addr, Stretch};
 use rustc_hash::FxHashMap;
 
 use crate::closure::{Closures, closure_type};
@@ -77,6 +77,8 @@ fn extend_path(path: &mut String, step: &str) {
 pub(crate) struct Inference<'p> {
     pub(crate) process: &'p GoProcess,
     pub(crate) heap: &'p Heap,
+    /// Where most of the heap is.
+    pub(crate) stretch: Stretch<'p>,
     pub(crate) model: TypeModel<'p>,
     pub(crate) shapes: Shapes,
     pub(crate) views: Views,
@@ -134,6 +136,7 @@ impl<'p> Inference<'p> {
         let mut infer = Inference {
             process,
             heap,
+            stretch: process.space.longest_stretch(),
             byte,
             timers: timer_homes(&model),
             model,
@@ -274,16 +277,12 @@ impl<'p> Inference<'p> {
         match hold {
             Hold::One(ty) => inferred(ty, Form::One),
             Hold::Many(ty) => inferred(ty, Form::Many),
-            Hold::Slice(ty) => {
-                let capacity = space.u64(at.add(16)).unwrap_or(0);
-                let extent = capacity.checked_mul(self.model.get(ty).size);
-                Ok(Some(Said {
-                    extent: Some(extent.unwrap_or(u64::MAX)),
-                    ..Said::new(ty, Form::Many, Source::Reference)
-                }))
-            }
+            Hold::Slice(ty) => Ok(Some(Said {
+                extent: self.extent(hold, at),
+                ..Said::new(ty, Form::Many, Source::Reference)
+            })),
             Hold::String => Ok(Some(Said {
-                extent: Some(space.u64(at.add(8)).unwrap_or(0)),
+                extent: self.extent(hold, at),
                 ..Said::new(self.byte, Form::Text, Source::Reference)
             })),
             Hold::Node { entry, indirect } => {
@@ -317,7 +316,7 @@ impl<'p> Inference<'p> {
                 Ok(ty.map(|ty| Said::new(ty, Form::Many, Source::Record)))
             }
             Hold::Func => {
-                let Ok(code) = space.ptr(Addr(value)) else {
+                let Some(code) = self.word(Addr(value)).map(Addr) else {
                     return Ok(None);
                 };
                 let known = self.closures.get(code).ok_or(Miss::Code(code))?;
@@ -346,6 +345,30 @@ impl<'p> Inference<'p> {
         }
     }
 
+    /// The word at `at`.
+    #[inline]
+    pub(crate) fn word(&self, at: Addr) -> Option<u64> {
+        let space = &self.process.space;
+        match self.stretch.get(at, 8) {
+            Some(bytes) if space.word_size() == 8 => Some(space.encoding().sized_word::<8>(bytes)),
+            _ => space.word(at).ok(),
+        }
+    }
+
+    /// How many bytes from the pointer on belong to the object, if a reference of this kind at `at` says.
+    #[inline]
+    pub(crate) fn extent(&self, hold: Hold, at: Addr) -> Option<u64> {
+        match hold {
+            Hold::Slice(ty) => {
+                let capacity = self.word(at.add(16)).unwrap_or(0);
+                let extent = capacity.checked_mul(self.model.get(ty).size);
+                Some(extent.unwrap_or(u64::MAX))
+            }
+            Hold::String => Some(self.word(at.add(8)).unwrap_or(0)),
+            _ => None,
+        }
+    }
+
     /// Whether a timer fires more than once.
     // runtime/time.go: timer.period
     fn timer_repeats(&self, timer: Addr) -> bool {
@@ -365,8 +388,8 @@ impl<'p> Inference<'p> {
 
     /// The type of the value in the interface at `at`.
     pub(crate) fn dynamic_type(&self, hold: Hold, at: Addr) -> Result<Option<TypeId>, Miss> {
-        match self.process.space.ptr(at) {
-            Ok(word) if word.0 != 0 => match hold {
+        match self.word(at).map(Addr) {
+            Some(word) if word.0 != 0 => match hold {
                 Hold::Interface => self.itabs.get(&word.0).copied().ok_or(Miss::Itab(word)),
                 _ => self.known_descriptor(word),
             },

@@ -15,17 +15,16 @@ const MANY: u32 = 16;
 /// Smaller objects look too much alike.
 const MIN_SIZE: u64 = 24;
 
+/// Pieces of the column of views that are counted together, at least: every sum has a place for each type.
+const PIECES: usize = 64;
+
 /// Types by their pointer words.
 type ByMask = FxHashMap<u64, Vec<TypeId>>;
 
 impl Inference<'_> {
     /// Finds a type for the objects among those reached that have none; returns those for which there is one.
     pub(crate) fn guess(&mut self, reached: impl Fn(u32) -> bool + Sync) -> Vec<u32> {
-        let views = &self.views;
-        let untyped: Vec<u32> = (0..self.heap.len() as u32)
-            .into_par_iter()
-            .filter(|object| views.get(*object).is_none() && reached(*object))
-            .collect();
+        let untyped: Vec<u32> = self.views.unknown().filter(|o| reached(*o)).collect();
         if untyped.is_empty() {
             return Vec::new();
         }
@@ -44,14 +43,20 @@ impl Inference<'_> {
     /// The types that fill many objects, if they have pointers: without any, one is like the other.
     fn candidates(&self) -> ByMask {
         let types = &self.model.types;
-        let mut seen = vec![0u32; types.len()];
-        for object in 0..self.heap.len() as u32 {
-            let code = self.views.code(object);
-            if code.form() == Form::One && code.fit() >= Fit::Whole {
-                let count = &mut seen[code.ty().0 as usize];
-                *count = count.saturating_add(1);
+        let none = || vec![0u32; types.len()];
+        let pieces = self.views.pieces().with_min_len(PIECES);
+        let counted = pieces.fold(none, |mut seen, codes| {
+            for code in codes {
+                if code.form() == Form::One && code.fit() >= Fit::Whole {
+                    seen[code.ty().0 as usize] += 1;
+                }
             }
-        }
+            seen
+        });
+        let seen = counted.reduce(none, |mut seen, more| {
+            seen.iter_mut().zip(more).for_each(|(n, more)| *n += more);
+            seen
+        });
         let mut by_mask = ByMask::default();
         for (ty, _) in types.iter().filter(|(ty, _)| seen[ty.0 as usize] >= MANY) {
             let mask = self.shapes.get(&self.model, ty).mask;

@@ -8,15 +8,16 @@
 
 use std::hint::black_box;
 
+use arrayvec::ArrayVec;
 use objref_go::{Batch, ObjId, Object};
 use objref_graph::{BATCH, BfsTree, Explore, LABELS, NONE, Reach, Reached, explore};
 use objref_mem::{Addr, room};
 use rayon::prelude::*;
 
-use crate::fit::Plans;
+use crate::fit::{Plans, Verdict};
 use crate::infer::{Inference, Miss, Said};
 use crate::shape::{Hold, Pointer, Shape};
-use crate::view::{Code, Form, Source, View};
+use crate::view::{Code, Fit, Form, Source};
 
 /// Fewer objects are followed again by one thread.
 const PARALLEL: usize = 2048;
@@ -38,6 +39,10 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    fn is_empty(&self) -> bool {
+        self.late.is_empty() && self.misses.is_empty()
+    }
+
     fn miss(&mut self, miss: Miss, object: u32) {
         self.misses.push(miss);
         self.again.push(object);
@@ -75,7 +80,7 @@ pub(crate) struct Work<'p> {
 /// An object whose type says what its references lead to.
 #[derive(Clone, Copy)]
 struct Holder<'s> {
-    view: View,
+    code: Code,
     /// Address of its data.
     start: u64,
     /// Of each of the values that it consists of; of more than any object where there is one.
@@ -126,6 +131,10 @@ impl<'p> Explore for Follower<'_, 'p> {
     }
 
     fn settle(&mut self, reached: Reached<'_>, notes: &mut [Findings]) {
+        // A chain has as many levels as objects.
+        if notes.iter().all(Findings::is_empty) {
+            return;
+        }
         let again = self.infer.conclude(notes);
         self.follow_again(again, |object| reached.has(object));
     }
@@ -215,41 +224,62 @@ impl<'p> Inference<'p> {
         let (heap, space) = (self.heap, &self.process.space);
         let Work { batch, plans } = work;
         batch.load(heap, space, objects.iter().copied().map(ObjId));
-        let mut holders = [None; BATCH];
-        for (holder, &object) in holders.iter_mut().zip(batch.objects()) {
-            *holder = self.holder(object, &followed, plans, found);
+        let mut holders = ArrayVec::<_, BATCH>::new();
+        for &object in batch.objects() {
+            holders.push(self.holder(object, &followed, plans, found));
         }
-        batch.references(heap, space, |references| {
+        batch.references(heap, space, &mut |references| {
             let touched = references
                 .iter()
                 .map(|r| reach.touch(r.target.0) ^ self.views.touch(r.target.0));
             black_box(touched.fold(0, |all, one| all ^ one));
             for reference in references {
+                let target = reference.target.0;
                 let label = Offset::new(reference.offset);
-                reach.edge(reference.holder, reference.target.0, label.0);
+                let ahead = reach.edge(reference.holder, target, label.0);
                 let Some(holder) = &holders[reference.holder as usize] else {
                     continue;
                 };
-                let mut offset = reference.offset;
-                if offset >= holder.size {
-                    offset = remainder(offset, holder.size);
-                }
-                let known = self.views.code(reference.target.0);
+                let offset = remainder(reference.offset, holder.size);
+                let known = self.views.code(target);
                 let pointer = holder.shape.pointer(offset);
                 if pointer.is_some_and(|pointer| known.covers(pointer.best)) {
                     // Most objects are referred to by others that say the same.
                     continue;
                 }
+                let followed = |object| !ahead && followed(object);
+                let (object, value) = (reference.object(heap), reference.value);
                 let word = Addr(holder.start.wrapping_add(reference.offset));
+                if let Some(pointer) = pointer.filter(|pointer| pointer.best.is_known()) {
+                    let best = pointer.best;
+                    let inside = self.inside(&object, value);
+                    if known.is_known() {
+                        if self.explains(known, best, &object, inside) {
+                            continue;
+                        }
+                    } else if holder.code.source() != Source::Layout {
+                        let extent = || {
+                            let (hold, at) = holder.shape.hold(pointer, word)?;
+                            self.extent(hold, at)
+                        };
+                        match self.first_verdict(&object, best, inside, extent, plans) {
+                            Verdict::View(code) => {
+                                self.offer(target, code, followed, found);
+                                continue;
+                            }
+                            Verdict::Nothing => continue,
+                            Verdict::Ask => {}
+                        }
+                    }
+                }
                 let Some((hold, at)) = self.hold(holder, pointer, offset, word) else {
                     continue;
                 };
                 if known.covers(hold.best(self.byte)) {
                     continue;
                 }
-                let (target, value) = (reference.object(heap), reference.value);
                 match self.says(holder, hold, at, value) {
-                    Ok(Some(said)) => self.propose(target, said, value, &followed, plans, found),
+                    Ok(Some(said)) => self.propose(object, said, value, followed, plans, found),
                     Ok(None) => {}
                     Err(miss) => found.miss(miss, objects[reference.holder as usize]),
                 }
@@ -285,22 +315,25 @@ impl<'p> Inference<'p> {
                 }
             }
         }
-        let Some(view) = self.views.get(id.0) else {
+        let code = self.views.code(id.0);
+        if !code.is_known() {
             self.follow_untyped(object, &mut |said, value, target| match said {
                 Ok(said) => self.propose(target, said, value, &followed, plans, found),
                 Err(miss) => found.miss(miss, id.0),
             });
             return None;
-        };
-        let size = match view.form {
-            Form::Many => self.model.get(view.ty).size.max(1),
+        }
+        let shape = self.shapes.get(&self.model, code.ty());
+        let size = match code.form() {
+            Form::Opaque => return None,
+            Form::Many => shape.size.max(1),
             _ => u64::MAX,
         };
-        (view.form != Form::Opaque).then(|| Holder {
-            view,
+        Some(Holder {
+            code,
             start: at + start,
             size,
-            shape: self.shapes.get(&self.model, view.ty),
+            shape,
         })
     }
 
@@ -316,7 +349,7 @@ impl<'p> Inference<'p> {
     ) -> Option<(Hold, Addr)> {
         let quick = pointer.and_then(|pointer| holder.shape.hold(pointer, word));
         quick.or_else(|| {
-            let place = self.place(holder.view.ty, offset, word)?;
+            let place = self.place(holder.code.ty(), offset, word)?;
             Some((place.slot().hold, place.at))
         })
     }
@@ -331,7 +364,7 @@ impl<'p> Inference<'p> {
         value: u64,
     ) -> Result<Option<Said>, Miss> {
         let said = self.said(hold, at, value)?;
-        Ok(said.map(|said| match (holder.view.source, said.source) {
+        Ok(said.map(|said| match (holder.code.source(), said.source) {
             (Source::Layout, Source::Reference) => Said {
                 source: Source::Layout,
                 ..said
@@ -340,6 +373,30 @@ impl<'p> Inference<'p> {
         }))
     }
 
+    /// How many bytes into the object's data `value` points; of those in front of it, more than there are.
+    #[inline]
+    fn inside(&self, object: &Object<'p>, value: u64) -> u64 {
+        value.wrapping_sub(object.at + self.heap.data_offset(object.span))
+    }
+
+    /// Whether what is known of an object leaves nothing to say to a reference to one value, `inside` bytes into it, which
+    /// says `best` at best.
+    #[inline]
+    fn explains(&self, known: Code, best: Code, object: &Object<'p>, inside: u64) -> bool {
+        let explains = known.explains(best, inside == 0) && !object.span.is_tiny();
+        debug_assert!(
+            !explains || {
+                let said = Said::new(best.ty(), best.form(), best.source());
+                let start = object.at + self.heap.data_offset(object.span);
+                let value = start.wrapping_add(inside);
+                let closer = self.verdict(*object, said, value);
+                closer.is_none_or(|closer| !closer.beats(known, &self.model.types))
+            }
+        );
+        explains
+    }
+
+    /// Makes of an object what a reference says of it.
     fn propose(
         &self,
         target: Object<'p>,
@@ -349,12 +406,34 @@ impl<'p> Inference<'p> {
         plans: &mut Plans,
         found: &mut Findings,
     ) {
-        match self.quick_verdict(target, said, value, plans) {
-            Some(code) if followed(target.id.0) => found.late.push((target.id.0, code)),
-            Some(code) => {
-                self.views.offer(target.id.0, code, &self.model.types);
+        let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
+        let known = self.views.code(target.id.0);
+        let inside = self.inside(&target, value.wrapping_sub(said.before));
+        if known.covers(best) || self.explains(known, best, &target, inside) {
+            return;
+        }
+        let quick = match !known.is_known() && said.source != Source::Layout {
+            true => self.first_verdict(&target, best, inside, || said.extent, plans),
+            false => Verdict::Ask,
+        };
+        let code = match quick {
+            Verdict::View(code) => Some(code),
+            Verdict::Nothing => None,
+            Verdict::Ask => self.verdict(target, said, value),
+        };
+        if let Some(code) = code {
+            self.offer(target.id.0, code, followed, found);
+        }
+    }
+
+    /// Makes a view known, at once or, where others may be reading the object's, when the level is done.
+    #[inline]
+    fn offer(&self, object: u32, code: Code, followed: impl Fn(u32) -> bool, found: &mut Findings) {
+        match followed(object) {
+            true => found.late.push((object, code)),
+            false => {
+                self.views.offer(object, code, &self.model.types);
             }
-            None => {}
         }
     }
 }
@@ -374,7 +453,10 @@ impl Reach for Nobody {
 
 /// `n % size`, without the long division where that is possible.
 #[inline]
-fn remainder(n: u64, size: u64) -> u64 {
+pub(crate) fn remainder(n: u64, size: u64) -> u64 {
+    if n < size {
+        return n;
+    }
     match (u32::try_from(n), u32::try_from(size)) {
         (Ok(n), Ok(size)) => u64::from(n % size),
         _ => n % size,

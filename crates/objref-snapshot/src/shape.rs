@@ -80,6 +80,8 @@ impl Hold {
 pub(crate) struct Shape {
     /// The slots.
     pub(crate) slots: Vec<Slot>,
+    /// Size of a value in bytes.
+    pub(crate) size: u64,
     /// Arrays too long to unroll.
     pub(crate) repeats: Vec<Repeat>,
     /// Bit a word: may hold a pointer. Of the first 64 words.
@@ -141,7 +143,8 @@ impl Shape {
         shape.slots.sort_by_key(|s| s.offset);
         shape.slots.dedup_by_key(|s| s.offset);
         shape.mask = pointer_mask(model, ty, 1)[0];
-        let words = model.get(ty).size / 8;
+        shape.size = model.get(ty).size;
+        let words = shape.size / 8;
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {
             shape.by_word = vec![u16::MAX; words as usize];
             if words <= POINTER_WORDS {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Place};
 use crate::names::{reference_name, type_name};
+use crate::rounds::remainder;
 use crate::shape::{Hold, Slot};
 use crate::types::{Kind, TypeId};
 use crate::view::Form;
@@ -103,6 +104,16 @@ enum Target {
     Untyped(Option<u32>),
 }
 
+/// What has to be known of a reference whose place is known.
+pub(crate) enum Deciding {
+    /// Nothing: this is the key.
+    Nothing(StepKey),
+    /// The word before the pointer, which in an interface tells the type.
+    TypeWord,
+    /// Where it leads.
+    Target,
+}
+
 /// A reference to an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reference {
@@ -129,18 +140,20 @@ pub(crate) struct Describer<'a, 'p> {
 
 impl Describer<'_, '_> {
     /// The value in `object` that its references are in, if its type is known, and the size of such a value where there
-    /// are many.
+    /// are many: otherwise more than any.
     #[inline]
-    pub(crate) fn container(&self, object: ObjId) -> (Option<Container>, Option<u64>) {
-        let view = self.infer.views.get(object.0);
-        let container = view.filter(|v| v.form != Form::Opaque).map(|v| Container {
-            ty: v.ty,
-            many: v.form == Form::Many,
-        });
-        let size = container
-            .filter(|c| c.many)
-            .map(|c| self.infer.model.get(c.ty).size.max(1));
-        (container, size)
+    pub(crate) fn container(&self, object: ObjId) -> (Option<Container>, u64) {
+        let code = self.infer.views.code(object.0);
+        let (ty, form) = (code.ty(), code.form());
+        if !code.is_known() || form == Form::Opaque {
+            return (None, u64::MAX);
+        }
+        let many = form == Form::Many;
+        let size = match many {
+            true => self.infer.model.get(ty).size.max(1),
+            false => u64::MAX,
+        };
+        (Some(Container { ty, many }), size)
     }
 
     /// Calls `visit` for each object that `object` refers to, in the order of the pointers, with what decides the words.
@@ -157,7 +170,7 @@ impl Describer<'_, '_> {
                 let inside = offset.wrapping_sub(start);
                 let reference = Reference {
                     container,
-                    offset: size.map_or(inside, |size| inside % size),
+                    offset: remainder(inside, size),
                     target,
                 };
                 let word = Addr(at + offset);
@@ -166,25 +179,31 @@ impl Describer<'_, '_> {
         });
     }
 
-    /// The pointer that is `offset` bytes into the data of `object`.
-    pub(crate) fn pointer(&self, object: ObjId, offset: u64) -> Pointer {
-        let (span, at) = self.infer.heap.locate(object);
-        let word = Addr(at + self.infer.heap.data_offset(span) + offset);
-        let value = self.infer.process.space.word(word).unwrap_or(0);
+    /// The pointer at `word`.
+    pub(crate) fn pointer(&self, word: Addr) -> Pointer {
+        let value = self.infer.word(word).unwrap_or(0);
         Pointer { word, value }
     }
 
-    /// What decides the words for the references at a place, if it is the same whatever is in memory there.
-    pub(crate) fn declared(&self, container: Container, offset: u64) -> Option<StepKey> {
-        let place = self.infer.place(container.ty, offset, Addr(offset))?;
-        let depends = matches!(
-            place.slot().hold,
-            Hold::Interface | Hold::EmptyInterface | Hold::Func | Hold::Unknown
-        );
-        (!depends).then_some(StepKey {
-            slot: Some((container, place.offset)),
-            target: Target::Declared,
-        })
+    /// Where the data of `object` starts.
+    pub(crate) fn data(&self, object: ObjId) -> Addr {
+        let (span, at) = self.infer.heap.locate(object);
+        Addr(at + self.infer.heap.data_offset(span))
+    }
+
+    /// What decides the words for the references at a place.
+    pub(crate) fn deciding(&self, container: Container, offset: u64) -> Deciding {
+        let Some(place) = self.infer.place(container.ty, offset, Addr(offset)) else {
+            return Deciding::Target;
+        };
+        match place.slot().hold {
+            Hold::Interface | Hold::EmptyInterface => Deciding::TypeWord,
+            Hold::Func | Hold::Unknown => Deciding::Target,
+            _ => Deciding::Nothing(StepKey {
+                slot: Some((container, place.offset)),
+                target: Target::Declared,
+            }),
+        }
     }
 
     /// What decides the words for a reference; `pointer` is asked for only where they depend on what is in memory.

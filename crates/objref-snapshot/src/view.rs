@@ -12,6 +12,10 @@ use crate::types::{TypeId, Types};
 /// Objects per piece of work.
 const PIECE: usize = 1 << 14;
 
+/// Views that are remembered while columns are gone through, each at the only index where it can be: a few are those of
+/// most objects.
+const RECENT: usize = 256;
+
 /// How a type fills an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Form {
@@ -139,22 +143,40 @@ pub(crate) struct Code(u32);
 
 impl Code {
     const TYPE_BITS: u32 = 24;
+    const SOURCE: u32 = 26;
+    const FIT: u32 = 29;
 
     /// Nothing is known.
     pub(crate) const UNKNOWN: Code = Code(0);
 
+    #[inline]
     pub(crate) fn new(fit: Fit, source: Source, form: Form, ty: TypeId) -> Code {
-        Code((fit as u32) << 29 | (source as u32) << 26 | (form as u32) << 24 | ty.0)
+        Code(
+            (fit as u32) << Code::FIT
+                | (source as u32) << Code::SOURCE
+                | (form as u32) << 24
+                | ty.0,
+        )
     }
 
+    /// The same with another fit.
+    #[inline]
+    pub(crate) fn with(self, fit: Fit) -> Code {
+        let rest = self.0 & ((1 << Code::FIT) - 1);
+        Code((fit as u32) << Code::FIT | rest)
+    }
+
+    #[inline]
     pub(crate) fn fit(self) -> Fit {
-        Fit::ALL[(self.0 >> 29) as usize % Fit::ALL.len()]
+        Fit::ALL[(self.0 >> Code::FIT) as usize % Fit::ALL.len()]
     }
 
+    #[inline]
     pub(crate) fn source(self) -> Source {
-        Source::ALL[(self.0 >> 26 & 7) as usize]
+        Source::ALL[self.source_bits() as usize]
     }
 
+    #[inline]
     pub(crate) fn form(self) -> Form {
         match self.0 >> 24 & 3 {
             0 => Form::One,
@@ -164,6 +186,7 @@ impl Code {
         }
     }
 
+    #[inline]
     pub(crate) fn ty(self) -> TypeId {
         TypeId(self.0 & ((1 << Code::TYPE_BITS) - 1))
     }
@@ -177,7 +200,35 @@ impl Code {
     /// Whether it says the same as `other` of the object's layout.
     #[inline]
     pub(crate) fn says_the_same(self, other: Code) -> bool {
-        (self.0 ^ other.0) << 6 == 0
+        self.layout() == other.layout()
+    }
+
+    /// Form and type.
+    #[inline]
+    fn layout(self) -> u32 {
+        self.0 & ((1 << Code::SOURCE) - 1)
+    }
+
+    /// Whether a reference to one value, which says `best` at best, is plain to have no news of an object of which this is
+    /// known. `is_start`: whether the value starts where the object does, which is not a block of tiny ones.
+    #[inline]
+    pub(crate) fn explains(self, best: Code, is_start: bool) -> bool {
+        best.form() == Form::One
+            && match is_start {
+                // How well one value fits depends on the object alone.
+                true => self.says_the_same(best) && self.source_bits() >= best.source_bits(),
+                // One of the values that the object is full of.
+                false => {
+                    self.form() == Form::Many
+                        && self.ty() == best.ty()
+                        && self.fit() > Fit::Possible
+                }
+            }
+    }
+
+    #[inline]
+    fn source_bits(self) -> u32 {
+        self.0 >> Code::SOURCE & 7
     }
 
     pub(crate) fn certainty(self) -> Certainty {
@@ -205,11 +256,25 @@ impl Code {
         }
     }
 
+    /// Replaces the code in `cell` if this one is better. Whether it is.
+    fn compete(self, cell: &AtomicU32, types: &Types) -> bool {
+        let mut known = cell.load(Relaxed);
+        while self.beats(Code(known), types) {
+            match cell.compare_exchange_weak(known, self.0, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => known = now,
+            }
+        }
+        false
+    }
+
     /// Whether `self` explains an object better than `other`. A total order, so that the outcome does not depend on the
     /// order in which views are offered.
-    fn beats(self, other: Code, types: &Types) -> bool {
-        if self.fit() != other.fit() {
-            return self.fit() > other.fit();
+    #[inline]
+    pub(crate) fn beats(self, other: Code, types: &Types) -> bool {
+        let fit = |code: Code| code.0 >> Code::FIT;
+        if fit(self) != fit(other) {
+            return fit(self) > fit(other);
         }
         let key = |code: Code| {
             (
@@ -236,14 +301,31 @@ impl Views {
     /// All unknown.
     pub(crate) fn new(objects: usize) -> Self {
         let mut column = room(objects);
-        column.par_extend((0..objects).into_par_iter().map(|_| AtomicU32::new(0)));
+        column.extend((0..objects).map(|_| AtomicU32::new(0)));
         Views(column)
     }
 
     /// A second column.
     pub(crate) fn copy(&self) -> Self {
-        let cells = self.0.par_iter().map(|cell| cell.load(Relaxed));
+        let cells = self.0.iter().map(|cell| cell.load(Relaxed));
         Views(cells.map(AtomicU32::new).collect())
+    }
+
+    /// What objects are seen as, in their order, some thousands at a time.
+    pub(crate) fn pieces(
+        &self,
+    ) -> impl IndexedParallelIterator<Item = impl Iterator<Item = Code> + '_> {
+        let pieces = self.0.par_chunks(PIECE);
+        pieces.map(|cells| cells.iter().map(|cell| Code(cell.load(Relaxed))))
+    }
+
+    /// The objects of which nothing is known.
+    pub(crate) fn unknown(&self) -> impl ParallelIterator<Item = u32> + '_ {
+        self.pieces().enumerate().flat_map_iter(|(piece, codes)| {
+            let objects = (piece * PIECE) as u32..;
+            let unknown = objects.zip(codes).filter(|(_, code)| !code.is_known());
+            unknown.map(|(object, _)| object)
+        })
     }
 
     /// What the object is seen as.
@@ -273,16 +355,15 @@ impl Views {
     }
 
     /// Replaces the object's view if this one is better. Whether it is.
+    #[inline]
     pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
         let cell = &self.0[object as usize];
-        let mut known = cell.load(Relaxed);
-        while code.beats(Code(known), types) {
-            match cell.compare_exchange_weak(known, code.0, Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => known = now,
-            }
+        // Of most objects nothing is known yet.
+        let first = cell.load(Relaxed) == 0 && code.is_known();
+        if first && cell.compare_exchange(0, code.0, Relaxed, Relaxed).is_ok() {
+            return true;
         }
-        false
+        code.compete(cell, types)
     }
 }
 
@@ -298,13 +379,15 @@ impl FinalViews {
     pub(crate) fn new(views: Views) -> Self {
         let Views(column) = views;
         let pieces = column.par_chunks(PIECE).map(|piece| {
-            let (mut found, mut known, mut last) = (Vec::new(), FxHashSet::default(), 0);
+            let (mut found, mut known) = (Vec::new(), FxHashSet::default());
+            let mut recent = [0; RECENT];
             for cell in piece {
                 let code = cell.load(Relaxed);
-                if code != last && known.insert(code) {
+                let last = &mut recent[code as usize % RECENT];
+                if *last != code && known.insert(code) {
                     found.push(code);
                 }
-                last = code;
+                *last = code;
             }
             found
         });
@@ -318,11 +401,12 @@ impl FinalViews {
             });
         }
         column.par_chunks(PIECE).for_each(|piece| {
-            let mut last = (0, 0);
+            let mut recent = [(0, 0); RECENT];
             for cell in piece {
                 let code = cell.load(Relaxed);
-                if code != last.0 {
-                    last = (code, known[&code]);
+                let last = &mut recent[code as usize % RECENT];
+                if last.0 != code {
+                    *last = (code, known[&code]);
                 }
                 cell.store(last.1, Relaxed);
             }

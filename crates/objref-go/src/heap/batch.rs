@@ -8,8 +8,8 @@ use std::hint::black_box;
 
 use objref_mem::{Addr, AddressSpace, Encoding};
 
-use super::bits::{PointerBits, in_span_mask, max_in_span};
-use super::table::{Near, Object, Slot};
+use super::bits::{PointerBits, max_in_span};
+use super::table::{Object, ObjectTable, Slot};
 use super::{Heap, ObjId};
 
 /// Pointers that are taken to their objects together.
@@ -49,7 +49,6 @@ pub struct Batch<'h> {
     objects: Vec<Object<'h>>,
     /// Of each, its bytes and which of its words are pointers, if both are as simple as that.
     words: Vec<Option<(&'h [u8], u64)>>,
-    near: Near,
     found: Found,
 }
 
@@ -69,26 +68,27 @@ impl<'h> Batch<'h> {
         ids: impl Iterator<Item = ObjId>,
     ) {
         self.objects.clear();
-        let near = &mut self.near;
         self.objects.extend(ids.map(|id| {
-            let (span, at) = heap.locate_near(near, id);
+            let (span, at) = heap.locate(id);
             Object { id, span, at }
         }));
         self.words.clear();
         let mut all = 0;
+        let stretch = space.longest_stretch();
         for &Object { span, at, .. } in &self.objects {
             let mut words = None;
             let head = span.elem_size.min(HEAD) as usize;
             if !span.noscan
-                && let Ok(bytes) = space.slice(Addr(at), head)
+                && let Some(bytes) = stretch
+                    .get(Addr(at), head)
+                    .or_else(|| space.slice(Addr(at), head).ok())
             {
                 for line in bytes.chunks(LINE).take(AHEAD) {
                     all ^= line[0];
                 }
-                if let PointerBits::InSpan { offset } = span.bits
-                    && space.word_size() == 8
-                {
-                    words = in_span_mask::<8>(space, span, offset, at).map(|mask| (bytes, mask));
+                if matches!(span.bits, PointerBits::InSpan { .. }) && space.word_size() == 8 {
+                    let mask = heap.pointer_mask_in(&stretch, space, span, at);
+                    words = mask.map(|mask| (bytes, mask));
                 }
             }
             self.words.push(words);
@@ -108,7 +108,7 @@ impl<'h> Batch<'h> {
         &mut self,
         heap: &Heap,
         space: &AddressSpace,
-        mut visit: impl FnMut(&[Reference]),
+        visit: &mut dyn FnMut(&[Reference]),
     ) {
         let Batch {
             objects,
@@ -152,14 +152,15 @@ impl Found {
     /// Takes up the words of `bytes` whose bit is set, unless they are nil. There is room for 64.
     #[inline]
     fn gather(&mut self, encoding: Encoding, holder: u32, bytes: &[u8], mut mask: u64) {
+        let (words, _) = bytes.as_chunks::<8>();
         while mask != 0 {
-            let offset = u64::from(mask.trailing_zeros()) * 8;
+            let word = mask.trailing_zeros();
             mask &= mask - 1;
-            let value = bytes
-                .get(offset as usize..)
+            let value = words
+                .get(word as usize)
                 .map_or(0, |word| encoding.sized_word::<8>(word));
             if value != 0 {
-                self.push(holder, offset, value);
+                self.push(holder, u64::from(word) * 8, value);
             }
         }
     }
@@ -175,21 +176,15 @@ impl Found {
         self.len += 1;
     }
 
-    /// Takes the pointers to their objects, as [`super::ObjectTable::resolve`] does for one, and forgets them.
-    fn resolve(&mut self, heap: &Heap) -> &[Reference] {
+    /// Takes the pointers to their objects, as [`ObjectTable::resolve`] does for one, and forgets them.
+    fn resolve(&mut self, heap: &ObjectTable) -> &[Reference] {
         let references = &mut self.references[..self.len];
         self.len = 0;
-        let mut in_spans = 0;
-        for i in 0..references.len() {
-            if let Some(slot) = heap.slot(references[i].value) {
-                keep(references, i, in_spans).slot = slot;
-                in_spans += 1;
-            }
-        }
         let mut objects = 0;
-        for i in 0..in_spans {
-            if let Some(target) = heap.in_slot(references[i].slot) {
-                keep(references, i, objects).target = target;
+        for i in 0..references.len() {
+            if let Some((target, slot)) = heap.place(references[i].value) {
+                let reference = keep(references, i, objects);
+                (reference.target, reference.slot) = (target, slot);
                 objects += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! Which words of an object are pointers.
 
-use objref_mem::{Addr, AddressSpace};
+use objref_mem::{Addr, AddressSpace, Stretch};
 
 use super::arena::{Scheme, low_bits};
 use super::slots::SlotReader;
@@ -35,12 +35,14 @@ pub(super) const SPARSE: u64 = 1 << 20;
 
 /// Words of `word` bytes whose bits make up one word: the collector's bitmaps go by such groups.
 // runtime/mbitmap.go: ptrBits
+#[inline]
 pub(super) const fn group(word: u64) -> u64 {
     8 * word
 }
 
 /// Objects up to this size have their pointer bits at the end of the span: a group at most.
 // runtime/mbitmap.go: heapBitsInSpan, minSizeForMallocHeader
+#[inline]
 pub(super) const fn max_in_span(word: u64) -> u64 {
     word * group(word)
 }
@@ -140,8 +142,29 @@ impl Heap {
         }
     }
 
+    /// As [`Heap::pointer_mask`], and quicker where the object is in `stretch`.
+    #[inline]
+    pub fn pointer_mask_in(
+        &self,
+        stretch: &Stretch<'_>,
+        space: &AddressSpace,
+        span: &Span,
+        at: u64,
+    ) -> Option<u64> {
+        if let PointerBits::InSpan { offset } = span.bits
+            && space.word_size() == 8
+        {
+            let word = |at| Some(space.encoding().sized_word::<8>(stretch.get(at, 8)?));
+            let mask = in_span_mask_by::<8>(word, span, offset, at);
+            if mask.is_some() {
+                return mask;
+            }
+        }
+        self.pointer_mask(space, span, at)
+    }
+
     fn mask_of<const WORD: u64>(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<u64> {
-        if span.elem_size > max_in_span(WORD) {
+        if span.elem_size > const { max_in_span(WORD) } {
             return None;
         }
         match span.bits {
@@ -282,23 +305,35 @@ fn every_word<const WORD: u64>(
 /// Where the bits of the object at `at` start, in a bitmap at `offset` of its span.
 #[inline]
 fn in_span_word<const WORD: u64>(span: &Span, offset: u32, at: u64) -> Addr {
-    Addr(span.start + u64::from(offset) + (at - span.start) / WORD / group(WORD) * WORD)
+    Addr(span.start + u64::from(offset) + (at - span.start) / WORD / const { group(WORD) } * WORD)
 }
 
 /// The bits of the object at `at` in a bitmap at `offset` of its span.
 #[inline]
-pub(super) fn in_span_mask<const WORD: u64>(
+fn in_span_mask<const WORD: u64>(
     space: &AddressSpace,
+    span: &Span,
+    offset: u32,
+    at: u64,
+) -> Option<u64> {
+    in_span_mask_by::<WORD>(|word| space.sized_word::<WORD>(word).ok(), span, offset, at)
+}
+
+/// As [`in_span_mask`], with the words that `read` finds.
+#[inline]
+fn in_span_mask_by<const WORD: u64>(
+    read: impl Fn(Addr) -> Option<u64>,
     span: &Span,
     offset: u32,
     at: u64,
 ) -> Option<u64> {
     let first = (at - span.start) / WORD;
     let word = in_span_word::<WORD>(span, offset, at);
-    let (skip, count) = (first % group(WORD), span.elem_size / WORD);
-    let mut mask = space.sized_word::<WORD>(word).ok()? >> skip;
-    if skip + count > group(WORD) {
-        mask |= space.sized_word::<WORD>(word.add(WORD)).ok()? << (group(WORD) - skip);
+    let group = const { group(WORD) };
+    let (skip, count) = (first % group, span.elem_size / WORD);
+    let mut mask = read(word)? >> skip;
+    if skip + count > group {
+        mask |= read(word.add(WORD))? << (group - skip);
     }
     Some(mask & low_bits(count))
 }

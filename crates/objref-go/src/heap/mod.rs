@@ -29,7 +29,7 @@ pub use evidence::{Evidence, Miscount, Miss};
 pub use parts::SpanPart;
 pub use rebuild::{Census, Landmarks};
 pub use span::{ReadError, SpanState};
-pub use table::{Near, ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
+pub use table::{ObjId, Object, ObjectTable, Span, SpanTotals, Tally};
 
 use crate::layout::StructSource;
 use crate::rtype::RuntimeTypes;
@@ -63,6 +63,7 @@ pub struct Heap {
 impl std::ops::Deref for Heap {
     type Target = ObjectTable;
 
+    #[inline]
     fn deref(&self) -> &ObjectTable {
         &self.table
     }

@@ -59,13 +59,6 @@ pub struct Object<'h> {
     pub at: u64,
 }
 
-/// The span that an object was looked up in last.
-#[derive(Clone, Debug, Default)]
-pub struct Near {
-    span: usize,
-    ids: Range<u32>,
-}
-
 /// A slot of a span.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
@@ -179,7 +172,7 @@ impl ObjectTable {
             span.full = id - u64::from(span.first_id) == u64::from(span.nelems);
             id_to_span.resize((id as usize).div_ceil(64), number as u32);
         }
-        let pages = PageTable::new(spans.iter().map(|s| (s.start, s.npages)));
+        let pages = PageTable::new(&spans);
         Some(Self {
             spans,
             words,
@@ -220,21 +213,31 @@ impl ObjectTable {
     /// As [`Heap::find`], with the object's span and the address of its slot.
     #[inline]
     pub fn resolve(&self, addr: u64) -> Option<Object<'_>> {
-        let slot = self.slot(addr)?;
-        Some(self.object(self.in_slot(slot)?, slot))
+        let (id, slot) = self.place(addr)?;
+        Some(self.object(id, slot))
     }
 
-    /// The slot that contains `addr`, free or not.
+    /// The object whose slot contains `addr`, and the slot.
     #[inline]
-    pub(super) fn slot(&self, addr: u64) -> Option<Slot> {
-        let span = self.pages.span(addr)?;
+    pub(super) fn place(&self, addr: u64) -> Option<(ObjId, Slot)> {
+        let page = self.pages.page(addr)?;
+        let span = page.span;
+        match page.object(addr) {
+            Some((index, id)) => Some((ObjId(id), Slot { span, index })),
+            None => self.place_in(span, addr),
+        }
+    }
+
+    /// As [`ObjectTable::place`], where the span has to be asked.
+    #[inline(never)]
+    fn place_in(&self, span: u32, addr: u64) -> Option<(ObjId, Slot)> {
         let index = self.spans[span as usize].index(addr)?;
-        Some(Slot { span, index })
+        let slot = Slot { span, index };
+        Some((self.in_slot(slot)?, slot))
     }
 
     /// The object in a slot, if there is one.
-    #[inline]
-    pub(super) fn in_slot(&self, Slot { span, index }: Slot) -> Option<ObjId> {
+    fn in_slot(&self, Slot { span, index }: Slot) -> Option<ObjId> {
         let span = &self.spans[span as usize];
         if span.full {
             return Some(ObjId(span.first_id + index));
@@ -293,23 +296,6 @@ impl ObjectTable {
         }
     }
 
-    /// As [`ObjectTable::span`], and quicker where it is the span of the object before, which `near` remembers.
-    #[inline]
-    pub fn span_near(&self, near: &mut Near, id: ObjId) -> &Span {
-        if !near.ids.contains(&id.0) {
-            near.span = self.span_number(id);
-            near.ids = self.ids(near.span);
-        }
-        &self.spans[near.span]
-    }
-
-    /// As [`ObjectTable::locate`], and quicker as [`ObjectTable::span_near`] is.
-    #[inline]
-    pub fn locate_near(&self, near: &mut Near, id: ObjId) -> (&Span, u64) {
-        let span = self.span_near(near, id);
-        (span, self.address_in(span, id))
-    }
-
     /// The object's span.
     #[inline]
     pub fn span(&self, id: ObjId) -> &Span {
@@ -320,20 +306,17 @@ impl ObjectTable {
     #[inline]
     fn span_number(&self, id: ObjId) -> usize {
         let group = id.0 as usize / 64;
-        let s = self.id_to_span[group] as usize;
+        let first = self.id_to_span[group] as usize;
+        let is_behind = |span: &Span| span.first_id <= id.0;
+        // Often the first or one of the next; seldom, where thousands of spans hold nothing, far behind it.
+        for span in first..first + 4 {
+            if !self.spans.get(span + 1).is_some_and(is_behind) {
+                return span;
+            }
+        }
         let last = self.id_to_span.get(group + 1);
         let end = last.map_or(self.spans.len(), |last| *last as usize + 1);
-        // Often the first; seldom, where thousands of spans hold nothing, far behind it.
-        let later = &self.spans[s + 1..end];
-        let passed = if later.len() < 8 {
-            later
-                .iter()
-                .take_while(|span| span.first_id <= id.0)
-                .count()
-        } else {
-            later.partition_point(|span| span.first_id <= id.0)
-        };
-        s + passed
+        first + self.spans[first + 1..end].partition_point(is_behind)
     }
 
     /// Address of the object's slot.
@@ -397,6 +380,13 @@ impl Span {
     // runtime/malloc.go: tinySpanClass
     pub fn is_tiny(&self) -> bool {
         self.noscan && self.elem_size == 16
+    }
+
+    /// Size class, whether objects hold no pointers, and where in the slot their data starts, in one number.
+    #[inline]
+    pub fn kind(&self) -> u16 {
+        let header = matches!(self.bits, PointerBits::Header);
+        u16::from(self.size_class) | u16::from(self.noscan) << 8 | u16::from(header) << 9
     }
 
     /// Whether an allocation of `size` bytes, its header included, would have got a slot of this span's size.

@@ -94,7 +94,7 @@ fn check_batches(heap: &Heap, space: &AddressSpace) {
                 .map(|object| object.id)
                 .eq(ids.iter().copied())
         );
-        batch.references(heap, space, |references| {
+        batch.references(heap, space, &mut |references| {
             batches.extend(references.iter().map(|reference| {
                 let Reference {
                     offset,

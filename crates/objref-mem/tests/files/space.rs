@@ -384,6 +384,9 @@ proptest! {
                 .collect();
             let got = space.bytes(Addr(a), len).map(|b| b.into_owned());
             prop_assert_eq!(&got, &want);
+            if let Some(bytes) = space.longest_stretch().get(Addr(a), len) {
+                prop_assert_eq!(&Ok(bytes.to_vec()), &want);
+            }
             match (space.slice(Addr(a), len), want) {
                 (Err(Fault { kind: FaultKind::Split, .. }), Ok(_)) => {}
                 // A slice that spans regions does not say more than that it does.
