@@ -12,7 +12,7 @@ The peers are goref (github.com/cloudwego/goref) and viewcore (golang.org/x/debu
 one that cannot be installed is left out with a message.
 
 Prints Markdown tables; --write puts them into docs/benchmarks.md. The median of the
-runs is shown, the dump is read once before them so that every tool finds it in the
+runs is shown, peers run once; the dump is read once before them so that every tool finds it in the
 page cache (--cold drops it before each run, as root).
 """
 
@@ -52,6 +52,7 @@ class Tool:
     name: str
     command: callable
     found: callable = None
+    once: bool = False  # it takes minutes
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def circumstances(options):
     cache = "cold" if options.cold else "warm"
     return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
             f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f}; go{options.version}, gcore, {cache} cache, "
-            f"median of {options.runs}.")
+            f"median of {options.runs}, peers once.")
 
 
 def ours(binary):
@@ -193,7 +194,7 @@ def goref(binary):
         samples = re.findall(r"^\s*\d+\s+(\d+):", done.stdout, re.MULTILINE)
         return sum(map(int, samples))
 
-    return Tool("goref", lambda core, exe, out: [binary, "core", exe, core, "-o", out / "grf.out"], found)
+    return Tool("goref", lambda core, exe, out: [binary, "core", exe, core, "-o", out / "grf.out"], found, once=True)
 
 
 def viewcore(binary):
@@ -202,7 +203,7 @@ def viewcore(binary):
         done = subprocess.run([binary, core, "--exe", exe, "breakdown"], check=True, capture_output=True, text=True)
         return int(re.search(r"^\s*live\s+(\d+)", done.stdout, re.MULTILINE)[1])
 
-    return Tool("viewcore", lambda core, exe, out: [binary, core, "--exe", exe, "histogram"], found)
+    return Tool("viewcore", lambda core, exe, out: [binary, core, "--exe", exe, "histogram"], found, once=True)
 
 
 def measure_all(report, tools, workload, size, options):
@@ -258,7 +259,7 @@ def measure(tool, folder, options):
     with tempfile.TemporaryDirectory() as out:
         out = Path(out)
         usages = []
-        for _ in range(options.runs):
+        for _ in range(1 if tool.once else options.runs):
             if options.cold:
                 os.sync()
                 Path("/proc/sys/vm/drop_caches").write_text("3")
