@@ -138,7 +138,8 @@ impl Missing {
         note(
             found,
             "live.guessed",
-            "of the live bytes are in pages whose records are not in the dump: the sizes of these objects are estimates",
+            "of the live bytes are in pages whose records are not in the dump: the sizes of these objects are estimates, and \
+             where a page was taken for another, what hangs from it may be missing or too much",
             self.guessed_bytes,
         );
         note(
