@@ -154,7 +154,7 @@ impl Code {
         Code(
             (fit as u32) << Code::FIT
                 | (source as u32) << Code::SOURCE
-                | (form as u32) << 24
+                | (form as u32) << Code::TYPE_BITS
                 | ty.0,
         )
     }
@@ -178,7 +178,7 @@ impl Code {
 
     #[inline]
     pub(crate) fn form(self) -> Form {
-        match self.0 >> 24 & 3 {
+        match self.0 >> Code::TYPE_BITS & 3 {
             0 => Form::One,
             1 => Form::Many,
             2 => Form::Text,

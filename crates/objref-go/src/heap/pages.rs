@@ -9,9 +9,10 @@ use super::table::Span;
 #[derive(Debug, Default)]
 pub(super) struct PageTable {
     first_chunk: u64,
-    /// Per 64 MiB: index of a block of 8192 entries in `spans`; `NONE`; or, with `WHOLE` set, the one span that covers
+    /// Per 64 MiB: index of a block of 8192 entries in `pages`; `NONE`; or, with `WHOLE` set, the one span that covers
     /// all of it.
     chunks: Vec<u32>,
+    /// Per page of 8 KiB.
     pages: Vec<Page>,
 }
 
@@ -49,7 +50,7 @@ impl Page {
         }
     }
 
-    /// The pages of the span with this index.
+    /// The first page of the span with this index.
     fn first(index: u32, span: &Span) -> Page {
         let quick = span.full && span.reciprocal != 0 && span.npages <= u64::from(u16::MAX);
         Page {
