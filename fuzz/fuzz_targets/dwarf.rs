@@ -1,10 +1,14 @@
 #![no_main]
 
+use std::path::Path;
+
 use libfuzzer_sys::fuzz_target;
 use objref_dwarf::DebugInfo;
+use objref_mem::Input;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(info) = DebugInfo::load(data) else { return };
+    let file = Input::from_bytes(Path::new("exe"), data).unwrap();
+    let Ok(info) = DebugInfo::load(&file) else { return };
     let types = info.types();
     for (at, ty) in types.iter() {
         types.name(at);

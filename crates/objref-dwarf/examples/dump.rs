@@ -4,15 +4,16 @@ use std::error::Error;
 use std::time::Instant;
 
 use objref_dwarf::{DebugInfo, LinkAddr, TypeIdx};
+use objref_mem::Input;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("which executable?")?;
     let what = args.next().unwrap_or_default();
     let argument = args.next();
-    let bytes = std::fs::read(&path)?;
+    let file = Input::open(path.as_ref())?;
     let start = Instant::now();
-    let info = DebugInfo::load(&bytes)?;
+    let info = DebugInfo::load(&file)?;
     let loaded = start.elapsed();
     match (what.as_str(), argument) {
         ("types", only) => types(&info, only.as_deref()),

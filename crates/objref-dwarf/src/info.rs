@@ -1,8 +1,8 @@
 //! The crate's front door.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
-use objref_mem::LinkAddr;
+use objref_mem::{Input, LinkAddr};
 use rayon::prelude::*;
 
 use crate::DwarfError;
@@ -41,8 +41,8 @@ pub struct Damage {
 
 /// A binary's DWARF: types, variables, constants and functions of its Go code.
 ///
-/// Units in other languages (cgo) are ignored. Types, variables and constants are read at once,
-/// functions when first asked for, and a function's variables each time they are asked for.
+/// Units in other languages (cgo) are ignored. Types, variables, constants and where functions are is read at once, a
+/// function's name and variables each time they are asked for.
 #[derive(Debug)]
 pub struct DebugInfo {
     sections: Sections,
@@ -50,20 +50,18 @@ pub struct DebugInfo {
     types: TypeTable,
     globals: Vec<Variable>,
     constants: Vec<(Box<str>, i64)>,
-    /// For each Go unit, where its subprograms are.
-    function_dies: Vec<Vec<u32>>,
-    functions: OnceLock<FunctionIndex>,
+    functions: FunctionIndex,
     damage: Damage,
 }
 
 impl DebugInfo {
-    /// Reads the DWARF of an executable, given as the bytes of its file.
+    /// Reads the DWARF of an executable.
     ///
     /// # Errors
     /// [`DwarfError::NoDwarf`] if it was stripped, others if it is damaged beyond use. Damage to a
     /// part is counted instead, see [`DebugInfo::damage`].
-    pub fn load(elf: &[u8]) -> Result<DebugInfo, DwarfError> {
-        let sections = Sections::load(elf)?;
+    pub fn load(file: &Arc<Input>) -> Result<DebugInfo, DwarfError> {
+        let sections = Sections::load(file)?;
         let units = Units::load(&sections)?;
         let mut info = DebugInfo {
             sections,
@@ -71,8 +69,7 @@ impl DebugInfo {
             types: TypeTable::default(),
             globals: Vec::new(),
             constants: Vec::new(),
-            function_dies: Vec::new(),
-            functions: OnceLock::new(),
+            functions: FunctionIndex::default(),
             damage: Damage::default(),
         };
         info.read_units();
@@ -87,8 +84,7 @@ impl DebugInfo {
             types: build::build(&[], &[], 8),
             globals: Vec::new(),
             constants: Vec::new(),
-            function_dies: Vec::new(),
-            functions: OnceLock::new(),
+            functions: FunctionIndex::default(),
             damage: Damage::default(),
         }
     }
@@ -112,9 +108,10 @@ impl DebugInfo {
             all.fields.extend(unit.fields);
             all.variables.extend(unit.variables);
             all.constants.extend(unit.constants);
-            self.function_dies.push(unit.functions);
+            all.functions.extend(unit.functions);
             damaged += usize::from(unit.damaged);
         }
+        self.functions = FunctionIndex::new(all.functions);
         let word = self.units.word();
         self.types = build::build(&all.types, &all.fields, word);
         self.globals = all
@@ -171,27 +168,29 @@ impl DebugInfo {
 
     /// The function whose code is at `pc`.
     pub fn function_at(&self, pc: LinkAddr) -> Option<FunctionRef> {
-        self.function_index().at(pc)
+        self.functions.at(pc)
     }
 
-    /// The function of this full name: `main.(*Node).Foo`, `main.mk.func1`.
+    /// The function of this full name: `main.(*Node).Foo`, `main.mk.func1`. Looks at all of them.
     pub fn function_named(&self, name: &str) -> Option<FunctionRef> {
-        self.function_index().named(name)
+        self.functions().find(|&f| self.function_name(f) == name)
     }
 
     /// All functions that have code of their own, by address.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = FunctionRef> + use<> {
-        self.function_index().all().map(FunctionRef)
+        self.functions.all()
     }
 
     /// A function's full name.
-    pub fn function_name(&self, function: FunctionRef) -> &str {
-        &self.function_index().get(function).name
+    pub fn function_name(&self, function: FunctionRef) -> String {
+        let function = self.functions.get(function);
+        self.with_reader(|reader| reader.name(function))
+            .unwrap_or_default()
     }
 
     /// The function's code: its first address, and the first one behind it.
     pub fn function_range(&self, function: FunctionRef) -> std::ops::Range<LinkAddr> {
-        let function = self.function_index().get(function);
+        let function = self.functions.get(function);
         LinkAddr(function.low)..LinkAddr(function.high)
     }
 
@@ -202,7 +201,7 @@ impl DebugInfo {
     /// and leaves a gap here. Before Go 1.23 the compiler does not say where captured variables
     /// lie, nor which variables are captured, and sorts them by name: the result is empty.
     pub fn captures(&self, function: FunctionRef) -> Vec<Capture> {
-        let function = self.function_index().get(function);
+        let function = self.functions.get(function);
         self.with_reader(|reader| reader.captures(function))
     }
 
@@ -213,7 +212,7 @@ impl DebugInfo {
         let Some(function) = self.function_at(pc) else {
             return Vec::new();
         };
-        let function = self.function_index().get(function);
+        let function = self.functions.get(function);
         self.with_reader(|reader| reader.locals_at(function, pc.0))
     }
 
@@ -222,14 +221,8 @@ impl DebugInfo {
         self.damage
     }
 
-    fn function_index(&self) -> &FunctionIndex {
-        self.functions.get_or_init(|| {
-            FunctionIndex::build(&self.sections.dwarf(), &self.units, &self.function_dies)
-        })
-    }
-
     fn with_reader<T>(&self, read: impl FnOnce(&Reader<'_, '_>) -> T) -> T {
-        let dwarf = self.sections.dwarf_with_locations();
+        let dwarf = self.sections.dwarf();
         read(&Reader {
             dwarf: &dwarf,
             units: &self.units,

@@ -3,7 +3,7 @@
 use gimli::{AttributeSpecification, EntriesRaw};
 
 use crate::attrs::{self, GO_CLOSURE_OFFSET, GO_DICT_INDEX, Value, flag, unsigned};
-use crate::functions::{Function, origin_name, visit_origins};
+use crate::functions::{Function, entry_name, visit_origins};
 use crate::location::{Piece, ScopeRange, expression_at, is_cfa, pieces};
 use crate::names::go_name;
 use crate::sections::{Dwarf, Slice};
@@ -61,6 +61,11 @@ struct RawLocal<'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
+    pub(crate) fn name(&self, function: &Function) -> Option<String> {
+        let unit = self.units.at(function.die)?.open(self.dwarf).ok()?;
+        entry_name(self.dwarf, self.units, &unit, function.die)
+    }
+
     pub(crate) fn locals_at(&self, function: &Function, pc: u64) -> Vec<Local> {
         let mut out = Vec::new();
         // What was read before the damage is still right.
@@ -109,7 +114,7 @@ impl<'a> Reader<'_, 'a> {
                         skip_below = depth;
                     } else if tag == gimli::DW_TAG_inlined_subroutine {
                         let name = origin
-                            .and_then(|origin| origin_name(self.dwarf, self.units, &unit, origin));
+                            .and_then(|origin| entry_name(self.dwarf, self.units, &unit, origin));
                         calls.push((depth, name));
                     }
                 }

@@ -1,10 +1,13 @@
-//! The `.debug_*` sections of an ELF file, decompressed and owned.
+//! The `.debug_*` sections of an ELF file: as they are mapped, or unpacked where they are compressed.
 
-use std::sync::OnceLock;
+use std::convert::Infallible;
+use std::ops::Range;
+use std::sync::Arc;
 
 use gimli::{EndianSlice, RunTimeEndian, SectionId};
-use object::read::{CompressedData, CompressionFormat};
+use object::read::{CompressedFileRange, CompressionFormat};
 use object::{Object, ObjectSection};
+use objref_mem::Input;
 use rayon::prelude::*;
 
 use crate::DwarfError;
@@ -14,18 +17,23 @@ pub(crate) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 /// gimli's view of the sections.
 pub(crate) type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 
-/// Needed to read types, variables, constants and function names.
-const EAGER: [SectionId; 6] = [
+/// All that is ever read; in the order in which two threads have about the same to unpack.
+const READ: [SectionId; 10] = [
     SectionId::DebugInfo,
     SectionId::DebugAbbrev,
     SectionId::DebugStr,
     SectionId::DebugLineStr,
     SectionId::DebugStrOffsets,
     SectionId::DebugAddr,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
 ];
 
-/// Needed only to say where a local variable lives.
-const LAZY: [SectionId; 4] = [
+/// Say only where a local variable lives. A damaged one counts as empty: variables then have no known location, which
+/// is what the caller would do about the error anyway.
+const PLACES: [SectionId; 4] = [
     SectionId::DebugLoc,
     SectionId::DebugLocLists,
     SectionId::DebugRanges,
@@ -38,32 +46,22 @@ const MAX_EXPANSION: u64 = 64;
 /// Any section may have this many bytes: small ones may say the same over and over.
 const SMALL: u64 = 1 << 20;
 
-/// A section as it is in the file, kept until somebody asks for its content.
-#[derive(Debug, Default)]
-struct Packed {
-    bytes: Vec<u8>,
-    format: Option<CompressionFormat>,
-    size: u64,
-}
-
-impl Packed {
-    fn unpack(&self) -> Result<Vec<u8>, String> {
-        let data = CompressedData {
-            format: self.format.unwrap_or(CompressionFormat::None),
-            data: &self.bytes,
-            uncompressed_size: self.size,
-        };
-        decompress(data)
-    }
+/// What a section says.
+#[derive(Debug)]
+enum Content {
+    Nothing,
+    /// Where it is in the file.
+    Mapped(Range<usize>),
+    Unpacked(Vec<u8>),
 }
 
 /// All sections this crate reads.
 #[derive(Debug)]
 pub(crate) struct Sections {
     endian: RunTimeEndian,
-    eager: [Vec<u8>; EAGER.len()],
-    packed: [Packed; LAZY.len()],
-    lazy: OnceLock<[Vec<u8>; LAZY.len()]>,
+    file: Option<Arc<Input>>,
+    /// In the order of [`READ`].
+    contents: Vec<Content>,
 }
 
 impl Sections {
@@ -71,121 +69,105 @@ impl Sections {
     pub(crate) fn none() -> Sections {
         Sections {
             endian: RunTimeEndian::Little,
-            eager: Default::default(),
-            packed: Default::default(),
-            lazy: OnceLock::new(),
+            file: None,
+            contents: Vec::new(),
         }
     }
 
-    /// Copies or decompresses what is needed out of `elf`, in parallel over the sections.
-    pub(crate) fn load(elf: &[u8]) -> Result<Sections, DwarfError> {
-        let file = object::File::parse(elf)?;
-        let endian = if file.is_little_endian() {
+    /// Finds the sections of `file`, and unpacks in parallel those that are compressed.
+    pub(crate) fn load(file: &Arc<Input>) -> Result<Sections, DwarfError> {
+        let elf = file.bytes();
+        let object = object::File::parse(elf)?;
+        let endian = if object.is_little_endian() {
             RunTimeEndian::Little
         } else {
             RunTimeEndian::Big
         };
-        let find = |id: SectionId| -> Result<Option<CompressedData<'_>>, DwarfError> {
+        let find = |id: SectionId| -> Result<Option<CompressedFileRange>, DwarfError> {
             // `section_by_name` also finds the `.zdebug_*` of old toolchains.
-            match file.section_by_name(id.name()) {
+            match object.section_by_name(id.name()) {
                 None => Ok(None),
-                Some(section) => checked(id.name(), section.compressed_data()?).map(Some),
+                Some(section) => checked(id.name(), section.compressed_file_range()?).map(Some),
             }
         };
-        if find(SectionId::DebugInfo)?.is_none_or(|data| data.uncompressed_size == 0) {
+        if find(SectionId::DebugInfo)?.is_none_or(|range| range.uncompressed_size == 0) {
             return Err(DwarfError::NoDwarf);
         }
-        let mut jobs = Vec::new();
-        for id in EAGER {
-            jobs.push((id.name(), find(id)?));
-        }
-        let unpacked: Vec<Vec<u8>> = jobs
+        let found: Vec<_> = READ
+            .into_iter()
+            .map(|id| Ok((id, find(id)?)))
+            .collect::<Result<_, DwarfError>>()?;
+        let contents: Vec<_> = found
             .into_par_iter()
-            .map(|(name, data)| match data {
-                None => Ok(Vec::new()),
-                Some(data) => {
-                    decompress(data).map_err(|reason| DwarfError::Section { name, reason })
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        let mut eager: [Vec<u8>; EAGER.len()] = Default::default();
-        for (slot, bytes) in eager.iter_mut().zip(unpacked) {
-            *slot = bytes;
-        }
-        let mut packed: [Packed; LAZY.len()] = Default::default();
-        for (slot, id) in packed.iter_mut().zip(LAZY) {
-            if let Some(data) = find(id)? {
-                *slot = Packed {
-                    bytes: data.data.to_vec(),
-                    format: Some(data.format),
-                    size: data.uncompressed_size,
+            .map(|(id, range)| {
+                let Some(range) = range else {
+                    return Ok(Content::Nothing);
                 };
-            }
-        }
+                Content::of(elf, range).or_else(|reason| match PLACES.contains(&id) {
+                    true => Ok(Content::Nothing),
+                    false => Err(DwarfError::Section {
+                        name: id.name(),
+                        reason,
+                    }),
+                })
+            })
+            .collect();
         Ok(Sections {
             endian,
-            eager,
-            packed,
-            lazy: OnceLock::new(),
+            file: Some(Arc::clone(file)),
+            contents: contents.into_iter().collect::<Result<_, _>>()?,
         })
     }
 
-    /// What is needed to read types and names; location lists and ranges appear to be absent.
+    /// gimli's view of everything.
     pub(crate) fn dwarf(&self) -> Dwarf<'_> {
-        self.view(|id| self.eager_bytes(id))
-    }
-
-    /// Everything: decompresses location lists and ranges on first use.
-    ///
-    /// A damaged one counts as empty: variables then have no known location, which is what the
-    /// caller would do about the error anyway.
-    pub(crate) fn dwarf_with_locations(&self) -> Dwarf<'_> {
-        let lazy = self.lazy.get_or_init(|| {
-            let mut all: [Vec<u8>; LAZY.len()] = Default::default();
-            all.par_iter_mut()
-                .zip(self.packed.par_iter())
-                .for_each(|(slot, packed)| *slot = packed.unpack().unwrap_or_default());
-            all
-        });
-        self.view(|id| match LAZY.iter().position(|&lazy| lazy == id) {
-            Some(at) => &lazy[at],
-            None => self.eager_bytes(id),
-        })
+        let load = |id| Ok::<_, Infallible>(EndianSlice::new(self.bytes(id), self.endian));
+        match Dwarf::load(load) {
+            Ok(dwarf) => dwarf,
+            Err(never) => match never {},
+        }
     }
 
     /// A part of `.debug_abbrev`, up to where the next table starts.
     pub(crate) fn abbrev(&self, start: usize, end: usize) -> gimli::DebugAbbrev<Slice<'_>> {
-        let bytes = self.eager_bytes(SectionId::DebugAbbrev);
+        let bytes = self.bytes(SectionId::DebugAbbrev);
         let end = end.min(bytes.len());
         let start = start.min(end);
         gimli::DebugAbbrev::from(EndianSlice::new(&bytes[start..end], self.endian))
     }
 
-    fn eager_bytes(&self, id: SectionId) -> &[u8] {
-        match EAGER.iter().position(|&eager| eager == id) {
-            Some(at) => &self.eager[at],
-            None => &[],
-        }
-    }
-
-    fn view<'a>(&'a self, bytes: impl Fn(SectionId) -> &'a [u8]) -> Dwarf<'a> {
-        let loaded: Result<Dwarf<'a>, std::convert::Infallible> =
-            Dwarf::load(|id| Ok(EndianSlice::new(bytes(id), self.endian)));
-        match loaded {
-            Ok(dwarf) => dwarf,
-            Err(never) => match never {},
+    fn bytes(&self, id: SectionId) -> &[u8] {
+        let content = READ
+            .iter()
+            .zip(&self.contents)
+            .find(|(read, _)| **read == id);
+        match (content, &self.file) {
+            (Some((_, Content::Unpacked(bytes))), _) => bytes,
+            (Some((_, Content::Mapped(range))), Some(file)) => &file.bytes()[range.clone()],
+            _ => &[],
         }
     }
 }
 
+impl Content {
+    fn of(elf: &[u8], range: CompressedFileRange) -> Result<Content, String> {
+        let data = range.data(elf).map_err(|error| error.to_string())?;
+        if data.format == CompressionFormat::None {
+            let start = range.offset as usize;
+            return Ok(Content::Mapped(start..start + data.data.len()));
+        }
+        let unpacked = data.decompress().map_err(|error| error.to_string())?;
+        Ok(Content::Unpacked(unpacked.into_owned()))
+    }
+}
+
 /// Refuses sizes that no honest file has, before anything is allocated.
-fn checked<'a>(
+fn checked(
     name: &'static str,
-    data: CompressedData<'a>,
-) -> Result<CompressedData<'a>, DwarfError> {
-    let size = data.uncompressed_size;
-    let packed = data.data.len() as u64;
-    let limit = match data.format {
+    range: CompressedFileRange,
+) -> Result<CompressedFileRange, DwarfError> {
+    let (packed, size) = (range.compressed_size, range.uncompressed_size);
+    let limit = match range.format {
         CompressionFormat::Zlib | CompressionFormat::Zstandard => {
             packed.saturating_mul(MAX_EXPANSION).max(SMALL)
         }
@@ -198,12 +180,5 @@ fn checked<'a>(
     if size > u64::from(u32::MAX) {
         return Err(DwarfError::TooLarge { name, size });
     }
-    Ok(data)
-}
-
-fn decompress(data: CompressedData<'_>) -> Result<Vec<u8>, String> {
-    match data.decompress() {
-        Ok(bytes) => Ok(bytes.into_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    Ok(range)
 }

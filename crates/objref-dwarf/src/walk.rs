@@ -5,6 +5,7 @@ use gimli::{AttributeValue, DwTag, EntriesRaw, Operation};
 use crate::attrs::{
     GO_ELEM, GO_EMBEDDED_FIELD, GO_KEY, GO_KIND, GO_RUNTIME_TYPE, Value, flag, string, unsigned,
 };
+use crate::functions::Function;
 use crate::sections::{Dwarf, Slice};
 use crate::units::{Unit, UnitInfo, reference, unit_start};
 
@@ -49,8 +50,7 @@ pub(crate) struct RawUnit<'a> {
     pub(crate) fields: Vec<RawField<'a>>,
     pub(crate) variables: Vec<RawVariable<'a>>,
     pub(crate) constants: Vec<(&'a [u8], i64)>,
-    /// Offsets of its subprograms, abstract ones too. They are read when somebody asks.
-    pub(crate) functions: Vec<u32>,
+    pub(crate) functions: Vec<Function>,
     /// Its entries could not be read to the end.
     pub(crate) damaged: bool,
 }
@@ -111,8 +111,8 @@ impl<'w, 'a> Walker<'w, 'a> {
                                 .extend(self.read_constant(&mut entries, specs)?);
                         }
                         gimli::DW_TAG_subprogram => {
-                            out.functions.push(die);
-                            entries.skip_attributes(specs)?;
+                            out.functions
+                                .extend(self.read_function(die, &mut entries, specs)?);
                         }
                         _ => entries.skip_attributes(specs)?,
                     }
@@ -279,6 +279,36 @@ impl<'w, 'a> Walker<'w, 'a> {
             _ => {}
         })?;
         Ok(number.map(|number| (text, number)))
+    }
+
+    /// A subprogram with code; `None` for the abstract ones.
+    fn read_function(
+        &self,
+        die: u32,
+        entries: &mut Entries<'_, 'a>,
+        specs: &[gimli::AttributeSpecification],
+    ) -> gimli::Result<Option<Function>> {
+        let (mut low, mut high) = (None, None);
+        Self::attributes(entries, specs, |name, value| match name {
+            gimli::DW_AT_low_pc => low = Some(value),
+            gimli::DW_AT_high_pc => high = Some(value),
+            _ => {}
+        })?;
+        let address = |value| self.dwarf.attr_address(self.unit, value);
+        let (Some(low), Some(high)) = (low, high) else {
+            return Ok(None);
+        };
+        // `high` is an address (DWARF 4 as Go writes it), or the length.
+        let range = match (address(low), address(high)) {
+            (Ok(Some(low)), Ok(Some(high))) => low..high,
+            (Ok(Some(low)), Ok(None)) => low..low.saturating_add(unsigned(high).unwrap_or(0)),
+            _ => return Ok(None),
+        };
+        Ok((!range.is_empty()).then_some(Function {
+            low: range.start,
+            high: range.end,
+            die,
+        }))
     }
 
     fn string(&self, value: Value<'a>) -> &'a [u8] {

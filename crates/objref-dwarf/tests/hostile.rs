@@ -104,7 +104,7 @@ fn mutated_sections() {
                     _ => bytes.truncate(position + 1),
                 }
             }
-            if let Ok(info) = DebugInfo::load(&common::elf(&dirty)) {
+            if let Ok(info) = common::load(&common::elf(&dirty)) {
                 loaded += 1;
                 drive(&info);
             }
@@ -127,7 +127,7 @@ fn mutated_file() {
             };
             dirty[position] = random.next() as u8;
         }
-        if let Ok(info) = DebugInfo::load(&dirty) {
+        if let Ok(info) = common::load(&dirty) {
             drive(&info);
         }
     }
@@ -135,7 +135,7 @@ fn mutated_file() {
 
 fn load(program: Program) -> DebugInfo {
     let start = Instant::now();
-    let info = DebugInfo::load(&program.elf()).expect("loads");
+    let info = common::load(&program.elf()).expect("loads");
     drive(&info);
     assert!(start.elapsed() < Duration::from_secs(20));
     info
@@ -249,7 +249,25 @@ fn claims_of_more_than_compressed_bytes_can_be() {
         let packed = [&header[..], &[0x78, 0x9c, 1, 2, 3]].concat();
         let info = sections.iter_mut().find(|(name, _)| *name == ".debug_info");
         *info.expect("is there") = (".zdebug_info", packed);
-        let error = DebugInfo::load(&common::elf(&sections)).expect_err("refused");
+        let error = common::load(&common::elf(&sections)).expect_err("refused");
         assert!(error.to_string().contains(said), "{error}");
     }
+}
+
+#[test]
+fn places_that_cannot_be_unpacked_are_not_known() {
+    let mut sections = sections(&mut sample(5).dwarf);
+    let clean = common::load(&common::elf(&sections)).expect("loads");
+    let lists = sections
+        .iter_mut()
+        .find(|(name, _)| *name == ".debug_loclists");
+    let header = [&b"ZLIB"[..], &u64::to_be_bytes(64)].concat();
+    *lists.expect("is there") = (".zdebug_loclists", [&header[..], &[0x78, 0x9c, 7]].concat());
+    let damaged = common::load(&common::elf(&sections)).expect("loads");
+    assert_eq!(damaged.globals(), clean.globals());
+    let locals = |info: &DebugInfo| -> usize {
+        let starts = info.functions().map(|f| info.function_range(f).start);
+        starts.map(|pc| info.locals_at(pc).len()).sum()
+    };
+    assert!(0 < locals(&damaged) && locals(&damaged) < locals(&clean));
 }

@@ -1,5 +1,7 @@
 //! What is read from what Go's own toolchain wrote: see `tests/data/README.md`.
 
+mod common;
+
 use objref_dwarf::{DebugInfo, Kind, LinkAddr, Place, TypeTable};
 
 const GO_1_21: &[u8] = include_bytes!("data/tiny-go1.21.elf");
@@ -7,7 +9,7 @@ const GO_1_27: &[u8] = include_bytes!("data/tiny-go1.27.elf");
 
 fn both(check: impl Fn(&DebugInfo)) {
     for (file, version) in [(GO_1_21, 4), (GO_1_27, 5)] {
-        let info = DebugInfo::load(file).expect("loads");
+        let info = common::load(file).expect("loads");
         assert_eq!(info.version(), version);
         assert_eq!(info.damage(), Default::default());
         check(&info);
@@ -114,7 +116,7 @@ fn maps_and_channels_lead_to_the_runtime() {
 fn descriptors() {
     // moduledata.types + offset, checked against the descriptors in the binary.
     for (file, node, cache) in [(GO_1_21, 0xb380, 0x7540), (GO_1_27, 0xf3c8, 0xe798)] {
-        let info = DebugInfo::load(file).expect("loads");
+        let info = common::load(file).expect("loads");
         let types = info.types();
         let named = |offset| types.by_runtime_type(offset).map(|at| types.name(at));
         assert_eq!(named(node), Some("main.Node"));
@@ -187,7 +189,7 @@ fn locals(info: &DebugInfo, pc: u64) -> Vec<String> {
 
 #[test]
 fn locals_of_go_1_27() {
-    let info = DebugInfo::load(GO_1_27).expect("loads");
+    let info = common::load(GO_1_27).expect("loads");
     let expected = [
         "n *main.Node +0",
         "depth int +8",
@@ -211,7 +213,7 @@ fn locals_of_go_1_27() {
 
 #[test]
 fn locals_of_go_1_21() {
-    let info = DebugInfo::load(GO_1_21).expect("loads");
+    let info = common::load(GO_1_21).expect("loads");
     let expected = [
         "n *main.Node r0",
         "depth int r3",
@@ -230,7 +232,7 @@ fn locals_of_go_1_21() {
 #[test]
 fn captures() {
     let closure = |file| {
-        let info = DebugInfo::load(file).expect("loads");
+        let info = common::load(file).expect("loads");
         let function = info.function_named("main.makeClosure.func1");
         let captures = info.captures(function.expect("is there")).into_iter();
         captures

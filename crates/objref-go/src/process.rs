@@ -154,7 +154,7 @@ impl GoProcess {
                 });
             }
         }
-        let load = || DebugInfo::load(image.debug_input().bytes()).map(Arc::new);
+        let load = || DebugInfo::load(image.debug_input()).map(Arc::new);
         match debug.map_or_else(load, Ok) {
             Ok(debug) => Self::described(core, image, bias, space, debug),
             Err(DwarfError::NoDwarf | DwarfError::NoGoUnits) => match buildinfo::version(&image) {

@@ -39,7 +39,7 @@ fn the_tables_agree_with_the_binaries() {
             continue;
         };
         let input = Input::open(&path).unwrap();
-        let debug = DebugInfo::load(input.bytes()).unwrap();
+        let debug = DebugInfo::load(&input).unwrap();
         let arch = Image::parse(input).unwrap().arch();
         let table = BuiltInLayout::new(&version, arch).unwrap();
         let dwarf = DwarfLayout(&debug);

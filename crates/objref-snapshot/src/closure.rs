@@ -50,10 +50,7 @@ pub(crate) fn closure_type(
                 ty: TypeId::of(c.ty),
                 embedded: false,
             });
-            (
-                process.debug.function_name(function).to_owned(),
-                fields.collect(),
-            )
+            (process.debug.function_name(function), fields.collect())
         }
         // Without DWARF, the function's name is all that is known of a closure.
         None => {

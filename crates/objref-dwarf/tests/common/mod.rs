@@ -2,7 +2,17 @@
 //! would write it for a made-up program.
 #![allow(dead_code, unreachable_pub)]
 
+use std::path::Path;
+
+use objref_dwarf::{DebugInfo, DwarfError};
+use objref_mem::Input;
+
 pub mod program;
+
+/// What the bytes of a file say.
+pub fn load(file: &[u8]) -> Result<DebugInfo, DwarfError> {
+    DebugInfo::load(&Input::from_bytes(Path::new("test"), file).expect("memory"))
+}
 
 /// An ELF64 file for amd64 that holds nothing but these sections.
 pub fn elf(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
