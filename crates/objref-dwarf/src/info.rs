@@ -47,7 +47,7 @@ pub struct Damage {
 pub struct DebugInfo {
     sections: Sections,
     units: Units,
-    types: TypeTable,
+    types: Arc<TypeTable>,
     globals: Vec<Variable>,
     constants: Vec<(Box<str>, i64)>,
     functions: FunctionIndex,
@@ -66,7 +66,7 @@ impl DebugInfo {
         let mut info = DebugInfo {
             sections,
             units,
-            types: TypeTable::default(),
+            types: Arc::default(),
             globals: Vec::new(),
             constants: Vec::new(),
             functions: FunctionIndex::default(),
@@ -81,7 +81,7 @@ impl DebugInfo {
         DebugInfo {
             sections: Sections::none(),
             units: Units::default(),
-            types: build::build(&[], &[], 8),
+            types: Arc::new(build::build(&[], &[], 8)),
             globals: Vec::new(),
             constants: Vec::new(),
             functions: FunctionIndex::default(),
@@ -113,7 +113,7 @@ impl DebugInfo {
         }
         self.functions = FunctionIndex::new(all.functions);
         let word = self.units.word();
-        self.types = build::build(&all.types, &all.fields, word);
+        self.types = Arc::new(build::build(&all.types, &all.fields, word));
         self.globals = all
             .variables
             .iter()
@@ -149,6 +149,11 @@ impl DebugInfo {
     /// All types of the Go units.
     pub fn types(&self) -> &TypeTable {
         &self.types
+    }
+
+    /// The same, to be kept when all else has gone.
+    pub fn shared_types(&self) -> Arc<TypeTable> {
+        Arc::clone(&self.types)
     }
 
     /// The package-level variables, by address. The linker leaves out those that nothing uses.

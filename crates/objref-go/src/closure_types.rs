@@ -8,6 +8,7 @@
 //!     mov   %rcx,(%rax)
 //! ```
 
+use memchr::memchr_iter;
 use objref_mem::{Addr, AddressSpace, Arch};
 use rustc_hash::FxHashMap;
 
@@ -73,8 +74,10 @@ impl ClosureTypes {
 /// Not a disassembler: an instruction may be seen inside another one.
 // Intel SDM, volume 2: REX.W with or without REX.R, 8D /r, with mod 00 and r/m 101.
 fn leas(code: &[u8], start: Addr) -> impl Iterator<Item = (usize, Addr)> {
-    code.windows(7).enumerate().filter_map(move |(at, w)| {
-        let is_lea = w[1] == 0x8d && w[0] & 0xfb == 0x48 && w[2] & 0xc7 == 0x05;
+    memchr_iter(0x8d, code).filter_map(move |opcode| {
+        let at = opcode.checked_sub(1)?;
+        let w = code.get(at..at + 7)?;
+        let is_lea = w[0] & 0xfb == 0x48 && w[2] & 0xc7 == 0x05;
         is_lea.then(|| {
             let distance = i32::from_le_bytes([w[3], w[4], w[5], w[6]]);
             let next = start.0.wrapping_add(at as u64 + 7);
@@ -104,9 +107,11 @@ mod tests {
             &[0x48, 0x8d, 0x05, 0xf8, 0x0f, 0, 0], // lea 0xff8(%rip),%rax: 0x1008 + 0xff8
             &[0x4c, 0x8d, 0x0d, 0xf1, 0xef, 0xff, 0xff], // lea -0x100f(%rip),%r9: 0x100f - 0x100f
             &[0x48, 0x8d, 0x44, 0x24, 0x08, 0, 0], // lea 0x8(%rsp),%rax
+            &[0x48, 0x8d, 0x05, 0, 0, 0],          // cut short
         ]
         .concat();
         let found: Vec<_> = leas(&code, Addr(0x1000)).collect();
         assert_eq!(found, [(1, Addr(0x2000)), (8, Addr(0))]);
+        assert_eq!(leas(&[0x8d, 0x05, 0, 0, 0, 0, 0], Addr(0)).count(), 0);
     }
 }

@@ -58,7 +58,7 @@ impl Inference<'_> {
             seen
         });
         let mut by_mask = ByMask::default();
-        for (ty, _) in types.iter().filter(|(ty, _)| seen[ty.0 as usize] >= MANY) {
+        for ty in types.ids().filter(|ty| seen[ty.0 as usize] >= MANY) {
             let mask = self.shapes.get(&self.model, ty).mask;
             let traits = types.traits(ty);
             let telling = self.model.get(ty).size >= MIN_SIZE && mask != 0;

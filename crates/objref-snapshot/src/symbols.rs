@@ -9,7 +9,7 @@ pub(crate) struct DataSymbols<'a> {
     image: &'a Image,
     bias: LoadBias,
     /// Sorted by address: (start, end, name).
-    sorted: Option<Vec<(LinkAddr, LinkAddr, String)>>,
+    sorted: Option<Vec<(LinkAddr, LinkAddr, &'a str)>>,
     /// The last name given out, and the range it is good for.
     last: Option<(LinkAddr, LinkAddr, u32)>,
 }
@@ -38,22 +38,22 @@ impl<'a> DataSymbols<'a> {
             let mut all: Vec<_> = image
                 .symbols()
                 .filter(|s| s.kind == SymbolKind::Object && s.size > 0)
-                .map(|s| (s.addr, s.addr.add(s.size), s.name.to_owned()))
+                .map(|s| (s.addr, s.addr.add(s.size), s.name))
                 .collect();
-            all.sort();
+            all.sort_unstable();
             all
         });
         let after = sorted.partition_point(|s| s.0 <= at);
         let (start, end, name) = match sorted[..after].last() {
-            Some((start, end, name)) if at < *end => (*start, *end, name.clone()),
+            Some((start, end, name)) if at < *end => (*start, *end, *name),
             // Nothing has a name: no need to look again.
-            _ if sorted.is_empty() => (LinkAddr(0), LinkAddr(u64::MAX), STRIPPED.to_owned()),
-            _ => (at, at.add(1), "(unnamed data)".to_owned()),
+            _ if sorted.is_empty() => (LinkAddr(0), LinkAddr(u64::MAX), STRIPPED),
+            _ => (at, at.add(1), "(unnamed data)"),
         };
         let index = match names.iter().rposition(|n| *n == name) {
             Some(index) => index,
             None => {
-                names.push(name);
+                names.push(name.to_owned());
                 names.len() - 1
             }
         };

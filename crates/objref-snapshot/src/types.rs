@@ -1,7 +1,10 @@
 //! One model of Go types for the whole snapshot: the binary's DWARF, completed by descriptors met at run time.
 
-use objref_dwarf::{DebugInfo, Kind as DwarfKind, TypeIdx, TypeTable};
+use std::sync::{Arc, OnceLock};
+
+use objref_dwarf::{Kind as DwarfKind, TypeIdx, TypeTable};
 use objref_go::{GoProcess, RuntimeType};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -87,11 +90,14 @@ pub struct Type {
 /// What nothing is known of: no size, no fields.
 pub(crate) const UNKNOWN: TypeId = TypeId(TypeTable::UNKNOWN.0);
 
-/// All types of the snapshot, by id.
+/// All types of the snapshot, by id. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Types {
-    all: Vec<Type>,
-    traits: Vec<Traits>,
+    /// What the binary's DWARF describes, of which a program uses few.
+    described: Arc<TypeTable>,
+    /// Those that are described are made when they are first asked for.
+    all: Arc<Vec<OnceLock<Box<Type>>>>,
+    traits: Arc<Vec<Traits>>,
     /// Types that were too many.
     pub(crate) dropped: u64,
 }
@@ -110,12 +116,12 @@ pub(crate) struct Traits {
 }
 
 impl Traits {
-    fn of(ty: &Type) -> Traits {
+    fn of(name: &str, is_struct: bool) -> Traits {
         Traits {
-            closure: ty.kind == Kind::Struct && ty.name.starts_with("func "),
-            channel: is_channel(&ty.name),
-            map_part: MapPart::of(&ty.name),
-            generic: ty.name.contains("go.shape."),
+            closure: is_struct && name.starts_with("func "),
+            channel: is_channel(name),
+            map_part: MapPart::of(name),
+            generic: name.contains("go.shape."),
         }
     }
 }
@@ -125,25 +131,35 @@ pub(crate) const MAX_TYPES: usize = 1 << 24;
 
 impl From<Vec<Type>> for Types {
     fn from(all: Vec<Type>) -> Types {
-        let traits = all.iter().map(Traits::of).collect();
+        let mut types = Types::default();
+        for ty in all {
+            types.push(ty);
+        }
+        types
+    }
+}
+
+impl From<Arc<TypeTable>> for Types {
+    fn from(described: Arc<TypeTable>) -> Types {
+        let kept = described.len().min(MAX_TYPES) as u32;
+        let traits = (0..kept).into_par_iter().map(|i| {
+            let is_struct = kind_of(&described, TypeIdx(i)) == Kind::Struct;
+            Traits::of(described.name(TypeIdx(i)), is_struct)
+        });
         Types {
-            all,
-            traits,
-            dropped: 0,
+            traits: Arc::new(traits.collect()),
+            all: Arc::new((0..kept).map(|_| OnceLock::new()).collect()),
+            dropped: described.len() as u64 - u64::from(kept),
+            described,
         }
     }
 }
 
 impl Types {
-    /// All of them, by id.
-    pub(crate) fn all(&self) -> &[Type] {
-        &self.all
-    }
-
     /// Whether every type that another one names is there.
     pub(crate) fn is_sound(&self) -> bool {
         let is_there = |id: TypeId| (id.0 as usize) < self.all.len();
-        self.all.iter().all(|ty| {
+        self.iter().all(|(_, ty)| {
             let kind = match ty.kind {
                 Kind::Pointer(elem) | Kind::Slice(elem) | Kind::Array(elem, _) => is_there(elem),
                 Kind::Map { header } => header.is_none_or(is_there),
@@ -157,7 +173,7 @@ impl Types {
     /// The type with this id.
     #[inline]
     pub fn get(&self, id: TypeId) -> &Type {
-        &self.all[id.0 as usize]
+        self.all[id.0 as usize].get_or_init(|| Box::new(describe(&self.described, id)))
     }
 
     #[inline]
@@ -175,10 +191,13 @@ impl Types {
         self.all.is_empty()
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TypeId> + use<> {
+        (0..self.all.len() as u32).map(TypeId)
+    }
+
     /// All types with their ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TypeId, &Type)> {
-        let ids = (0..self.all.len() as u32).map(TypeId);
-        ids.zip(&self.all)
+        self.ids().map(|id| (id, self.get(id)))
     }
 
     fn push(&mut self, ty: Type) -> TypeId {
@@ -186,17 +205,22 @@ impl Types {
             self.dropped += 1;
             return UNKNOWN;
         }
-        self.traits.push(Traits::of(&ty));
-        self.all.push(ty);
+        let traits = Traits::of(&ty.name, ty.kind == Kind::Struct);
+        Arc::make_mut(&mut self.traits).push(traits);
+        Arc::make_mut(&mut self.all).push(OnceLock::from(Box::new(ty)));
         TypeId(self.all.len() as u32 - 1)
     }
 
     /// Changes a type, once more is known of it.
     fn change(&mut self, id: TypeId, change: impl FnOnce(&mut Type)) {
-        if let Some(ty) = self.all.get_mut(id.0 as usize) {
-            change(ty);
-            self.traits[id.0 as usize] = Traits::of(ty);
+        if (id.0 as usize) >= self.len() {
+            return;
         }
+        let mut ty = self.get(id).clone();
+        change(&mut ty);
+        let traits = Traits::of(&ty.name, ty.kind == Kind::Struct);
+        Arc::make_mut(&mut self.traits)[id.0 as usize] = traits;
+        Arc::make_mut(&mut self.all)[id.0 as usize] = OnceLock::from(Box::new(ty));
     }
 
     /// Says what a type is, once that is known.
@@ -223,6 +247,7 @@ impl Types {
 pub(crate) struct TypeModel<'p> {
     pub(crate) process: &'p GoProcess,
     pub(crate) types: Types,
+    /// Those that are not described.
     pub(crate) by_name: FxHashMap<String, TypeId>,
     pub(crate) by_descriptor: FxHashMap<u64, Option<TypeId>>,
     /// Types that have a name and a size, but nothing else yet.
@@ -234,16 +259,11 @@ impl<'p> TypeModel<'p> {
     pub(crate) fn new(process: &'p GoProcess) -> Self {
         let mut model = TypeModel {
             process,
-            types: Types::from(convert(&process.debug)),
+            types: Types::from(process.debug.shared_types()),
             by_name: FxHashMap::default(),
             by_descriptor: FxHashMap::default(),
             pending: Vec::new(),
         };
-        let described = process.debug.types().len();
-        model.types.dropped = described.saturating_sub(MAX_TYPES) as u64;
-        for (id, ty) in model.types.iter() {
-            model.by_name.entry(ty.name.clone()).or_insert(id);
-        }
         model.add_index();
         model.add_weak_handle();
         model
@@ -257,7 +277,8 @@ impl<'p> TypeModel<'p> {
 
     /// The type with this full name.
     pub(crate) fn by_name(&self, name: &str) -> Option<TypeId> {
-        self.by_name.get(name).copied()
+        let described = self.process.debug.types().by_name(name).map(TypeId::of);
+        described.or_else(|| self.by_name.get(name).copied())
     }
 
     /// Adds a type of the snapshot's own making.
@@ -266,54 +287,50 @@ impl<'p> TypeModel<'p> {
     }
 }
 
-fn convert(debug: &DebugInfo) -> Vec<Type> {
-    let table = debug.types();
+fn kind_of(table: &TypeTable, idx: TypeIdx) -> Kind {
+    let ty = table.get(idx);
     let id = TypeId::of;
-    (0..table.len().min(MAX_TYPES) as u32)
-        .map(|i| {
-            let idx = TypeIdx(i);
-            let ty = table.get(idx);
-            let elem = ty.elem.map(id);
-            let kind = match ty.kind {
-                DwarfKind::Pointer => elem.map_or(Kind::UnsafePointer, Kind::Pointer),
-                DwarfKind::UnsafePointer => Kind::UnsafePointer,
-                DwarfKind::Slice => elem.map_or(Kind::Struct, Kind::Slice),
-                DwarfKind::String => Kind::String,
-                DwarfKind::Interface => Kind::Interface,
-                DwarfKind::EmptyInterface => Kind::EmptyInterface,
-                DwarfKind::Map => Kind::Map {
-                    header: ty.inner.map(id),
-                },
-                DwarfKind::Chan => elem.map_or(Kind::UnsafePointer, |elem| Kind::Chan {
-                    header: ty.inner.map(id),
-                    elem,
-                }),
-                DwarfKind::Func => Kind::Func,
-                DwarfKind::Array => elem.map_or(Kind::Scalar, |e| Kind::Array(e, ty.count)),
-                DwarfKind::Struct => Kind::Struct,
-                _ => Kind::Scalar,
-            };
-            let fields = match kind {
-                Kind::Struct => table
-                    .fields(idx)
-                    .iter()
-                    .map(|f| Field {
-                        name: table.field_name(f).to_owned(),
-                        offset: f.offset,
-                        ty: id(f.ty),
-                        embedded: f.embedded,
-                    })
-                    .collect(),
-                _ => Vec::new(),
-            };
-            Type {
-                name: table.name(idx).to_owned(),
-                size: ty.size,
-                kind,
-                fields,
-            }
-        })
-        .collect()
+    let elem = ty.elem.map(id);
+    match ty.kind {
+        DwarfKind::Pointer => elem.map_or(Kind::UnsafePointer, Kind::Pointer),
+        DwarfKind::UnsafePointer => Kind::UnsafePointer,
+        DwarfKind::Slice => elem.map_or(Kind::Struct, Kind::Slice),
+        DwarfKind::String => Kind::String,
+        DwarfKind::Interface => Kind::Interface,
+        DwarfKind::EmptyInterface => Kind::EmptyInterface,
+        DwarfKind::Map => Kind::Map {
+            header: ty.inner.map(id),
+        },
+        DwarfKind::Chan => elem.map_or(Kind::UnsafePointer, |elem| Kind::Chan {
+            header: ty.inner.map(id),
+            elem,
+        }),
+        DwarfKind::Func => Kind::Func,
+        DwarfKind::Array => elem.map_or(Kind::Scalar, |e| Kind::Array(e, ty.count)),
+        DwarfKind::Struct => Kind::Struct,
+        _ => Kind::Scalar,
+    }
+}
+
+fn describe(table: &TypeTable, id: TypeId) -> Type {
+    let idx = TypeIdx(id.0);
+    let kind = kind_of(table, idx);
+    let field = |f: &objref_dwarf::Field| Field {
+        name: table.field_name(f).to_owned(),
+        offset: f.offset,
+        ty: TypeId::of(f.ty),
+        embedded: f.embedded,
+    };
+    let fields = match kind {
+        Kind::Struct => table.fields(idx).iter().map(field).collect(),
+        _ => Vec::new(),
+    };
+    Type {
+        name: table.name(idx).to_owned(),
+        size: table.get(idx).size,
+        kind,
+        fields,
+    }
 }
 
 #[cfg(test)]
@@ -327,5 +344,25 @@ mod tests {
         assert_eq!(TypeId::of(TypeIdx(last)), TypeId(last));
         assert_eq!(TypeId::of(TypeIdx(last + 1)), UNKNOWN);
         assert_eq!(TypeId::of(TypeIdx(u32::MAX)), UNKNOWN);
+    }
+
+    #[test]
+    fn what_changes_is_changed_for_those_who_share_it_no_more() {
+        let ty = |name: &str| Type {
+            name: name.to_owned(),
+            size: 8,
+            kind: Kind::Scalar,
+            fields: Vec::new(),
+        };
+        let mut types = Types::from(vec![ty("a"), ty("b")]);
+        let shared = types.clone();
+        types.replace(TypeId(0), Kind::Struct, Vec::new());
+        types.rename(TypeId(0), "func a".to_owned());
+        types.push(ty("c"));
+        assert!(types.traits(TypeId(0)).closure);
+        assert_eq!(types.get(TypeId(1)).name, "b");
+        let names: Vec<_> = shared.iter().map(|(_, ty)| ty.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(!shared.traits(TypeId(0)).closure);
     }
 }

@@ -12,6 +12,7 @@ use crate::references::{References, Word};
 use crate::retained::Retained;
 use crate::snapshot::Snapshot;
 use crate::step::{StepId, Steps};
+use crate::types::Type;
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 13;
@@ -59,7 +60,8 @@ pub fn write_index(
         section::NAMES,
         &(&snapshot.variables, steps.texts(), &snapshot.stacks),
     )?;
-    out.value(section::TYPES, &snapshot.types.all())?;
+    let types: Vec<&Type> = snapshot.types.iter().map(|(_, ty)| ty).collect();
+    out.value(section::TYPES, &types)?;
     out.value(section::VIEWS, &snapshot.views.distinct)?;
     out.column(section::VIEW_OF, &snapshot.views.column)?;
     let roots = Roots {
