@@ -5,6 +5,7 @@
 mod closure;
 mod column;
 mod describe;
+mod described;
 mod descriptors;
 mod diagnose;
 mod dump;

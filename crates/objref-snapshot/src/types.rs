@@ -1,14 +1,17 @@
 //! One model of Go types for the whole snapshot: the binary's DWARF, completed by descriptors met at run time.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use objref_dwarf::{Kind as DwarfKind, TypeIdx, TypeTable};
+use objref_dwarf::{TypeIdx, TypeTable};
 use objref_go::{GoProcess, RuntimeType};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::described::{Described, kind_of};
 use crate::flatten::{MapPart, is_channel};
+use crate::index::PackedTypes;
 
 /// A type of the snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -90,13 +93,38 @@ pub struct Type {
 /// What nothing is known of: no size, no fields.
 pub(crate) const UNKNOWN: TypeId = TypeId(TypeTable::UNKNOWN.0);
 
+impl Type {
+    /// One of which nothing is known.
+    pub(crate) fn unknown() -> Type {
+        Type {
+            name: "?".to_owned(),
+            size: 0,
+            kind: Kind::Scalar,
+            fields: Vec::new(),
+        }
+    }
+
+    /// Whether every type that it names is one of the first `types`.
+    pub(crate) fn is_sound(&self, types: usize) -> bool {
+        let is_there = |id: TypeId| (id.0 as usize) < types;
+        let kind = match self.kind {
+            Kind::Pointer(elem) | Kind::Slice(elem) | Kind::Array(elem, _) => is_there(elem),
+            Kind::Map { header } => header.is_none_or(is_there),
+            Kind::Chan { header, elem } => header.is_none_or(is_there) && is_there(elem),
+            _ => true,
+        };
+        kind && self.fields.iter().all(|field| is_there(field.ty))
+    }
+}
+
 /// All types of the snapshot, by id. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Types {
-    /// What the binary's DWARF describes, of which a program uses few.
-    described: Arc<TypeTable>,
+    /// A program uses few of the types that are described.
+    described: Described,
     /// Those that are described are made when they are first asked for.
     all: Arc<Vec<OnceLock<Box<Type>>>>,
+    /// Of the types of a dump; nobody asks for those of an index.
     traits: Arc<Vec<Traits>>,
     /// Types that were too many.
     pub(crate) dropped: u64,
@@ -129,56 +157,54 @@ impl Traits {
 /// More types than this are not kept: ids share a word with what else is known of an object.
 pub(crate) const MAX_TYPES: usize = 1 << 24;
 
-impl From<Vec<Type>> for Types {
-    fn from(all: Vec<Type>) -> Types {
-        let mut types = Types::default();
-        for ty in all {
-            types.push(ty);
-        }
-        types
-    }
-}
-
 impl From<Arc<TypeTable>> for Types {
-    fn from(described: Arc<TypeTable>) -> Types {
-        let kept = described.len().min(MAX_TYPES) as u32;
-        let traits = (0..kept).into_par_iter().map(|i| {
-            let is_struct = kind_of(&described, TypeIdx(i)) == Kind::Struct;
-            Traits::of(described.name(TypeIdx(i)), is_struct)
+    fn from(table: Arc<TypeTable>) -> Types {
+        let kept = table.len().min(MAX_TYPES);
+        let traits = (0..kept as u32).into_par_iter().map(|i| {
+            let is_struct = kind_of(&table, TypeIdx(i)) == Kind::Struct;
+            Traits::of(table.name(TypeIdx(i)), is_struct)
         });
         Types {
             traits: Arc::new(traits.collect()),
-            all: Arc::new((0..kept).map(|_| OnceLock::new()).collect()),
-            dropped: described.len() as u64 - u64::from(kept),
-            described,
+            all: none_made(kept),
+            dropped: (table.len() - kept) as u64,
+            described: Described::Dwarf(table),
         }
     }
 }
 
-impl Types {
-    /// Whether every type that another one names is there.
-    pub(crate) fn is_sound(&self) -> bool {
-        let is_there = |id: TypeId| (id.0 as usize) < self.all.len();
-        self.iter().all(|(_, ty)| {
-            let kind = match ty.kind {
-                Kind::Pointer(elem) | Kind::Slice(elem) | Kind::Array(elem, _) => is_there(elem),
-                Kind::Map { header } => header.is_none_or(is_there),
-                Kind::Chan { header, elem } => header.is_none_or(is_there) && is_there(elem),
-                _ => true,
-            };
-            kind && ty.fields.iter().all(|field| is_there(field.ty))
-        })
+impl From<PackedTypes> for Types {
+    fn from(packed: PackedTypes) -> Types {
+        Types {
+            all: none_made(packed.len()),
+            described: Described::Index(Arc::new(packed)),
+            ..Types::default()
+        }
     }
+}
 
+fn none_made(types: usize) -> Arc<Vec<OnceLock<Box<Type>>>> {
+    Arc::new((0..types).map(|_| OnceLock::new()).collect())
+}
+
+impl Types {
     /// The type with this id.
     #[inline]
     pub fn get(&self, id: TypeId) -> &Type {
-        self.all[id.0 as usize].get_or_init(|| Box::new(describe(&self.described, id)))
+        self.all[id.0 as usize].get_or_init(|| Box::new(self.described.get(id)))
+    }
+
+    /// The same, if it has not been made, only to be looked at.
+    pub(crate) fn passing(&self, id: TypeId) -> Cow<'_, Type> {
+        match self.all[id.0 as usize].get() {
+            Some(ty) => Cow::Borrowed(ty),
+            None => Cow::Owned(self.described.get(id)),
+        }
     }
 
     #[inline]
     pub(crate) fn traits(&self, id: TypeId) -> Traits {
-        self.traits[id.0 as usize]
+        self.traits.get(id.0 as usize).copied().unwrap_or_default()
     }
 
     /// Number of types; ids are `0..len`.
@@ -287,52 +313,6 @@ impl<'p> TypeModel<'p> {
     }
 }
 
-fn kind_of(table: &TypeTable, idx: TypeIdx) -> Kind {
-    let ty = table.get(idx);
-    let id = TypeId::of;
-    let elem = ty.elem.map(id);
-    match ty.kind {
-        DwarfKind::Pointer => elem.map_or(Kind::UnsafePointer, Kind::Pointer),
-        DwarfKind::UnsafePointer => Kind::UnsafePointer,
-        DwarfKind::Slice => elem.map_or(Kind::Struct, Kind::Slice),
-        DwarfKind::String => Kind::String,
-        DwarfKind::Interface => Kind::Interface,
-        DwarfKind::EmptyInterface => Kind::EmptyInterface,
-        DwarfKind::Map => Kind::Map {
-            header: ty.inner.map(id),
-        },
-        DwarfKind::Chan => elem.map_or(Kind::UnsafePointer, |elem| Kind::Chan {
-            header: ty.inner.map(id),
-            elem,
-        }),
-        DwarfKind::Func => Kind::Func,
-        DwarfKind::Array => elem.map_or(Kind::Scalar, |e| Kind::Array(e, ty.count)),
-        DwarfKind::Struct => Kind::Struct,
-        _ => Kind::Scalar,
-    }
-}
-
-fn describe(table: &TypeTable, id: TypeId) -> Type {
-    let idx = TypeIdx(id.0);
-    let kind = kind_of(table, idx);
-    let field = |f: &objref_dwarf::Field| Field {
-        name: table.field_name(f).to_owned(),
-        offset: f.offset,
-        ty: TypeId::of(f.ty),
-        embedded: f.embedded,
-    };
-    let fields = match kind {
-        Kind::Struct => table.fields(idx).iter().map(field).collect(),
-        _ => Vec::new(),
-    };
-    Type {
-        name: table.name(idx).to_owned(),
-        size: table.get(idx).size,
-        kind,
-        fields,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,7 +334,9 @@ mod tests {
             kind: Kind::Scalar,
             fields: Vec::new(),
         };
-        let mut types = Types::from(vec![ty("a"), ty("b")]);
+        let mut types = Types::default();
+        types.push(ty("a"));
+        types.push(ty("b"));
         let shared = types.clone();
         types.replace(TypeId(0), Kind::Struct, Vec::new());
         types.rename(TypeId(0), "func a".to_owned());

@@ -20,7 +20,7 @@ use crate::column::Column;
 const MAGIC: &[u8; 8] = b"OBJREFIX";
 const END: &[u8; 8] = b"XIFERJBO";
 /// The number of the format; a reader knows one.
-pub const INDEX_VERSION: u32 = 3;
+pub const INDEX_VERSION: u32 = 4;
 const HEADER: usize = 16;
 /// More sections than there will be.
 const MAX_SECTIONS: usize = 256;
@@ -221,6 +221,16 @@ impl Reader {
         range
             .and_then(|(start, len)| Column::mapped(&self.input, start, len))
             .ok_or(IndexError::Damaged { what })
+    }
+
+    /// A section of numbers, left in the file.
+    pub(super) fn checked_column<T: Pod>(
+        &self,
+        number: u32,
+        what: &'static str,
+    ) -> Result<Column<T>, IndexError> {
+        self.checked(number, what)?;
+        self.mapped(number, what)
     }
 
     /// A section with a value.

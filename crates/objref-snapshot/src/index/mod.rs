@@ -6,6 +6,7 @@
 mod file;
 mod redact;
 mod sound;
+mod types;
 mod write;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use objref_mem::Input;
 use serde::{Deserialize, Serialize};
 
 pub use file::{INDEX_VERSION, IndexError};
+pub(crate) use types::PackedTypes;
 pub use write::write_index;
 
 use crate::diagnose::Diagnostic;
@@ -29,7 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
 use crate::step::{StepId, Steps};
 use crate::traces::Traces;
-use crate::types::{Type, Types};
+use crate::types::Types;
 use crate::view::{FinalViews, View};
 use file::Reader;
 
@@ -53,6 +55,7 @@ mod section {
     pub(super) const HOLDERS: u32 = 16;
     pub(super) const EDGES: u32 = 17;
     pub(super) const EDGE_ENDS: u32 = 18;
+    pub(super) const TYPE_ENDS: u32 = 19;
 }
 
 /// What the index is of.
@@ -110,7 +113,6 @@ impl Index {
         let objects = objects.ok_or(IndexError::Damaged { what: "spans" })?;
         let (variables, steps, stacks): (Vec<String>, Vec<String>, StackTree) =
             reader.value(section::NAMES, "names")?;
-        let types: Vec<Type> = reader.value(section::TYPES, "types")?;
         let distinct: Vec<View> = reader.value(section::VIEWS, "views")?;
         let roots: Roots = reader.value(section::ROOTS, "roots")?;
         let (goroutines, traces): (Goroutines, Traces) =
@@ -134,7 +136,7 @@ impl Index {
             stacks,
             traces,
             dangling_roots: Vec::new(),
-            types: Types::from(types),
+            types: Types::from(PackedTypes::open(reader)?),
             steps: Steps::from(steps),
             diagnostics: self.about.diagnostics.clone(),
             views: FinalViews {

@@ -7,12 +7,11 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::file::Writer;
-use super::{About, Roots, redact, section};
+use super::{About, Roots, redact, section, types};
 use crate::references::{References, Word};
 use crate::retained::Retained;
 use crate::snapshot::Snapshot;
 use crate::step::{StepId, Steps};
-use crate::types::Type;
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 13;
@@ -60,8 +59,7 @@ pub fn write_index(
         section::NAMES,
         &(&snapshot.variables, steps.texts(), &snapshot.stacks),
     )?;
-    let types: Vec<&Type> = snapshot.types.iter().map(|(_, ty)| ty).collect();
-    out.value(section::TYPES, &types)?;
+    types::write(&snapshot.types, &mut out)?;
     out.value(section::VIEWS, &snapshot.views.distinct)?;
     out.column(section::VIEW_OF, &snapshot.views.column)?;
     let roots = Roots {
