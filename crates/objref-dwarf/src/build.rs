@@ -1,5 +1,6 @@
 //! From the entries of `.debug_info` to the [`TypeTable`]: references resolved, typedefs folded.
 
+use crate::entries::Entries;
 use crate::names::go_name;
 use crate::strings::{StrId, Strings};
 use crate::types::{Field, Kind, NO_TYPE, Type, TypeIdx, TypeTable};
@@ -25,7 +26,7 @@ pub(crate) fn build(types: &[RawType<'_>], fields: &[RawField<'_>], word: u64) -
         slots: Vec::new(),
         table: TypeTable::default(),
     };
-    builder.table.entries = types.iter().map(|raw| raw.die).collect();
+    builder.table.entries = Entries::new(types.iter().map(|raw| raw.die).collect());
     builder.add_unknown();
     builder.assign_slots();
     builder.add_types();
@@ -177,7 +178,7 @@ impl<'a> Builder<'_, 'a> {
 
     /// Which entry is at this offset.
     fn entry(&self, die: u32) -> Option<usize> {
-        self.table.entries.binary_search(&die).ok()
+        self.table.entries.find(die)
     }
 
     /// The entry that defines what entry `at` names: behind all plain typedefs.

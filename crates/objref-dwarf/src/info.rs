@@ -97,20 +97,9 @@ impl DebugInfo {
             .par_iter()
             .map(|unit| walk(&dwarf, unit))
             .collect();
+        let damaged = raw.iter().filter(|unit| unit.damaged).count() + self.units.damaged;
         let mut all = RawUnit::default();
-        let mut damaged = self.units.damaged;
-        for unit in raw {
-            let shift = all.fields.len();
-            all.types.extend(unit.types.into_iter().map(|mut ty| {
-                ty.fields = ty.fields.start + shift..ty.fields.end + shift;
-                ty
-            }));
-            all.fields.extend(unit.fields);
-            all.variables.extend(unit.variables);
-            all.constants.extend(unit.constants);
-            all.functions.extend(unit.functions);
-            damaged += usize::from(unit.damaged);
-        }
+        raw.into_iter().for_each(|unit| all.append(unit));
         self.functions = FunctionIndex::new(all.functions);
         let word = self.units.word();
         self.types = Arc::new(build::build(&all.types, &all.fields, word));

@@ -7,6 +7,7 @@
 
 mod attrs;
 mod build;
+mod entries;
 mod error;
 mod functions;
 mod info;

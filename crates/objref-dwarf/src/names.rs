@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2_iter;
+
 /// Undoes what the toolchain does to names: `%2e` escapes of import paths
 /// (cmd/internal/objabi/path.go `PathToPrefix`) and the `noalg.` prefix of types without
 /// hash and equality functions (cmd/compile/internal/types/fmt.go).
@@ -9,10 +11,11 @@ use std::borrow::Cow;
 /// Text between double quotes (struct tags) is left alone.
 pub(crate) fn go_name(raw: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(raw);
-    if !text.contains('%') && !text.contains("noalg.") {
+    let bytes = text.as_bytes();
+    let is_plain = |at| bytes[at] == b'.' && !bytes[..at].ends_with(b"noalg");
+    if memchr2_iter(b'.', b'%', bytes).all(is_plain) {
         return text;
     }
-    let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     let mut quoted = false;

@@ -1,5 +1,6 @@
 //! The program's types as plain data.
 
+use crate::entries::Entries;
 use crate::strings::{StrId, Strings};
 
 /// The number of a type in the [`TypeTable`].
@@ -101,8 +102,8 @@ pub struct TypeTable {
     pub(crate) named: Vec<u32>,
     /// Sorted by descriptor offset.
     pub(crate) by_runtime_type: Vec<(u64, TypeIdx)>,
-    /// Offsets of the types' entries in `.debug_info`, sorted, and the type each stands for.
-    pub(crate) entries: Vec<u32>,
+    /// The types' entries in `.debug_info`, and the type each stands for.
+    pub(crate) entries: Entries,
     pub(crate) entry_types: Vec<TypeIdx>,
     /// What had to be corrected.
     pub(crate) damaged_types: usize,
@@ -196,7 +197,6 @@ impl TypeTable {
 
     /// The type described at this offset of `.debug_info`.
     pub(crate) fn by_entry(&self, die: u32) -> Option<TypeIdx> {
-        let at = self.entries.binary_search(&die).ok()?;
-        Some(self.entry_types[at])
+        Some(self.entry_types[self.entries.find(die)?])
     }
 }

@@ -55,6 +55,29 @@ pub(crate) struct RawUnit<'a> {
     pub(crate) damaged: bool,
 }
 
+impl<'a> RawUnit<'a> {
+    /// Adds what another unit says.
+    pub(crate) fn append(&mut self, mut more: RawUnit<'a>) {
+        let shift = self.fields.len();
+        for ty in &mut more.types {
+            ty.fields = ty.fields.start + shift..ty.fields.end + shift;
+        }
+        append(&mut self.types, more.types);
+        append(&mut self.fields, more.fields);
+        append(&mut self.variables, more.variables);
+        append(&mut self.constants, more.constants);
+        append(&mut self.functions, more.functions);
+    }
+}
+
+/// Go's linker puts all types into one unit, which are not to be copied.
+fn append<T>(to: &mut Vec<T>, mut more: Vec<T>) {
+    match to.is_empty() {
+        true => *to = more,
+        false => to.append(&mut more),
+    }
+}
+
 /// Reads the top level of a unit; bodies of functions are skipped without a look.
 pub(crate) fn walk<'a>(dwarf: &Dwarf<'a>, info: &UnitInfo) -> RawUnit<'a> {
     let mut out = RawUnit::default();
