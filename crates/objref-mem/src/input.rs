@@ -168,6 +168,12 @@ impl Input {
         }
     }
 
+    /// Tells the system that all of the file will be wanted, so that it is read from its start to its end instead of where
+    /// it happens to be looked at first; if there is room for it in memory. Returns at once.
+    pub fn read_ahead(&self) {
+        self.map.read_ahead();
+    }
+
     /// Copies or decompresses `from` into a temporary file and maps that.
     fn spool(
         path: PathBuf,

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::{Mmap, MmapMut};
 
+use crate::read_ahead::read_ahead;
 use crate::spill;
 use crate::watch::{self, Watch};
 
@@ -22,7 +23,7 @@ use crate::watch::{self, Watch};
 pub(crate) struct Map {
     // Dropped first: nothing is read any more.
     bytes: Mmap,
-    _watch: Option<Watch>,
+    watch: Option<Watch>,
 }
 
 impl Map {
@@ -36,8 +37,17 @@ impl Map {
         }
         Ok(Map {
             bytes: map.make_read_only()?,
-            _watch: None,
+            watch: None,
         })
+    }
+}
+
+impl Map {
+    /// Has the system read the file into memory, if there is room for it. Returns at once.
+    pub(crate) fn read_ahead(&self) {
+        if let Some(Ok(file)) = self.watch.as_ref().map(Watch::file) {
+            read_ahead(file);
+        }
     }
 }
 
@@ -70,7 +80,7 @@ pub(crate) fn map_file(file: File, name: &Path) -> io::Result<Map> {
     let watch = Watch::new(file, name, bytes.as_ptr_range())?;
     Ok(Map {
         bytes,
-        _watch: Some(watch),
+        watch: Some(watch),
     })
 }
 

@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use crate::sparse::{BUFFER, Sink, write_sparse};
 
 /// How an input file was compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -90,12 +91,12 @@ impl Trust {
     const WINDOW_TIMES: u64 = 16;
 
     /// Bytes that are not zero, after `taken` compressed ones.
-    fn stored(self, taken: u64) -> u64 {
+    pub(crate) fn stored(self, taken: u64) -> u64 {
         self.anyway.max(taken.saturating_mul(Self::TIMES))
     }
 
     /// Bytes in all, after `taken` compressed ones.
-    fn whole(self, taken: u64) -> u64 {
+    pub(crate) fn whole(self, taken: u64) -> u64 {
         self.stored(taken).saturating_mul(Self::WITH_ZEROS)
     }
 
@@ -106,10 +107,13 @@ impl Trust {
     }
 }
 
+/// How many compressed bytes were taken so far.
+pub(crate) type Taken = Rc<Cell<u64>>;
+
 /// A reader that counts what is taken from it.
 struct Counted<R> {
     inner: R,
-    taken: Rc<Cell<u64>>,
+    taken: Taken,
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -133,32 +137,29 @@ pub(crate) fn unpack(
     trust: Trust,
     out: &File,
 ) -> Result<Option<io::Error>, UnpackError> {
-    let taken = Rc::new(Cell::new(0));
+    let taken = Taken::default();
     let input = Counted {
         inner: input,
         taken: Rc::clone(&taken),
     };
-    let mut sink = SparseWriter::new(out, taken, trust);
     let window = Trust::window(packed);
-    let done = match how {
-        None => copy(input, &mut sink),
-        Some(Compression::Zstd) => unzstd(input, window, &mut sink),
-        Some(Compression::Gzip) => copy(flate2::read::MultiGzDecoder::new(input), &mut sink),
-        Some(Compression::Lz4) => unlz4(input, &mut sink),
+    let (done, written) = write_sparse(out, taken, trust, |sink| match how {
+        None => copy(input, sink),
+        Some(Compression::Zstd) => unzstd(input, window, sink),
+        Some(Compression::Gzip) => copy(flate2::read::MultiGzDecoder::new(input), sink),
+        Some(Compression::Lz4) => unlz4(input, sink),
         Some(Compression::Xz) => {
             // It wants somewhat more than its window, in KiB.
             let memory = (window + window / 4) >> 10;
             let reader = lzma_rust2::XzReader::new_mem_limit(input, true, memory as u32);
-            copy(reader, &mut sink)
+            copy(reader, sink)
         }
-    };
-    let damage = match done.map_err(plain) {
-        Ok(()) => None,
-        Err(UnpackError::Read(damage)) if sink.len() > 0 => Some(damage),
-        Err(e) => return Err(e),
-    };
-    sink.finish()?;
-    Ok(damage)
+    })?;
+    match done.map_err(plain) {
+        Ok(()) => Ok(None),
+        Err(UnpackError::Read(damage)) if written > 0 => Ok(Some(damage)),
+        Err(e) => Err(e),
+    }
 }
 
 /// What a decoder says, in words: some give nothing but the names of their own types.
@@ -185,7 +186,7 @@ fn plain(error: UnpackError) -> UnpackError {
     }
 }
 
-fn copy(mut from: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+fn copy(mut from: impl Read, sink: &mut Sink) -> Result<(), UnpackError> {
     // A decoder that fails keeps to itself what it has put into the slice so far: keep it short.
     const CHUNK: usize = 64 << 10;
     loop {
@@ -236,7 +237,7 @@ fn each_frame<R: Read>(
 }
 
 /// All frames of a zstd file, one after the other, skippable ones skipped.
-fn unzstd(input: impl Read, window: u64, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+fn unzstd(input: impl Read, window: u64, sink: &mut Sink) -> Result<(), UnpackError> {
     let bad = |e: FrameDecoderError| UnpackError::Read(io::Error::other(e));
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(window);
@@ -282,7 +283,7 @@ fn unzstd(input: impl Read, window: u64, sink: &mut SparseWriter<'_>) -> Result<
     })
 }
 
-fn drain(decoder: &mut FrameDecoder, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+fn drain(decoder: &mut FrameDecoder, sink: &mut Sink) -> Result<(), UnpackError> {
     while decoder.can_collect() > 0 {
         match decoder.read(sink.spare()).map_err(UnpackError::Read)? {
             0 => break,
@@ -294,7 +295,7 @@ fn drain(decoder: &mut FrameDecoder, sink: &mut SparseWriter<'_>) -> Result<(), 
 
 /// All frames of an LZ4 file. Each gets a decoder of its own, since the decoder asserts in debug
 /// builds that the block sizes of all frames are the same.
-fn unlz4(input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackError> {
+fn unlz4(input: impl Read, sink: &mut Sink) -> Result<(), UnpackError> {
     each_frame(input, |first, input| {
         copy(
             lz4_flex::frame::FrameDecoder::new(first.chain(&mut *input)),
@@ -309,99 +310,12 @@ fn unlz4(input: impl Read, sink: &mut SparseWriter<'_>) -> Result<(), UnpackErro
     })
 }
 
-const BUFFER: usize = 1 << 20;
-const BLOCK: usize = 4096;
-
-/// Writes at increasing offsets and leaves holes where whole blocks are zero.
-struct SparseWriter<'a> {
-    out: &'a File,
-    buffer: Vec<u8>,
-    used: usize,
-    /// Offset in the file of the first byte of `buffer`; a multiple of [`BLOCK`].
-    offset: u64,
-    /// Bytes written, which are those that are not in holes.
-    stored: u64,
-    /// Compressed bytes that this has come from so far.
-    taken: Rc<Cell<u64>>,
-    trust: Trust,
-}
-
-impl<'a> SparseWriter<'a> {
-    fn new(out: &'a File, taken: Rc<Cell<u64>>, trust: Trust) -> Self {
-        Self {
-            out,
-            stored: 0,
-            taken,
-            trust,
-            buffer: vec![0; BUFFER],
-            used: 0,
-            offset: 0,
-        }
-    }
-
-    /// Bytes taken over so far.
-    fn len(&self) -> u64 {
-        self.offset + self.used as u64
-    }
-
-    /// Where to put the next bytes; never empty.
-    fn spare(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.used..]
-    }
-
-    /// Takes over `n` bytes that were put into [`SparseWriter::spare`].
-    fn filled(&mut self, n: usize) -> Result<(), UnpackError> {
-        self.used += n;
-        if self.used == self.buffer.len() {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), UnpackError> {
-        let used = self.used;
-        let mut run = 0;
-        for at in (0..used).step_by(BLOCK) {
-            let end = used.min(at + BLOCK);
-            if self.buffer[at..end].iter().all(|&b| b == 0) {
-                self.write(run, at)?;
-                run = end;
-            }
-        }
-        self.write(run, used)?;
-        self.offset += self.used as u64;
-        self.used = 0;
-        let most = self.trust.whole(self.taken.get());
-        match self.offset <= most {
-            true => Ok(()),
-            false => Err(UnpackError::TooMuch(most)),
-        }
-    }
-
-    fn write(&mut self, from: usize, to: usize) -> Result<(), UnpackError> {
-        let bytes = &self.buffer[from..to.max(from)];
-        self.stored += bytes.len() as u64;
-        let most = self.trust.stored(self.taken.get());
-        if self.stored > most {
-            return Err(UnpackError::TooMuch(most));
-        }
-        self.out
-            .write_all_at(bytes, self.offset + from as u64)
-            .map_err(UnpackError::Write)
-    }
-
-    fn finish(mut self) -> Result<(), UnpackError> {
-        self.flush()?;
-        self.out.set_len(self.offset).map_err(UnpackError::Write)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
     use std::io::Write;
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
 
     /// Some text, a hole of zeros, more text, not ending at a block.
     fn sample() -> Vec<u8> {

@@ -117,6 +117,17 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// The file.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*file {
+            Some((file, _)) => file.try_clone(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.0.end.store(0, Ordering::Release);

@@ -70,6 +70,7 @@ impl Dump {
         progress: &dyn Progress,
     ) -> Result<Dump, SnapshotError> {
         progress.phase("binary");
+        core.input().read_ahead();
         Self::of(GoProcess::open(core, image, force)?, progress)
     }
 
@@ -80,6 +81,7 @@ impl Dump {
         force: bool,
         progress: &dyn Progress,
     ) -> Result<Dump, SnapshotError> {
+        core.input().read_ahead();
         Self::of(self.process.open_beside(core, force)?, progress)
     }
 
