@@ -265,8 +265,13 @@ def measure(tool, folder, options):
                 Path("/proc/sys/vm/drop_caches").write_text("3")
             usages.append(run_once(tool.command(core, exe, out), out))
         found = tool.found(core, exe, out) if tool.found else None
+    return median(usages), found
+
+
+def median(usages):
+    """Of each column."""
     columns = ("wall", "cpu", "anonymous")
-    return Usage(*(statistics.median(getattr(u, key) for u in usages) for key in columns)), found
+    return Usage(*(statistics.median(getattr(u, key) for u in usages) for key in columns))
 
 
 def run_once(command, out):

@@ -74,6 +74,11 @@ class Program:
         return [*([] if self.scale is None else ["-n", str(self.scale)]), *self.flags]
 
     @property
+    def source(self):
+        """The folder of its main package."""
+        return FIXTURES / self.case
+
+    @property
     def goarch(self):
         """The architecture it is built for, if that is not this machine's."""
         return VARIANTS[self.variant].goarch
@@ -90,10 +95,10 @@ class Program:
         digest.update(repr((RECIPE, self.version, VARIANTS[self.variant])).encode() + self.goarch.encode())
         if VARIANTS[self.variant].logs:
             digest.update(Path(oracle.__file__).read_bytes())
-        for folder in (FIXTURES / "truth", FIXTURES / self.case):
+        for folder in (FIXTURES / "truth", self.source):
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path.suffix != ".md":
-                    digest.update(str(path.relative_to(FIXTURES)).encode() + b"\0")
+                    digest.update(str(path.relative_to(folder.parent)).encode() + b"\0")
                     digest.update(path.read_bytes() + b"\0")
         return digest.hexdigest()
 
@@ -122,7 +127,7 @@ def build(program, folder):
             [goroot / "bin" / "go", "build", "-buildvcs=false", "-trimpath",
              f"-modfile={_module_file(program, Path(scratch))}", *overlay, *variant.flags,
              "-o", exe.resolve(), "."],
-            cwd=FIXTURES / program.case, env=_environment(program), check=True,
+            cwd=program.source, env=_environment(program), check=True,
         )
     stamp.write_text(key)
     (folder / "program.json").write_text(json.dumps(program.__dict__) + "\n")
@@ -135,7 +140,7 @@ def _module_file(program, scratch):
     The fixtures' own files ask for the oldest version, and with it for the
     oldest behaviour of the runtime (timer channels, for one).
     """
-    text = (FIXTURES / program.case / "go.mod").read_text()
+    text = (program.source / "go.mod").read_text()
     old = next(line for line in text.splitlines() if line.startswith("go "))
     path = scratch / "go.mod"
     path.write_text(text.replace(old, f"go 1.{toolchains.minor(program.version)}"))
