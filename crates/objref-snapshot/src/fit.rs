@@ -304,24 +304,20 @@ impl<'p> Inference<'p> {
         }
         let compared = room.min(MAX_COMPARED);
         let words = pointer_mask(&self.model, ty, size.min(compared).div_ceil(512) as usize);
-        let bit = |word: u64| {
-            words.get((word / 64) as usize).copied().unwrap_or(0) >> (word % 64) & 1 != 0
+        let expected = Row {
+            words: &words,
+            period: if many { (size / 8).max(1) } else { u64::MAX },
         };
         let mut result = Pointers::Same;
         let (mut pointers, mut last) = (0u64, 0);
         heap.pointer_bits(space, span, at, compared + header, |offset, mask| {
-            let mut rest = mask;
-            while rest != 0 {
-                let index = u64::from(rest.trailing_zeros());
-                rest &= rest - 1;
-                let mut word = (offset - header) / 8 + index;
-                (pointers, last) = (pointers + 1, word);
-                if many {
-                    word %= (size / 8).max(1);
-                }
-                if !bit(word) {
-                    result = Pointers::Contradict;
-                }
+            let word = (offset - header) / 8;
+            if mask & !expected.bits(word) != 0 {
+                result = Pointers::Contradict;
+            }
+            if mask != 0 {
+                last = word + 63 - u64::from(mask.leading_zeros());
+                pointers += u64::from(mask.count_ones());
             }
         });
         if result == Pointers::Same && size <= compared {
@@ -347,6 +343,34 @@ impl<'p> Inference<'p> {
             _ => Form::Many,
         };
         Some(Code::new(Fit::Stated, Source::Allocator, form, ty))
+    }
+}
+
+/// Bits of a value, 64 words each, or of values one after the other.
+struct Row<'w> {
+    words: &'w [u64],
+    /// Words after which the next value starts; of a single one, more than there are.
+    period: u64,
+}
+
+impl Row<'_> {
+    /// The bits of 64 words from the given one on.
+    fn bits(&self, from: u64) -> u64 {
+        let (mut bits, mut at, mut from) = (0, 0u64, from % self.period);
+        while at < 64 {
+            bits |= self.of_one(from) << at;
+            at = at.saturating_add(self.period - from);
+            from = 0;
+        }
+        bits
+    }
+
+    /// The bits of 64 words of the first value from the given one on; none is set behind its end.
+    fn of_one(&self, from: u64) -> u64 {
+        let word = |index: u64| self.words.get(index as usize).copied().unwrap_or(0);
+        let (index, shift) = (from / 64, from % 64);
+        // In two steps: all 64 bits may be of the next word.
+        word(index) >> shift | word(index + 1) << 1 << (63 - shift)
     }
 }
 
@@ -381,4 +405,30 @@ fn tile(mask: u64, words: u64, room: u64) -> u64 {
         at += words;
     }
     tiled
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_row_has_the_bits_of_each_word(
+            words in prop::collection::vec(any::<u64>(), 0..4),
+            period in prop_oneof![1u64..200, Just(u64::MAX)],
+            from in 0u64..1000,
+        ) {
+            // A value has no bit behind its end.
+            let inside = |word: u64| word < period.min(words.len() as u64 * 64);
+            let bit = |word: u64| inside(word) && words[(word / 64) as usize] >> (word % 64) & 1 != 0;
+            let own: Vec<u64> = (0..words.len() as u64)
+                .map(|w| (0..64).fold(0, |all, b| all | u64::from(bit(w * 64 + b)) << b))
+                .collect();
+            let row = Row { words: &own, period };
+            let expected = (0..64).fold(0, |all, b| all | u64::from(bit((from + b) % period)) << b);
+            prop_assert_eq!(row.bits(from), expected);
+        }
+    }
 }

@@ -61,9 +61,29 @@ impl TypeMasks {
         let mut budget = MaskBudget::default();
         let by_type = rooms
             .into_iter()
-            .filter_map(|(ty, room)| Some((ty, types.mask(space, Addr(ty), room, &mut budget)?)))
+            .filter_map(|(ty, room)| {
+                let mask = types.mask(space, Addr(ty), room, &mut budget)?;
+                Some((ty, repeated(mask, space.word_size())))
+            })
             .collect();
         TypeMasks { by_type }
+    }
+}
+
+/// The mask of as many values as 64 words have room for, where that is more than one: arrays of small values are read by it,
+/// which repeat it to their end as the runtime repeats that of one value.
+fn repeated(mask: TypeMask, word: u64) -> TypeMask {
+    let TypeMask { size, words } = &mask;
+    let &[bits] = &words[..] else { return mask };
+    if *size > 32 * word || !size.is_multiple_of(word) {
+        return mask;
+    }
+    let step = size / word;
+    let values = 64 / step;
+    let repeated = (0..values).fold(0, |all, i| all | bits << (i * step));
+    TypeMask {
+        size: values * size,
+        words: vec![repeated],
     }
 }
 
@@ -71,4 +91,30 @@ impl TypeMasks {
 fn widen(rooms: &mut FxHashMap<u64, u64>, ty: u64, room: u64) {
     let known = rooms.entry(ty).or_insert(room);
     *known = room.max(*known);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_repeated_mask_says_the_same_of_every_word(
+            words in 1u64..70, bits in any::<u64>(), word in prop_oneof![Just(4u64), Just(8)]
+        ) {
+            let bits = if words < 64 { bits & ((1 << words) - 1) } else { bits };
+            let one = TypeMask { size: words * word, words: vec![bits] };
+            let many = repeated(one.clone(), word);
+            prop_assert!(many.size.is_multiple_of(one.size));
+            let bit = |mask: &TypeMask, n: u64| {
+                let n = n % (mask.size / word);
+                mask.words.get((n / 64) as usize).is_some_and(|bits| bits >> (n % 64) & 1 != 0)
+            };
+            for n in 0..300 {
+                prop_assert_eq!(bit(&one, n), bit(&many, n));
+            }
+        }
+    }
 }

@@ -136,6 +136,8 @@ pub struct ObjectTable {
     pub(super) words: Vec<SlotWord>,
     /// For every 64th id, the span that holds it.
     id_to_span: Vec<u32>,
+    /// Of each span, the id of its first object: apart from the rest, since one is looked for among several.
+    first_ids: Vec<u32>,
     pub(super) pages: PageTable,
     objects: u32,
     /// Sums over all spans.
@@ -172,11 +174,13 @@ impl ObjectTable {
             span.full = id - u64::from(span.first_id) == u64::from(span.nelems);
             id_to_span.resize((id as usize).div_ceil(64), number as u32);
         }
+        let first_ids = spans.iter().map(|span| span.first_id).collect();
         let pages = PageTable::new(&spans);
         Some(Self {
             spans,
             words,
             id_to_span,
+            first_ids,
             pages,
             objects: id as u32,
             totals,
@@ -307,16 +311,18 @@ impl ObjectTable {
     fn span_number(&self, id: ObjId) -> usize {
         let group = id.0 as usize / 64;
         let first = self.id_to_span[group] as usize;
-        let is_behind = |span: &Span| span.first_id <= id.0;
+        let behind = &self.first_ids[first + 1..];
         // Often the first or one of the next; seldom, where thousands of spans hold nothing, far behind it.
-        for span in first..first + 4 {
-            if !self.spans.get(span + 1).is_some_and(is_behind) {
-                return span;
-            }
-        }
-        let last = self.id_to_span.get(group + 1);
-        let end = last.map_or(self.spans.len(), |last| *last as usize + 1);
-        first + self.spans[first + 1..end].partition_point(is_behind)
+        let near = behind.iter().take(4).position(|next| *next > id.0);
+        near.map_or_else(|| self.far_span(id, first), |n| first + n)
+    }
+
+    /// As [`ObjectTable::span_number`], where it is not one of those behind `first`, but maybe far behind it.
+    #[inline(never)]
+    fn far_span(&self, id: ObjId, first: usize) -> usize {
+        let last = self.id_to_span.get(id.0 as usize / 64 + 1);
+        let end = last.map_or(self.first_ids.len(), |last| *last as usize + 1);
+        first + self.first_ids[first + 1..end].partition_point(|next| *next <= id.0)
     }
 
     /// Address of the object's slot.
