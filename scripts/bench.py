@@ -106,14 +106,14 @@ def parse_arguments():
     parser.add_argument("--viewcore", type=Path, metavar="FILE", help="default: installed")
     parser.add_argument("--cold", action="store_true", help="with an empty page cache; as root")
     parser.add_argument("--write", action="store_true", help="docs/benchmarks.md")
-    parser.add_argument("--objref", type=Path, default=REPOSITORY / "target/dist/objref", metavar="FILE",
-                        help="default: target/dist/objref")
+    parser.add_argument("--objref", type=Path, default=REPOSITORY / "target/release/objref", metavar="FILE",
+                        help="default: target/release/objref")
     options = parser.parse_args()
     unknown = (set(options.workloads) - set(names)) | (set(options.sizes) - set(SCALES))
     if unknown:
         parser.error(f"no workload or size {', '.join(sorted(unknown))}")
     if not options.objref.exists():
-        parser.error(f"no {options.objref}: cargo build --profile dist -p objref, or name it with --objref")
+        parser.error(f"no {options.objref}: cargo build --release, or name it with --objref")
     return options
 
 

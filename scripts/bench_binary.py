@@ -51,14 +51,14 @@ def parse_arguments():
                         help=f"default: {','.join(VARIANTS)}")
     parser.add_argument("--version", type=toolchains.resolve, default="1.26.6", help="of Go (default 1.26.6)")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each report (default 3)")
-    parser.add_argument("--objref", type=Path, default=bench.REPOSITORY / "target/dist/objref", metavar="FILE",
-                        help="default: target/dist/objref")
+    parser.add_argument("--objref", type=Path, default=bench.REPOSITORY / "target/release/objref", metavar="FILE",
+                        help="default: target/release/objref")
     options = parser.parse_args()
     options.cold = False
     if set(options.variants) - set(VARIANTS):
         parser.error(f"no variant but {', '.join(VARIANTS)}")
     if not options.objref.exists():
-        sys.exit(f"no {options.objref}: cargo build --profile dist -p objref, or name it with --objref")
+        sys.exit(f"no {options.objref}: cargo build --release, or name it with --objref")
     return options
 
 

@@ -84,15 +84,15 @@ def parse_arguments():
     parser.add_argument("--divide", type=int, default=1, metavar="N", help="heaps of an N-th of the size")
     parser.add_argument("--version", type=toolchains.resolve, default="1.26.6", help="of Go (default 1.26.6)")
     parser.add_argument("--write", action="store_true", help="docs/shapes.md")
-    parser.add_argument("--objref", type=Path, default=bench.REPOSITORY / "target/dist/objref", metavar="FILE",
-                        help="default: target/dist/objref")
+    parser.add_argument("--objref", type=Path, default=bench.REPOSITORY / "target/release/objref", metavar="FILE",
+                        help="default: target/release/objref")
     options = parser.parse_args()
     options.runs, options.cold = 1, False
     unknown = (set(options.shapes) - set(SHAPES)) | (set(options.reports) - set(REPORTS))
     if unknown:
         parser.error(f"no shape or report {', '.join(sorted(unknown))}")
     if not options.objref.exists():
-        sys.exit(f"no {options.objref}: cargo build --profile dist -p objref, or name it with --objref")
+        sys.exit(f"no {options.objref}: cargo build --release, or name it with --objref")
     return options
 
 
