@@ -1,47 +1,33 @@
 //! Down the breadth-first tree, from each object to those below it.
 //!
 //! Something is wanted of every object that follows from what it is of its parent and from the step that leads to it: the
-//! frame that it is drawn in, the kind of root that holds it. Few pairs of such a value and a step serve many objects:
-//! all threads look for the pairs, a piece of a level each, and add up what hangs from them; what follows from a pair is
-//! asked for by one thread, in the order in which pairs are met first.
+//! frame that it is drawn in, the kind of root that holds it. Few pairs of such a value and a step serve many objects, which
+//! are merged by them.
 
-use std::hash::Hash;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_go::ObjId;
 use objref_snapshot::{Snapshot, StepId};
-use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
 use crate::Amount;
-
-/// A narrower level is walked by one thread.
-const PARALLEL: usize = 4096;
-/// Objects per piece of work.
-const PIECE: usize = 1 << 13;
-/// Objects whose pairs are kept at once.
-const AT_ONCE: usize = 128 * PIECE;
-/// Objects that are looked up together: none of the loads waits for another.
-const BATCH: usize = 64;
+use crate::merge::{BATCH, Key, Merge, PARALLEL, merge};
 
 /// What becomes of the values.
-pub(crate) trait Descent {
-    /// What is wanted of each object.
-    type Value: Copy + Eq + Hash + Into<u32> + Send + Sync;
-
-    /// The value of objects below `above` by `step`. At most once for the same pair and piece of a level.
-    fn follow(&mut self, above: Self::Value, step: StepId) -> Self::Value;
+pub(crate) trait Descent: Sync {
+    /// The value of objects below `above` by `step`.
+    fn follow(&mut self, above: u32, step: StepId) -> u32;
 
     /// So much more has this value, `level` references away from a root.
-    fn add(&mut self, value: Self::Value, amount: Amount, level: u32);
+    fn add(&mut self, value: u32, amount: Amount, level: u32);
 }
 
 /// Takes `descent` to every reachable object, nearest first. `first` are the values above the objects that roots refer
 /// to. Shows `each` all objects with their values, in no order.
 pub(crate) fn descend<D: Descent>(
     snapshot: &Snapshot,
-    first: Vec<D::Value>,
+    first: Vec<u32>,
     descent: &mut D,
-    each: impl Fn(u32, D::Value) + Sync,
+    each: impl Fn(u32, u32) + Sync,
 ) {
     let tree = &snapshot.tree;
     if tree.depth() == 0 {
@@ -56,7 +42,7 @@ pub(crate) fn descend<D: Descent>(
     let roots = first.len();
     let mut above = match roots < PARALLEL {
         true => way.narrow(tree.level(0), &first, 0..roots),
-        false => way.wide(tree.level(0), &first, |start| start..roots),
+        false => way.wide(tree.level(0), first, |start| start..roots),
     };
     // Narrow levels are many, and go on where the one before ended.
     let mut at = tree.roots();
@@ -73,7 +59,7 @@ pub(crate) fn descend<D: Descent>(
             at = start + objects.len();
             way.narrow(objects, &above, parents.by_ref().map(place))
         } else {
-            way.wide(objects, &above, |inside| {
+            way.wide(objects, above, |inside| {
                 tree.parents_at(start + inside).map(place)
             })
         };
@@ -88,15 +74,15 @@ struct Way<'s, D, F> {
     level: u32,
 }
 
-impl<D: Descent, F: Fn(u32, D::Value) + Sync> Way<'_, D, F> {
+impl<D: Descent, F: Fn(u32, u32) + Sync> Way<'_, D, F> {
     /// The values of the `objects` of a level, by one thread. `values` are those of the level above, and `parents` tells of
     /// each object where among those stands the one that it hangs from.
     fn narrow(
         &mut self,
         objects: &[u32],
-        values: &[D::Value],
+        values: &[u32],
         parents: impl Iterator<Item = usize>,
-    ) -> Vec<D::Value> {
+    ) -> Vec<u32> {
         let mut this = Vec::with_capacity(objects.len());
         let Way {
             snapshot,
@@ -117,48 +103,70 @@ impl<D: Descent, F: Fn(u32, D::Value) + Sync> Way<'_, D, F> {
     fn wide<P: Iterator<Item = usize>>(
         &mut self,
         objects: &[u32],
-        values: &[D::Value],
+        values: Vec<u32>,
         parents: impl Fn(usize) -> P + Sync,
-    ) -> Vec<D::Value> {
-        let (snapshot, each) = (self.snapshot, &self.each);
-        let mut this = Vec::with_capacity(objects.len());
-        for (round, objects) in objects.chunks(AT_ONCE).enumerate() {
-            let first = round * AT_ONCE;
-            let pieces = objects.par_chunks(PIECE).enumerate();
-            let found = pieces.map(|(piece, objects)| {
-                let mut pairs = Pairs::new(objects.len());
-                let parents = parents(first + piece * PIECE);
-                look_up(snapshot, objects, parents, |_, parent, step, bytes| {
-                    pairs.add(values[parent], step, bytes);
-                });
-                pairs
-            });
-            let found: Vec<Pairs<D::Value>> = found.collect();
-            let settled = found.into_iter().map(|pairs| {
-                let values = pairs.sums.into_iter().map(|((above, step), amount)| {
-                    let value = self.descent.follow(above, step);
-                    self.descent.add(value, amount, self.level);
-                    value
-                });
-                (values.collect(), pairs.indices)
-            });
-            let settled: Vec<(Vec<D::Value>, Vec<u32>)> = settled.collect();
-            let start = this.len();
-            let Some(&any) = values.first() else {
-                return this;
-            };
-            // To be written over.
-            this.resize(start + objects.len(), any);
-            let pieces = objects.par_chunks(PIECE).zip(settled);
-            let places = this[start..].par_chunks_mut(PIECE).zip(pieces);
-            places.for_each(|(places, (objects, (values, indices)))| {
-                for ((place, object), index) in places.iter_mut().zip(objects).zip(indices) {
-                    *place = values[index as usize];
-                    each(*object, *place);
-                }
-            });
-        }
-        this
+    ) -> Vec<u32> {
+        let mut level = Level {
+            way: self,
+            values,
+            parents,
+            this: objects.iter().map(|_| AtomicU32::new(0)).collect(),
+        };
+        merge(objects, &mut level);
+        level.this.into_iter().map(AtomicU32::into_inner).collect()
+    }
+}
+
+/// A level of a descent.
+struct Level<'w, 's, D, F, P> {
+    way: &'w mut Way<'s, D, F>,
+    /// Those of the level above.
+    values: Vec<u32>,
+    parents: P,
+    /// The values of this one.
+    this: Vec<AtomicU32>,
+}
+
+impl Key for (u32, StepId) {
+    #[inline]
+    fn mix(self) -> u32 {
+        self.0.wrapping_mul(31) ^ self.1.0
+    }
+}
+
+impl<D, F, I, P> Merge for Level<'_, '_, D, F, P>
+where
+    D: Descent,
+    F: Fn(u32, u32) + Sync,
+    I: Iterator<Item = usize>,
+    P: Fn(usize) -> I + Sync,
+{
+    type Key = (u32, StepId);
+
+    #[inline]
+    fn keys(&self, first: usize, objects: &[u32], mut visit: impl FnMut(Self::Key, u64)) {
+        let parents = (self.parents)(first);
+        look_up(
+            self.way.snapshot,
+            objects,
+            parents,
+            |_, parent, step, bytes| {
+                visit((self.values[parent], step), bytes);
+            },
+        );
+    }
+
+    fn settle(&mut self, (above, step): Self::Key, amount: Amount) -> u32 {
+        let Way { descent, level, .. } = &mut *self.way;
+        let value = descent.follow(above, step);
+        descent.add(value, amount, *level);
+        value
+    }
+
+    #[inline]
+    fn place(&self, index: usize, object: u32, _: Self::Key, value: u32) {
+        self.this[index].store(value, Relaxed);
+        (self.way.each)(object, value);
     }
 }
 
@@ -181,49 +189,5 @@ fn look_up(
             let Some(parent) = parents.next() else { return };
             visit(object, parent, step, bytes);
         }
-    }
-}
-
-/// The pairs in a piece of a level.
-struct Pairs<T> {
-    /// Each once, in the order in which they are met, with what hangs from it.
-    sums: Vec<((T, StepId), Amount)>,
-    /// Per object: index of its pair.
-    indices: Vec<u32>,
-    known: FxHashMap<(T, StepId), u32>,
-    /// Some of the known ones, each at the only place where it can be.
-    recent: [u32; RECENT],
-}
-
-/// How many pairs are found without a search.
-const RECENT: usize = 256;
-
-impl<T: Copy + Eq + Hash + Into<u32>> Pairs<T> {
-    fn new(objects: usize) -> Self {
-        Pairs {
-            sums: Vec::new(),
-            indices: Vec::with_capacity(objects),
-            known: FxHashMap::default(),
-            recent: [0; RECENT],
-        }
-    }
-
-    #[inline]
-    fn add(&mut self, value: T, step: StepId, bytes: u64) {
-        let pair = (value, step);
-        let place = value.into().wrapping_mul(31) ^ step.0;
-        let recent = &mut self.recent[place as usize % RECENT];
-        if self
-            .sums
-            .get(*recent as usize)
-            .is_none_or(|(known, _)| *known != pair)
-        {
-            *recent = *self.known.entry(pair).or_insert_with(|| {
-                self.sums.push((pair, Amount::default()));
-                self.sums.len() as u32 - 1
-            });
-        }
-        self.sums[*recent as usize].1.add(bytes);
-        self.indices.push(*recent);
     }
 }

@@ -1,11 +1,18 @@
 //! From the dominator tree to the frames of a flame graph.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use objref_go::ObjId;
-use objref_snapshot::{Dominator, INSIDE, Retained, Snapshot};
+use objref_snapshot::{
+    Dominator, DominatorTree, Holder, INSIDE, Retained, Snapshot, StepId, short,
+};
+use rayon::prelude::*;
 
 use crate::frames::with_steps;
+use crate::merge::{Key, Merge, merge};
 use crate::root_frames::RootFrames;
-use crate::{FrameTree, ROOT_FRAME, Start};
+use crate::start::object_name;
+use crate::{Amount, FrameTree, ROOT_FRAME, Start};
 
 /// The frame of what several roots hold that have nothing in common.
 pub(crate) const SHARED: &str = "(shared by several roots)";
@@ -15,12 +22,13 @@ pub(crate) const SHARED: &str = "(shared by several roots)";
 ///
 /// An object that its dominator refers to goes by that reference; one that it holds in several ways, or through others,
 /// by its type: `⋯ *T`.
-pub fn dominator_tree(snapshot: &Snapshot, retained: &Retained) -> FrameTree {
-    dominator_frames(snapshot, retained, &Start::Everything, None)
+pub fn dominator_tree(snapshot: &Snapshot, dominators: &DominatorTree) -> FrameTree {
+    dominator_frames(snapshot, dominators, &Start::Everything, None)
 }
 
 /// Which objects get frames of their own, by their address.
-pub(crate) struct Apart {
+pub(crate) struct Apart<'a> {
+    pub(crate) retained: &'a Retained,
     /// Those that retain as much at least.
     pub(crate) min_bytes: u64,
     /// Those that are not below as many others that retain them.
@@ -33,95 +41,272 @@ const OUTSIDE: u32 = u32::MAX;
 /// The tree below `start`, with the objects that `apart` says by themselves.
 pub(crate) fn dominator_frames(
     snapshot: &Snapshot,
-    retained: &Retained,
+    dominators: &DominatorTree,
     start: &Start,
-    apart: Option<&Apart>,
+    apart: Option<&Apart<'_>>,
 ) -> FrameTree {
-    let (mut tree, steps) = with_steps(snapshot);
-    let mut kinds: Vec<Option<u32>> = vec![None; snapshot.distinct_views().len()];
-    let mut roots = match start {
-        Start::Roots { tops, .. } => RootFrames::starting_at(snapshot, tops.clone()),
-        _ => RootFrames::new(snapshot),
+    let (tree, steps) = with_steps(snapshot);
+    let objects = 0..snapshot.objects.len();
+    let mut frames = Frames {
+        snapshot,
+        dominators,
+        start,
+        apart,
+        is_direct: direct(snapshot, dominators),
+        first: 0,
+        frame_of: objects.clone().map(|_| AtomicU32::new(OUTSIDE)).collect(),
+        depth_of: objects.map(|_| AtomicU32::new(0)).collect(),
+        tree,
+        steps,
+        kinds: vec![None; snapshot.distinct_views().len()],
+        roots: match start {
+            Start::Roots { tops, .. } => RootFrames::starting_at(snapshot, tops.clone()),
+            _ => RootFrames::new(snapshot),
+        },
+        shared: None,
     };
-    let mut frame_of = vec![OUTSIDE; snapshot.objects.len()];
-    let mut depth_of = vec![0u32; frame_of.len()];
-    let mut shared = None;
-    for (place, &object) in snapshot.tree.order.iter().enumerate() {
-        let Some(dominator) = retained.dominator(object) else {
-            continue;
-        };
-        let parent = snapshot.tree.parents()[object as usize];
-        let (above, is_parent) = match dominator {
-            Dominator::Object(above) if frame_of[above as usize] != OUTSIDE => {
-                depth_of[object as usize] = depth_of[above as usize] + 1;
-                (frame_of[above as usize], above == parent)
-            }
-            Dominator::Holder(holder) if start.has_root(holder) => {
-                // The first level is in the order of the roots.
-                let is_first = snapshot
-                    .roots
-                    .get(place)
-                    .is_some_and(|r| r.holder == holder);
-                (roots.frame(&mut tree, holder), is_first)
-            }
-            Dominator::Shared if start.has_shared() => {
-                let frame = *shared.get_or_insert_with(|| {
-                    let name = tree.intern(SHARED);
-                    let frame = tree.child(ROOT_FRAME, name);
-                    tree.set_barrier(frame);
-                    frame
-                });
-                (frame, false)
-            }
-            _ => {
-                if let Some(name) = start.name(snapshot, object) {
-                    let name = tree.intern(&name);
-                    let frame = tree.child(ROOT_FRAME, name);
-                    tree.set_barrier(frame);
-                    frame_of[object as usize] = frame;
-                    tree.add(frame, snapshot.objects.size(ObjId(object)), 1, 0);
-                }
-                continue;
-            }
-        };
-        let depth = depth_of[object as usize];
-        let is_apart = apart.is_some_and(|apart| {
-            retained.bytes(object) >= apart.min_bytes && depth < apart.max_depth
-        });
-        let frame = match snapshot.step(object) {
-            INSIDE if is_parent => above,
-            step if is_apart => {
-                let address = snapshot.objects.address(ObjId(object));
-                let name = match is_parent {
-                    true => snapshot.steps.text(step).to_owned(),
-                    false => format!("⋯ {}", snapshot.reference_name(object)),
-                };
-                let name = tree.intern(&format!("{name} 0x{address:x}"));
-                tree.child(above, name)
-            }
-            step if is_parent => tree.child(above, steps[step.0 as usize]),
-            _ => {
-                let view = snapshot.view_index(object) as usize;
-                let name = match kinds[view] {
-                    Some(name) => name,
-                    None => {
-                        let name = tree.intern(&format!("⋯ {}", snapshot.reference_name(object)));
-                        // What nothing is known of goes by its size.
-                        if view != 0 {
-                            kinds[view] = Some(name);
-                        }
-                        name
-                    }
-                };
-                tree.child(above, name)
-            }
-        };
-        frame_of[object as usize] = frame;
-        tree.add(frame, snapshot.objects.size(ObjId(object)), 1, depth);
+    // What dominates an object is nearer to the roots.
+    for level in 0..snapshot.tree.depth() {
+        frames.first = snapshot.tree.levels[level] as usize;
+        merge(snapshot.tree.level(level), &mut frames);
     }
+    let mut tree = frames.tree;
     // Here a frame retains what is below it.
     for (frame, bytes) in (0..).zip(tree.totals().bytes) {
         tree.add_retained(frame, bytes);
     }
     tree
+}
+
+/// A bit for each object in the order of the search, 64 a word: whether what dominates it refers to it first.
+fn direct(snapshot: &Snapshot, dominators: &DominatorTree) -> Vec<u64> {
+    const WORDS: usize = 128;
+    let (tree, roots) = (&snapshot.tree, snapshot.tree.roots());
+    let mut bits = vec![0; tree.order.len().div_ceil(64)];
+    let pieces = bits.par_chunks_mut(WORDS).enumerate();
+    pieces.for_each(|(piece, bits)| {
+        let first = piece * WORDS * 64;
+        let mut parents = tree.parents_at(first.max(roots));
+        for (place, &object) in tree.order[first..].iter().take(WORDS * 64).enumerate() {
+            let dominator = dominators.dominator(object);
+            let is_direct = match snapshot.roots.get(first + place) {
+                // The first level is in the order of the roots.
+                Some(root) => dominator == Some(Dominator::Holder(root.holder)),
+                None => {
+                    let parent = parents.next().map(|at| tree.order[at as usize]);
+                    dominator.is_some() && dominator == parent.map(Dominator::Object)
+                }
+            };
+            bits[place / 64] |= u64::from(is_direct) << (place % 64);
+        }
+    });
+    bits
+}
+
+/// From the frames of what is nearer to those of what it dominates.
+struct Frames<'a> {
+    snapshot: &'a Snapshot,
+    dominators: &'a DominatorTree,
+    start: &'a Start,
+    apart: Option<&'a Apart<'a>>,
+    is_direct: Vec<u64>,
+    /// Where the objects of the level stand in the order of the search.
+    first: usize,
+    /// Per object, its frame or [`OUTSIDE`].
+    frame_of: Vec<AtomicU32>,
+    /// Per object, below how many others it is.
+    depth_of: Vec<AtomicU32>,
+    tree: FrameTree,
+    /// Per step the name of its frame.
+    steps: Vec<u32>,
+    /// Per view the name of the frame of what goes by its type.
+    kinds: Vec<Option<u32>>,
+    roots: RootFrames<'a>,
+    shared: Option<u32>,
+}
+
+/// What decides in which frame an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    above: Above,
+    way: Way,
+    /// Below how many others it is.
+    depth: u32,
+}
+
+/// What an object's frame is below.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Above {
+    Frame(u32),
+    Holder(Holder),
+    Shared,
+    /// It is the object to start at.
+    Start(u32),
+    /// It is of the type to start at: an index of the distinct views.
+    StartType(u32),
+    Outside,
+}
+
+/// By what an object's frame goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    /// The step from above.
+    Step(StepId),
+    /// The type, as an index of the distinct views; for the first the size of the slot, too.
+    Kind(u32, u64),
+    /// Itself, and the step from above if that leads there.
+    Apart(u32, Option<StepId>),
+}
+
+impl Key for Place {
+    #[inline]
+    fn mix(self) -> u32 {
+        let above = match self.above {
+            Above::Frame(frame) => frame,
+            _ => OUTSIDE,
+        };
+        let way = match self.way {
+            Way::Step(step) => step.0,
+            Way::Kind(view, _) => !view,
+            Way::Apart(object, _) => object,
+        };
+        above.wrapping_mul(31) ^ way ^ self.depth << 4
+    }
+}
+
+impl Frames<'_> {
+    /// What the frame of an object is below, and below how many others the object is.
+    fn above(&self, object: u32) -> (Above, u32) {
+        let start = self.start;
+        match self.dominators.dominator(object) {
+            Some(Dominator::Object(above)) => {
+                let frame = self.frame_of[above as usize].load(Relaxed);
+                if frame != OUTSIDE {
+                    let depth = self.depth_of[above as usize].load(Relaxed);
+                    return (Above::Frame(frame), depth + 1);
+                }
+            }
+            Some(Dominator::Holder(holder)) if start.has_root(holder) => {
+                return (Above::Holder(holder), 0);
+            }
+            Some(Dominator::Shared) if start.has_shared() => return (Above::Shared, 0),
+            _ => {}
+        }
+        let view = self.snapshot.view_index(object);
+        let above = match start {
+            Start::Object(this) if *this == object => Above::Start(object),
+            Start::Type(views) if views.get(view as usize) == Some(&true) => Above::StartType(view),
+            _ => Above::Outside,
+        };
+        (above, 0)
+    }
+
+    fn way(&self, index: usize, object: u32, bytes: u64, depth: u32) -> Way {
+        let place = self.first + index;
+        let is_direct = self.is_direct[place / 64] >> (place % 64) & 1 != 0;
+        let step = is_direct.then(|| self.snapshot.step(object));
+        let is_apart = || {
+            self.apart.is_some_and(|apart| {
+                apart.retained.bytes(object) >= apart.min_bytes && depth < apart.max_depth
+            })
+        };
+        match step {
+            Some(INSIDE) => Way::Step(INSIDE),
+            _ if is_apart() => Way::Apart(object, step),
+            Some(step) => Way::Step(step),
+            None => match self.snapshot.view_index(object) {
+                // What nothing is known of goes by its size.
+                0 => Way::Kind(0, bytes),
+                view => Way::Kind(view, 0),
+            },
+        }
+    }
+
+    /// A frame on top of which there is nothing but the root.
+    fn top(&mut self, name: &str) -> u32 {
+        let name = self.tree.intern(name);
+        let frame = self.tree.child(ROOT_FRAME, name);
+        self.tree.set_barrier(frame);
+        frame
+    }
+
+    /// The name of the frame of an object that has come this way.
+    fn name(&mut self, way: Way) -> u32 {
+        let snapshot = self.snapshot;
+        match way {
+            Way::Step(step) => self.steps[step.0 as usize],
+            Way::Kind(0, bytes) => {
+                let name = format!("⋯ {}", snapshot.unknown_name(bytes));
+                self.tree.intern(&name)
+            }
+            Way::Kind(view, _) => match self.kinds[view as usize] {
+                Some(name) => name,
+                None => {
+                    let of_view = &snapshot.distinct_views()[view as usize];
+                    let name = format!("⋯ {}", snapshot.view_reference_name(of_view));
+                    *self.kinds[view as usize].insert(self.tree.intern(&name))
+                }
+            },
+            Way::Apart(object, step) => {
+                let address = snapshot.objects.address(ObjId(object));
+                let name = match step {
+                    Some(step) => snapshot.steps.text(step).to_owned(),
+                    None => format!("⋯ {}", snapshot.reference_name(object)),
+                };
+                self.tree.intern(&format!("{name} 0x{address:x}"))
+            }
+        }
+    }
+}
+
+impl Merge for Frames<'_> {
+    type Key = Place;
+
+    #[inline]
+    fn keys(&self, first: usize, objects: &[u32], mut visit: impl FnMut(Place, u64)) {
+        for (index, &object) in (first..).zip(objects) {
+            let bytes = self.snapshot.objects.size(ObjId(object));
+            let (above, depth) = self.above(object);
+            let way = match above {
+                Above::Start(_) | Above::StartType(_) | Above::Outside => Way::Step(INSIDE),
+                _ => self.way(index, object, bytes, depth),
+            };
+            visit(Place { above, way, depth }, bytes);
+        }
+    }
+
+    fn settle(&mut self, Place { above, way, depth }: Place, amount: Amount) -> u32 {
+        let above = match above {
+            Above::Frame(frame) => frame,
+            Above::Holder(holder) => self.roots.frame(&mut self.tree, holder),
+            Above::Shared => match self.shared {
+                Some(frame) => frame,
+                None => {
+                    let frame = self.top(SHARED);
+                    *self.shared.insert(frame)
+                }
+            },
+            Above::Start(object) => self.top(&object_name(self.snapshot, object)),
+            Above::StartType(view) => {
+                let view = &self.snapshot.distinct_views()[view as usize];
+                self.top(&short(&self.snapshot.view_name(view)))
+            }
+            Above::Outside => return OUTSIDE,
+        };
+        let frame = match way {
+            Way::Step(INSIDE) => above,
+            way => {
+                let name = self.name(way);
+                self.tree.child(above, name)
+            }
+        };
+        self.tree.add(frame, amount.bytes, amount.objects, depth);
+        frame
+    }
+
+    #[inline]
+    fn place(&self, _: usize, object: u32, place: Place, frame: u32) {
+        self.frame_of[object as usize].store(frame, Relaxed);
+        self.depth_of[object as usize].store(place.depth, Relaxed);
+    }
 }

@@ -74,8 +74,6 @@ struct Frames {
 }
 
 impl Descent for Frames {
-    type Value = u32;
-
     fn follow(&mut self, above: u32, step: StepId) -> u32 {
         if step == INSIDE {
             return above;

@@ -29,6 +29,7 @@ mod frames;
 mod goroutine_report;
 mod goroutines;
 mod measure;
+mod merge;
 mod names;
 mod nearest;
 mod object;

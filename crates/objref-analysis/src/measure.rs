@@ -154,20 +154,18 @@ pub(crate) fn kind_of(holder: Holder) -> Option<GoRootKind> {
 struct Kinds([Amount; KINDS.len()]);
 
 impl Descent for Kinds {
-    type Value = u8;
-
-    fn follow(&mut self, above: u8, _: StepId) -> u8 {
+    fn follow(&mut self, above: u32, _: StepId) -> u32 {
         above
     }
 
-    fn add(&mut self, kind: u8, amount: Amount, _: u32) {
-        let sum = &mut self.0[usize::from(kind)];
+    fn add(&mut self, kind: u32, amount: Amount, _: u32) {
+        let sum = &mut self.0[kind as usize];
         *sum = *sum + amount;
     }
 }
 
 fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
-    let position = |kind| KINDS.iter().position(|k| *k == kind).unwrap_or(0) as u8;
+    let position = |kind| KINDS.iter().position(|k| *k == kind).unwrap_or(0) as u32;
     let holders = snapshot.roots.iter().map(|root| root.holder);
     let first = holders.map(|holder| position(kind_of(holder))).collect();
     let mut kinds = Kinds([Amount::default(); KINDS.len()]);

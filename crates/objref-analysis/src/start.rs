@@ -131,24 +131,14 @@ impl Start {
     pub(crate) fn has_shared(&self) -> bool {
         matches!(self, Start::Everything | Start::Shared)
     }
+}
 
-    /// The name of the frame that the object starts; `None` if it does not start one unless what dominates it does.
-    pub(crate) fn name(&self, snapshot: &Snapshot, object: u32) -> Option<String> {
-        match self {
-            Start::Object(start) if *start == object => {
-                let name = snapshot.type_name(object);
-                let name = name.as_deref().map_or("?".to_owned(), short);
-                let address = snapshot.objects.address(ObjId(object));
-                Some(format!("0x{address:x} {name}"))
-            }
-            Start::Type(views) => {
-                let view = snapshot.view_index(object) as usize;
-                let of_type = views.get(view).copied().unwrap_or(false);
-                of_type.then(|| short(&snapshot.view_name(&snapshot.distinct_views()[view])))
-            }
-            _ => None,
-        }
-    }
+/// The name of the frame of an object to start at.
+pub(crate) fn object_name(snapshot: &Snapshot, object: u32) -> String {
+    let name = snapshot.type_name(object);
+    let name = name.as_deref().map_or("?".to_owned(), short);
+    let address = snapshot.objects.address(ObjId(object));
+    format!("0x{address:x} {name}")
 }
 
 /// The object that an address lies in.

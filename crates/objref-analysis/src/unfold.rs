@@ -78,7 +78,7 @@ pub fn unfold(
     (start, from): (&Start, Option<&str>),
     options: &UnfoldOptions,
 ) -> Unfolded {
-    let merged = dominator_frames(snapshot, retained, start, None);
+    let merged = dominator_frames(snapshot, retained.tree(), start, None);
     let total = merged.totals();
     let shown = Amount {
         bytes: total.bytes[ROOT_FRAME as usize],
@@ -89,10 +89,11 @@ pub fn unfold(
         false => {
             drop(merged);
             let apart = Apart {
+                retained,
                 min_bytes: ((options.min_share * shown.bytes as f64).ceil() as u64).max(1),
                 max_depth: options.max_depth,
             };
-            dominator_frames(snapshot, retained, start, Some(&apart))
+            dominator_frames(snapshot, retained.tree(), start, Some(&apart))
         }
     };
     let tree = tree.prune(&PruneOptions {

@@ -11,7 +11,7 @@
 //! found to dominate anything. That is asked of [`dominators()`] itself, for the iterative algorithms that would be
 //! independent of it are quadratic on long lists.
 
-use crate::{BfsTree, Csr, Dominators, Entries, NONE, ROOT, Successors, bfs, dominators};
+use crate::{BfsTree, Csr, Entries, NONE, ROOT, Successors, Sums, bfs, dominators};
 
 /// What is wrong with a dominator tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub enum Flaw {
     Retained(u32),
 }
 
-/// Checks the dominators of `graph`, which `entries` hold; `tree` and `size` as they were given to
-/// [`dominators`](crate::dominators()).
+/// Checks the dominators `idom` of `graph`, which `entries` hold, and what everything retains; the rest as it was given to
+/// [`dominators`](crate::dominators()) and [`retained`](crate::retained()).
 ///
 /// # Errors
 ///
@@ -37,12 +37,13 @@ pub fn certify<G: Successors>(
     tree: &BfsTree,
     entries: &Entries,
     size: impl Fn(u32) -> u64,
-    found: &Dominators,
+    idom: &[u32],
+    sums: &Sums,
 ) -> Result<(), Flaw> {
     let nodes = graph.len() as u32;
     let all = nodes as usize + entries.len();
     let parent = |node: u32| match node.checked_sub(nodes) {
-        None => found.idom[node as usize],
+        None => idom[node as usize],
         Some(entry) => match entries.parent(entry) {
             ROOT => ROOT,
             above => nodes + above,
@@ -66,7 +67,7 @@ pub fn certify<G: Successors>(
             return Err(Flaw::Misplaced(node));
         }
     }
-    retains(&order, parent, nodes, size, found)?;
+    retains(&order, parent, nodes, size, sums)?;
 
     // Children of each node and, last, of the pseudo-root.
     let (mut first, mut next) = (vec![NONE; all + 1], vec![NONE; all]);
@@ -135,9 +136,9 @@ fn retains(
     parent: impl Fn(u32) -> u32,
     nodes: u32,
     size: impl Fn(u32) -> u64,
-    found: &Dominators,
+    stated: &Sums,
 ) -> Result<(), Flaw> {
-    let mut sums = vec![0u64; nodes as usize + found.entries.len()];
+    let mut sums = vec![0u64; nodes as usize + stated.entries.len()];
     for &node in order.iter().rev() {
         if node < nodes {
             sums[node as usize] += size(node);
@@ -146,7 +147,7 @@ fn retains(
             sums[above as usize] += sums[node as usize];
         }
     }
-    let stated = found.retained.iter().chain(&found.entries);
+    let stated = stated.nodes.iter().chain(&stated.entries);
     match sums
         .iter()
         .zip(stated)
@@ -165,11 +166,8 @@ fn nearest(order: &[u32], is_led_to: &[bool], siblings: &[(u32, u32)]) -> Result
     let (led, others): (Vec<u32>, Vec<u32>) =
         order.iter().partition(|node| is_led_to[**node as usize]);
     let tree = bfs(&graph, led.iter().copied());
-    let found = dominators(&graph, &tree, &Entries::each(&led), |_| 0);
-    match others
-        .iter()
-        .find(|node| found.idom[**node as usize] != ROOT)
-    {
+    let idom = dominators(&graph, &tree, &Entries::each(&led));
+    match others.iter().find(|node| idom[**node as usize] != ROOT) {
         Some(&node) => Err(Flaw::NotNearest(node)),
         None => Ok(()),
     }

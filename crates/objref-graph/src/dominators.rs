@@ -26,31 +26,23 @@ use crate::plain::Plain;
 use crate::rows::{PIECE, Rows};
 use crate::{BfsTree, Entries, NONE, ROOT, Successors};
 
-/// The dominator tree of a graph and its entries. See [`dominators`].
+/// What everything retains. See [`retained`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dominators {
-    /// Per node: its immediate dominator; a node, or behind the nodes an entry; [`ROOT`] if only the pseudo-root
-    /// dominates it, [`NONE`] if it was not reached.
-    pub idom: Vec<u32>,
+pub struct Sums {
     /// Per node: what it retains; 0 if it was not reached.
-    pub retained: Vec<u64>,
+    pub nodes: Vec<u64>,
     /// Per entry: what it retains.
     pub entries: Vec<u64>,
 }
 
-/// The dominators of `graph`, which `entries` hold, and what each node and entry retains, by `size` of the nodes.
-/// `tree` is the breadth-first tree from what the entries hold.
+/// The dominators of `graph`, which `entries` hold. `tree` is the breadth-first tree from what the entries hold.
 ///
-/// An entry is dominated by the entry that it is part of.
+/// Returns per node its immediate dominator: a node, or behind the nodes an entry; [`ROOT`] if only the pseudo-root
+/// dominates it, [`NONE`] if it was not reached. An entry is dominated by the entry that it is part of.
 ///
 /// O(m log n) in the worst case, near to linear in practice; nothing recurses. The result does not depend on the number
 /// of threads.
-pub fn dominators<G: Successors>(
-    graph: &G,
-    tree: &BfsTree,
-    entries: &Entries,
-    size: impl Fn(u32) -> u64 + Sync,
-) -> Dominators {
+pub fn dominators<G: Successors>(graph: &G, tree: &BfsTree, entries: &Entries) -> Vec<u32> {
     let first = entries.len() + 1;
     let (rows, referrers) = Rows::of(graph, tree, entries);
     let plain = Plain::of(&rows, &referrers);
@@ -67,12 +59,6 @@ pub fn dominators<G: Successors>(
     let above = by_place(tree, entries, &plain, &vertex, &above);
     drop((vertex, plain));
 
-    let nodes = tree.order.par_iter().map(|node| size(*node));
-    let mut sum: Vec<u64> = rayon::iter::repeat_n(0, first).chain(nodes).collect();
-    for place in (1..above.len()).rev() {
-        sum[above[place] as usize] += sum[place];
-    }
-    // One column after the other, so that no more than two of each are there at a time.
     let mut idom = vec![NONE; graph.len()];
     for (&node, &above) in tree.order.iter().zip(&above[first..]) {
         idom[node as usize] = match above as usize {
@@ -81,18 +67,44 @@ pub fn dominators<G: Successors>(
             place => tree.order[place - first],
         };
     }
-    drop(above);
-    let mut retained = vec![0; graph.len()];
-    for (&node, &sum) in tree.order.iter().zip(&sum[first..]) {
-        retained[node as usize] = sum;
+    idom
+}
+
+/// What each node and entry retains, by `size` of the nodes: itself and all that it dominates. `idom` are the dominators,
+/// and `tree` and `entries` those that they were found with.
+pub fn retained(
+    tree: &BfsTree,
+    entries: &Entries,
+    idom: &[u32],
+    size: impl Fn(u32) -> u64 + Sync,
+) -> Sums {
+    let own = (0..idom.len() as u32).into_par_iter();
+    let own = own.map(|node| match idom[node as usize] {
+        NONE => 0,
+        _ => size(node),
+    });
+    let mut sums = Sums {
+        nodes: own.collect(),
+        entries: vec![0; entries.len()],
+    };
+    // What a node dominates was found after it.
+    for &node in tree.order.iter().rev() {
+        let bytes = sums.nodes[node as usize];
+        match (
+            idom[node as usize],
+            (idom[node as usize] as usize).checked_sub(idom.len()),
+        ) {
+            (ROOT, _) => {}
+            (above, None) => sums.nodes[above as usize] += bytes,
+            (_, Some(entry)) => sums.entries[entry] += bytes,
+        }
     }
-    sum.truncate(first);
-    sum.remove(0);
-    Dominators {
-        idom,
-        retained,
-        entries: sum,
+    for entry in (0..entries.len() as u32).rev() {
+        if let above @ 0..ROOT = entries.parent(entry) {
+            sums.entries[above as usize] += sums.entries[entry as usize];
+        }
     }
+    sums
 }
 
 /// The depth-first search over the places that are not plain. Numbers are preorder; 0 is the

@@ -7,8 +7,8 @@
 //! - [`Successors`]: what a graph has to be able to do.
 //! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
 //! - [`explore()`]: the same for a graph that is looked at on the way: [`Explore`].
-//! - [`dominators()`]: whose end would be the end of whom, and what each retains; [`Entries`]: what the
-//!   graph is held from.
+//! - [`dominators()`]: whose end would be the end of whom; [`retained()`]: and of how much; [`Entries`]: what the graph
+//!   is held from.
 //! - [`certify()`]: whether a dominator tree is one.
 //! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
 //!   implements petgraph's visit traits, so petgraph's algorithms run on it.
@@ -28,7 +28,7 @@ mod tree;
 pub use bfs::{LABELS, bfs, explore};
 pub use certify::{Flaw, certify};
 pub use csr::Csr;
-pub use dominators::{Dominators, dominators};
+pub use dominators::{Sums, dominators, retained};
 pub use entries::Entries;
 pub use explore::{BATCH, Explore, Reach, Reached};
 pub use petgraph::{Edge, Edges, Visited};

@@ -1,11 +1,18 @@
 //! Dominators against their definition, and against petgraph.
 
 use objref_graph::{
-    Csr, Dominators, Entries, Flaw, NONE, ROOT, Successors, bfs, certify, dominators,
+    Csr, Entries, Flaw, NONE, ROOT, Successors, Sums, bfs, certify, dominators, retained,
 };
 use petgraph::algo::dominators::simple_fast;
 use petgraph::graph::DiGraph;
 use proptest::prelude::*;
+
+/// Who dominates whom, and how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    idom: Vec<u32>,
+    sums: Sums,
+}
 
 /// A graph, and what holds it.
 #[derive(Clone, Debug)]
@@ -25,16 +32,18 @@ impl Held {
         }
     }
 
-    fn dominators(&self) -> Dominators {
+    fn dominators(&self) -> Found {
         let tree = bfs(&self.graph, self.holds.iter().map(|(_, node)| *node));
         let entries = Entries::new(self.parents.clone(), self.holds.clone());
-        dominators(&self.graph, &tree, &entries, size)
+        let idom = dominators(&self.graph, &tree, &entries);
+        let sums = retained(&tree, &entries, &idom, size);
+        Found { idom, sums }
     }
 
-    fn certify(&self, found: &Dominators) -> Result<(), Flaw> {
+    fn certify(&self, found: &Found) -> Result<(), Flaw> {
         let tree = bfs(&self.graph, self.holds.iter().map(|(_, node)| *node));
         let entries = Entries::new(self.parents.clone(), self.holds.clone());
-        certify(&self.graph, &tree, &entries, size, found)
+        certify(&self.graph, &tree, &entries, size, &found.idom, &found.sums)
     }
 
     /// The same with the entries as nodes behind the others, and its roots.
@@ -65,17 +74,17 @@ trait AddUp {
     fn add_up(&mut self, held: &Held);
 }
 
-impl AddUp for Dominators {
+impl AddUp for Found {
     fn add_up(&mut self, held: &Held) {
         let nodes = held.graph.len() as u32;
-        self.retained.fill(0);
-        self.entries.fill(0);
+        self.sums.nodes.fill(0);
+        self.sums.entries.fill(0);
         for node in (0..nodes).filter(|node| self.idom[*node as usize] != NONE) {
             let mut at = node;
             for _ in 0..100 {
                 match at.checked_sub(nodes) {
-                    None => self.retained[at as usize] += size(node),
-                    Some(entry) => self.entries[entry as usize] += size(node),
+                    None => self.sums.nodes[at as usize] += size(node),
+                    Some(entry) => self.sums.entries[entry as usize] += size(node),
                 }
                 at = match at.checked_sub(nodes) {
                     None => self.idom[at as usize],
@@ -126,8 +135,8 @@ fn check(held: &Held) -> Result<(), TestCaseError> {
     for node in 0..flat.len() as u32 {
         let entry = node.checked_sub(nodes);
         let retained = match entry {
-            None => found.retained[node as usize],
-            Some(entry) => found.entries[entry as usize],
+            None => found.sums.nodes[node as usize],
+            Some(entry) => found.sums.entries[entry as usize],
         };
         if !all[node as usize] {
             prop_assert_eq!(found.idom[node as usize], NONE);
@@ -233,7 +242,10 @@ fn long_lists_and_wide_fans() {
     assert!((1..nodes).all(|n| found.idom[n as usize] == n - 1));
     assert!((0..nodes).all(|n| found.idom[(nodes + n) as usize] == n));
     let all: u64 = (0..2 * nodes).map(size).sum();
-    assert_eq!((found.retained[0], &found.entries[..]), (all, &[all][..]));
+    assert_eq!(
+        (found.sums.nodes[0], &found.sums.entries[..]),
+        (all, &[all][..])
+    );
 
     let fan = (0..nodes).map(|n| (2 * nodes, nodes + n));
     let graph = Csr::from_edges(2 * nodes as usize + 1, list.chain(values).chain(fan));

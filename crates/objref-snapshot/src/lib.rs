@@ -55,7 +55,7 @@ pub use index::{INDEX_VERSION, Index, IndexError, is_index, write_index};
 pub use missing::Missing;
 pub use names::short;
 pub use references::{References, Word};
-pub use retained::{Dominator, Retained};
+pub use retained::{Dominator, DominatorTree, Retained};
 pub use roots::{DanglingRoot, Holder, NO_GOROUTINE, Place, Root, RootCount};
 pub use snapshot::Snapshot;
 pub use stacks::{StackNode, StackTree};

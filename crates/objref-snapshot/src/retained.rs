@@ -1,7 +1,7 @@
 //! What each object and each holder of roots retains: what the collector would free if it went away.
 
 use objref_go::{ObjId, RootKind};
-use objref_graph::{Dominators, Entries, Flaw, NONE, ROOT, Successors, certify, dominators};
+use objref_graph::{Entries, Flaw, NONE, ROOT, Successors, Sums, certify, dominators, retained};
 
 use crate::roots::Holder;
 use crate::snapshot::Snapshot;
@@ -20,9 +20,17 @@ pub enum Dominator {
 
 /// The dominator tree of the objects and the holders of roots.
 #[derive(Clone, Debug)]
-pub struct Retained {
-    tree: Dominators,
+pub struct DominatorTree {
+    /// Per object, as [`dominators()`] numbers them.
+    idom: Vec<u32>,
     holders: Holders,
+}
+
+/// The dominator tree, and what everything retains.
+#[derive(Clone, Debug)]
+pub struct Retained {
+    tree: DominatorTree,
+    sums: Sums,
 }
 
 /// Numbers of the holders of roots: variables, then functions on stacks, then what the runtime holds.
@@ -56,7 +64,6 @@ impl Holders {
         }
     }
 
-    /// What each holds.
     /// The holder above, which holds what this one does; [`ROOT`] if there is none.
     fn parent(self, snapshot: &Snapshot, number: u32) -> u32 {
         match self.holder(number) {
@@ -68,6 +75,7 @@ impl Holders {
         }
     }
 
+    /// What each holds.
     fn entries(self, snapshot: &Snapshot) -> Entries {
         let parents = (0..self.len() as u32).map(|number| self.parent(snapshot, number));
         let parents = parents.collect();
@@ -82,10 +90,11 @@ impl Holders {
 }
 
 /// Whether everything retains itself and what those retain that it dominates.
-fn adds_up(snapshot: &Snapshot, holders: Holders, tree: &Dominators) -> bool {
+fn adds_up(snapshot: &Snapshot, tree: &DominatorTree, sums: &Sums) -> bool {
+    let holders = tree.holders;
     let objects = snapshot.objects.len() as u32;
     // What is left once the share of each is taken from what stands above it; never less than nothing.
-    let (mut left, mut of_holders) = (tree.retained.clone(), tree.entries.clone());
+    let (mut left, mut of_holders) = (sums.nodes.clone(), sums.entries.clone());
     let mut take = |above: u32, bytes: u64| {
         let left = match above.checked_sub(objects) {
             _ if above == ROOT => return true,
@@ -97,11 +106,11 @@ fn adds_up(snapshot: &Snapshot, holders: Holders, tree: &Dominators) -> bool {
         rest.is_some()
     };
     let order = snapshot.tree.order.iter().map(|o| *o as usize);
-    let mut shares = order.map(|object| (tree.idom[object], tree.retained[object]));
+    let mut shares = order.map(|object| (tree.idom[object], sums.nodes[object]));
     let numbers = 0..holders.len() as u32;
     let mut above = numbers.map(|number| match holders.parent(snapshot, number) {
         ROOT => (ROOT, 0),
-        parent => (objects + parent, tree.entries[number as usize]),
+        parent => (objects + parent, sums.entries[number as usize]),
     });
     shares.all(|(above, bytes)| take(above, bytes))
         && above.all(|(above, bytes)| take(above, bytes))
@@ -115,15 +124,38 @@ fn adds_up(snapshot: &Snapshot, holders: Holders, tree: &Dominators) -> bool {
         })
 }
 
-impl Retained {
+impl DominatorTree {
     /// The dominator tree over the references of `graph`, the heap that the snapshot is of.
-    pub fn of<G: Successors>(graph: &G, snapshot: &Snapshot) -> Retained {
+    pub fn of<G: Successors>(graph: &G, snapshot: &Snapshot) -> DominatorTree {
         let holders = Holders::of(snapshot);
-        let size = |object| snapshot.objects.size(ObjId(object));
-        Retained {
-            tree: dominators(graph, &snapshot.tree, &holders.entries(snapshot), size),
+        DominatorTree {
+            idom: dominators(graph, &snapshot.tree, &holders.entries(snapshot)),
             holders,
         }
+    }
+
+    /// What keeps the object alive all alone; `None` if nothing keeps it alive.
+    #[inline]
+    pub fn dominator(&self, object: u32) -> Option<Dominator> {
+        match self.idom[object as usize] {
+            NONE => None,
+            ROOT => Some(Dominator::Shared),
+            above => Some(match above.checked_sub(self.idom.len() as u32) {
+                None => Dominator::Object(above),
+                Some(number) => Dominator::Holder(self.holders.holder(number)),
+            }),
+        }
+    }
+}
+
+impl Retained {
+    /// What everything retains by the references of `graph`, the heap that the snapshot is of.
+    pub fn of<G: Successors>(graph: &G, snapshot: &Snapshot) -> Retained {
+        let tree = DominatorTree::of(graph, snapshot);
+        let size = |object| snapshot.objects.size(ObjId(object));
+        let entries = tree.holders.entries(snapshot);
+        let sums = retained(&snapshot.tree, &entries, &tree.idom, size);
+        Retained { tree, sums }
     }
 
     /// Checks the tree over the same references, by its properties and without what found it.
@@ -132,13 +164,15 @@ impl Retained {
     ///
     /// The first flaw, in words.
     pub fn certify<G: Successors>(&self, graph: &G, snapshot: &Snapshot) -> Result<(), String> {
-        let entries = self.holders.entries(snapshot);
+        let Retained { tree, sums } = self;
+        let entries = tree.holders.entries(snapshot);
         let size = |object| snapshot.objects.size(ObjId(object));
         let name = |node: u32| match node.checked_sub(snapshot.objects.len() as u32) {
             None => format!("{:#x}", snapshot.objects.address(ObjId(node))),
-            Some(holder) => format!("{:?}", self.holders.holder(holder)),
+            Some(holder) => format!("{:?}", tree.holders.holder(holder)),
         };
-        certify(graph, &snapshot.tree, &entries, size, &self.tree).map_err(|flaw| match flaw {
+        let checked = certify(graph, &snapshot.tree, &entries, size, &tree.idom, sums);
+        checked.map_err(|flaw| match flaw {
             Flaw::Misplaced(node) => format!("{}: its dominator is out of place", name(node)),
             Flaw::Avoidable(node) => format!("{}: is reached past its dominator", name(node)),
             Flaw::NotNearest(node) => format!("{}: something nearer dominates it", name(node)),
@@ -175,46 +209,43 @@ impl Retained {
         let reached = |object: usize| snapshot.is_reached(object as u32);
         let mut all = idom.iter().enumerate();
         let holds = all.all(|(object, above)| (*above == NONE) != reached(object));
-        let tree = Dominators {
-            idom,
-            retained,
+        let tree = DominatorTree { idom, holders };
+        let sums = Sums {
+            nodes: retained,
             entries,
         };
-        (holds && adds_up(snapshot, holders, &tree)).then_some(Retained { tree, holders })
+        (holds && adds_up(snapshot, &tree, &sums)).then_some(Retained { tree, sums })
     }
 
     /// Dominators by number, retained bytes of the objects, and of the holders.
     pub(crate) fn columns(&self) -> (&[u32], &[u64], &[u64]) {
-        let tree = &self.tree;
-        (&tree.idom, &tree.retained, &tree.entries)
+        (&self.tree.idom, &self.sums.nodes, &self.sums.entries)
+    }
+
+    /// The dominator tree.
+    pub fn tree(&self) -> &DominatorTree {
+        &self.tree
     }
 
     /// What keeps the object alive all alone; `None` if nothing keeps it alive.
     pub fn dominator(&self, object: u32) -> Option<Dominator> {
-        match self.tree.idom[object as usize] {
-            NONE => None,
-            ROOT => Some(Dominator::Shared),
-            above => Some(match above.checked_sub(self.tree.idom.len() as u32) {
-                None => Dominator::Object(above),
-                Some(number) => Dominator::Holder(self.holders.holder(number)),
-            }),
-        }
+        self.tree.dominator(object)
     }
 
     /// Bytes that the object keeps alive, its own included; 0 for garbage.
     pub fn bytes(&self, object: u32) -> u64 {
-        self.tree.retained[object as usize]
+        self.sums.nodes[object as usize]
     }
 
     /// Bytes that the holder keeps alive. A function on a stack keeps what those that it called keep, too.
     pub fn holder_bytes(&self, holder: Holder) -> u64 {
-        self.tree.entries[self.holders.number(holder) as usize]
+        self.sums.entries[self.tree.holders.number(holder) as usize]
     }
 
     /// All holders of roots, those of nothing too: variables, then functions on stacks, callers first, then the
     /// runtime.
     pub fn holders(&self) -> impl Iterator<Item = Holder> {
-        let holders = self.holders;
+        let holders = self.tree.holders;
         (0..holders.len() as u32).map(move |number| holders.holder(number))
     }
 }

@@ -124,9 +124,19 @@ impl Snapshot {
     /// How a reference to the object is written: `*T`, `[]T`, `string`; `? [64 B]` where nothing is known.
     pub fn reference_name(&self, object: u32) -> String {
         match self.views.get(object) {
-            Some(view) => reference_name(&self.types, view.ty, view.form),
-            None => format!("? {}", size_class(self.objects.size(ObjId(object)))),
+            Some(view) => self.view_reference_name(&view),
+            None => self.unknown_name(self.objects.size(ObjId(object))),
         }
+    }
+
+    /// How a reference to an object of this view is written.
+    pub fn view_reference_name(&self, view: &View) -> String {
+        reference_name(&self.types, view.ty, view.form)
+    }
+
+    /// How a reference to an object of so many bytes is written of which nothing is known.
+    pub fn unknown_name(&self, bytes: u64) -> String {
+        format!("? {}", size_class(bytes))
     }
 
     /// How the object's parent in the tree refers to it.

@@ -25,7 +25,7 @@ pub(crate) fn write(
     let types = types(snapshot, &TypeOptions::default());
     reporter.phase("merge chains");
     let paths = frame_tree(snapshot, Some(retained));
-    let dominated = dominator_tree(snapshot, retained);
+    let dominated = dominator_tree(snapshot, retained.tree());
     reporter.phase("write the page");
     let prune = prune_options(args, 0.0, FRAMES);
     let mut trees = vec![

@@ -57,9 +57,9 @@ impl<'a> Picture<'a> {
                 frame_tree(&subject.snapshot, retained)
             }
             TreeArg::Dominator => {
-                let retained = subject.retained(reporter)?;
+                let dominators = subject.dominators(reporter)?;
                 reporter.phase("merge chains");
-                dominator_tree(&subject.snapshot, retained)
+                dominator_tree(&subject.snapshot, dominators)
             }
         };
         reporter.phase("draw");

@@ -9,7 +9,8 @@ use anyhow::{Result, anyhow, bail};
 use objref_analysis::thousands;
 use objref_mem::{Core, Input};
 use objref_snapshot::{
-    Dump, Facts, Index, LoadOptions, Progress, References, Retained, Snapshot, write_index,
+    DominatorTree, Dump, Facts, Index, LoadOptions, Progress, References, Retained, Snapshot,
+    write_index,
 };
 
 use crate::args::CommonArgs;
@@ -50,6 +51,7 @@ pub(crate) struct Subject<'d> {
     dump: Option<&'d Dump>,
     index: Option<&'d Index>,
     references: Option<References<'d>>,
+    dominators: OnceCell<DominatorTree>,
     retained: OnceCell<Retained>,
 }
 
@@ -105,6 +107,7 @@ impl Opened {
                 dump: self.dump.as_ref(),
                 index: Some(index),
                 references,
+                dominators: OnceCell::new(),
                 retained: OnceCell::new(),
             });
         }
@@ -127,6 +130,7 @@ impl Opened {
             dump: Some(dump),
             index: None,
             references,
+            dominators: OnceCell::new(),
             retained: OnceCell::new(),
         };
         if let Some(path) = &self.keep {
@@ -153,6 +157,17 @@ impl Subject<'_> {
         self.references
             .as_ref()
             .ok_or_else(|| anyhow!("references were not read"))
+    }
+
+    /// What dominates what. Who wants to know what everything retains, too, asks for that before.
+    pub(crate) fn dominators(&self, reporter: &Reporter) -> Result<&DominatorTree> {
+        match (self.retained.get(), self.dump) {
+            (None, Some(dump)) if self.index.is_none() => Ok(self.dominators.get_or_init(|| {
+                reporter.phase("dominators");
+                DominatorTree::of(dump, &self.snapshot)
+            })),
+            _ => Ok(self.retained(reporter)?.tree()),
+        }
     }
 
     /// What everything retains.

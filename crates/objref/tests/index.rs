@@ -198,7 +198,7 @@ fn seal(index: &mut [u8]) {
 fn reports(snapshot: &Snapshot, retained: &Retained, which: usize) {
     match which % 4 {
         0 => drop(objref_analysis::frame_tree(snapshot, Some(retained))),
-        1 => drop(objref_analysis::dominator_tree(snapshot, retained)),
+        1 => drop(objref_analysis::dominator_tree(snapshot, retained.tree())),
         2 => {
             let mut rows = ObjectsTsv::new(std::io::sink()).unwrap();
             objref_analysis::each_object(snapshot, retained, |row| rows.row(row)).unwrap();

@@ -105,7 +105,7 @@ pub(crate) fn run(dump: &Dump, ask: Ask) -> Result<u64, String> {
 
 fn trees(dump: &Dump, snapshot: &Snapshot, live: u64) {
     let retained = Retained::of(dump, snapshot);
-    let held = dominator_tree(snapshot, &retained);
+    let held = dominator_tree(snapshot, retained.tree());
     assert_eq!(held.totals().bytes[0], live, "retained do not add up");
     let tree = frame_tree(snapshot, Some(&retained));
     assert_eq!(tree.totals().bytes[0], live, "frames do not add up");

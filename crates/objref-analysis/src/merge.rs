@@ -1,0 +1,203 @@
+//! Many objects at once of each of which something is wanted that few things decide.
+//!
+//! All threads look for what decides, a piece each, and add up what goes with it; what follows from it is asked for by one
+//! thread, in the order in which it is met first. So the outcome is that of one thread, one object after the other.
+
+use std::hash::Hash;
+
+use arrayvec::ArrayVec;
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::Amount;
+
+/// Fewer objects are done by one thread.
+pub(crate) const PARALLEL: usize = 4096;
+/// Objects per piece of work.
+const PIECE: usize = 1 << 13;
+/// Objects whose keys are kept at once.
+const AT_ONCE: usize = 128 * PIECE;
+/// Objects that are looked up together: none of the loads waits for another.
+pub(crate) const BATCH: usize = 64;
+/// How many keys are found without a search.
+const RECENT: usize = 256;
+
+/// What decides about an object.
+pub(crate) trait Key: Copy + Eq + Hash + Send + Sync {
+    /// Different numbers for most of the keys that follow each other.
+    fn mix(self) -> u32;
+}
+
+/// What is wanted of objects.
+pub(crate) trait Merge: Sync {
+    type Key: Key;
+
+    /// Calls `visit` with the key and the bytes of each of `objects`, in their order; the first of them is the one with this
+    /// index.
+    fn keys(&self, first: usize, objects: &[u32], visit: impl FnMut(Self::Key, u64));
+
+    /// What is wanted of objects of this key, of which there are so many more. At most once for the same key and piece.
+    fn settle(&mut self, key: Self::Key, amount: Amount) -> u32;
+
+    /// This is what was wanted of the object, which is the one with this index.
+    fn place(&self, index: usize, object: u32, key: Self::Key, value: u32);
+}
+
+/// Does it for `objects`, whose keys do not depend on each other.
+pub(crate) fn merge<M: Merge>(objects: &[u32], wanted: &mut M) {
+    if objects.len() < PARALLEL {
+        let mut keys = ArrayVec::<_, BATCH>::new();
+        for (batch, objects) in objects.chunks(BATCH).enumerate() {
+            let first = batch * BATCH;
+            wanted.keys(first, objects, |key, bytes| keys.push((key, bytes)));
+            for ((index, &object), (key, bytes)) in (first..).zip(objects).zip(keys.drain(..)) {
+                let value = wanted.settle(key, Amount { bytes, objects: 1 });
+                wanted.place(index, object, key, value);
+            }
+        }
+        return;
+    }
+    for (round, objects) in objects.chunks(AT_ONCE).enumerate() {
+        let first = |piece: usize| round * AT_ONCE + piece * PIECE;
+        let pieces = objects.par_chunks(PIECE).enumerate();
+        let this = &*wanted;
+        let found = pieces.map(|(piece, objects)| {
+            let mut keys = Keys::new(objects.len());
+            this.keys(first(piece), objects, |key, bytes| keys.add(key, bytes));
+            keys
+        });
+        let found: Vec<Keys<M::Key>> = found.collect();
+        let mut settle = |keys: &Keys<M::Key>| -> Vec<u32> {
+            let sums = keys.sums.iter();
+            sums.map(|(key, amount)| wanted.settle(*key, *amount))
+                .collect()
+        };
+        let values: Vec<Vec<u32>> = found.iter().map(&mut settle).collect();
+        let this = &*wanted;
+        let pieces = objects.par_chunks(PIECE).zip(&found).zip(&values);
+        pieces
+            .enumerate()
+            .for_each(|(piece, ((objects, keys), values))| {
+                for ((index, &object), &at) in (first(piece)..).zip(objects).zip(&keys.indices) {
+                    let (key, _) = keys.sums[at as usize];
+                    this.place(index, object, key, values[at as usize]);
+                }
+            });
+    }
+}
+
+/// The keys in a piece.
+struct Keys<K> {
+    /// Each once, in the order in which they are met, with what goes with it.
+    sums: Vec<(K, Amount)>,
+    /// Per object: index of its key.
+    indices: Vec<u32>,
+    known: FxHashMap<K, u32>,
+    /// Some of the known ones, each at the only place where it can be.
+    recent: [u32; RECENT],
+}
+
+impl<K: Key> Keys<K> {
+    fn new(objects: usize) -> Self {
+        Keys {
+            sums: Vec::new(),
+            indices: Vec::with_capacity(objects),
+            known: FxHashMap::default(),
+            recent: [0; RECENT],
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, key: K, bytes: u64) {
+        let recent = &mut self.recent[key.mix() as usize % RECENT];
+        if self
+            .sums
+            .get(*recent as usize)
+            .is_none_or(|(known, _)| *known != key)
+        {
+            *recent = *self.known.entry(key).or_insert_with(|| {
+                self.sums.push((key, Amount::default()));
+                self.sums.len() as u32 - 1
+            });
+        }
+        self.sums[*recent as usize].1.add(bytes);
+        self.indices.push(*recent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use super::*;
+
+    impl Key for u32 {
+        fn mix(self) -> u32 {
+            self
+        }
+    }
+
+    /// Numbers keys in the order in which they are met.
+    #[derive(Default)]
+    struct Numbers {
+        kinds: u32,
+        known: FxHashMap<u32, u32>,
+        sums: Vec<Amount>,
+        placed: Vec<AtomicU32>,
+    }
+
+    impl Numbers {
+        fn key(&self, object: u32) -> u32 {
+            object.wrapping_mul(2_654_435_761) >> 7 & (self.kinds - 1)
+        }
+    }
+
+    impl Merge for Numbers {
+        type Key = u32;
+
+        fn keys(&self, first: usize, objects: &[u32], mut visit: impl FnMut(u32, u64)) {
+            for (index, &object) in (first..).zip(objects) {
+                assert_eq!(object, 3 * index as u32);
+                visit(self.key(object), u64::from(object));
+            }
+        }
+
+        fn settle(&mut self, key: u32, amount: Amount) -> u32 {
+            let next = self.known.len() as u32;
+            let number = *self.known.entry(key).or_insert(next);
+            if number == next {
+                self.sums.push(Amount::default());
+            }
+            self.sums[number as usize] = self.sums[number as usize] + amount;
+            number
+        }
+
+        fn place(&self, index: usize, object: u32, key: u32, value: u32) {
+            assert_eq!((object, key), (3 * index as u32, self.key(object)));
+            self.placed[index].store(value, Relaxed);
+        }
+    }
+
+    #[test]
+    fn many_at_once_come_to_the_same_as_one_after_the_other() {
+        for (count, kinds) in [(100, 8), (5000, 4), (AT_ONCE as u32 + 5000, 1 << 16)] {
+            let objects: Vec<u32> = (0..count).map(|n| 3 * n).collect();
+            let mut all = Numbers {
+                kinds,
+                placed: objects.iter().map(|_| AtomicU32::new(u32::MAX)).collect(),
+                ..Numbers::default()
+            };
+            merge(&objects, &mut all);
+            let mut one = Numbers {
+                kinds,
+                ..Numbers::default()
+            };
+            for (object, placed) in objects.iter().zip(&all.placed) {
+                let bytes = u64::from(*object);
+                let number = one.settle(one.key(*object), Amount { bytes, objects: 1 });
+                assert_eq!(number, placed.load(Relaxed));
+            }
+            assert_eq!(one.sums, all.sums);
+        }
+    }
+}
