@@ -168,10 +168,23 @@ const LARGE_PAGE: usize = 2 << 20;
 ///
 /// For columns that are read all over: in pages of 4 KiB the processor spends more time on finding out where a page is
 /// than on what it came for.
+pub fn room<T>(len: usize) -> Vec<T> {
+    let room = Vec::with_capacity(len);
+    in_large_pages(&room);
+    room
+}
+
+/// `len` zeros, in large pages as [`room`] is. They take no memory until they are written to.
+pub fn zeros(len: usize) -> Vec<u16> {
+    let zeros = vec![0; len];
+    in_large_pages(&zeros);
+    zeros
+}
+
+/// Asks for large pages for memory that nobody has written to yet.
 // Linux, Documentation/admin-guide/mm/transhuge.rst
 #[allow(unsafe_code)]
-pub fn room<T>(len: usize) -> Vec<T> {
-    let room: Vec<T> = Vec::with_capacity(len);
+fn in_large_pages<T>(room: &Vec<T>) {
     let start = room.as_ptr().addr().next_multiple_of(LARGE_PAGE);
     let end = room.as_ptr().addr() + room.capacity() * size_of::<T>();
     let bytes = end.saturating_sub(start) / LARGE_PAGE * LARGE_PAGE;
@@ -180,11 +193,10 @@ pub fn room<T>(len: usize) -> Vec<T> {
         let first = room
             .as_ptr()
             .wrapping_byte_add(start - room.as_ptr().addr());
-        // SAFETY: whole pages inside of what was allocated just now; the advice changes nothing but how the system backs
-        // them. Whether it is followed does not matter.
+        // SAFETY: whole pages inside of an allocation that is borrowed here; the advice changes nothing but how the system
+        // backs them. Whether it is followed does not matter.
         unsafe { libc::madvise(first.cast_mut().cast(), bytes, libc::MADV_HUGEPAGE) };
     }
-    room
 }
 
 /// The program's allocator: the system's, but what is above the limit of [`limit_memory`](crate::limit_memory) lies in a file.
@@ -195,7 +207,8 @@ pub struct Spilling;
 pub(crate) const ROOM: usize = 1 << 42;
 
 // SAFETY: a piece comes either from the system's allocator, to which it goes back, or is a part of the reserved addresses
-// which is given out once, has a place of its own in the file, and is as long as was asked for, at a page's start.
+// which is given out once, has a place of its own in the file, and is as long as was asked for, at a page's start; what is
+// cut off its end is not used again.
 // Which of both it is is told by its address. Nothing here allocates or panics.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Spilling {
@@ -234,6 +247,17 @@ unsafe impl GlobalAlloc for Spilling {
         if small || spill::place(piece.addr()).is_none() && spill::may_grow(layout.size(), size) {
             // SAFETY: the caller's promise is passed on; the piece came from there.
             return unsafe { System.realloc(piece, layout, size) };
+        }
+        if let Some((file, offset)) = spill::place(piece.addr())
+            && (spill::COUNTED..=layout.size()).contains(&size)
+        {
+            // It stays where it is, without its end.
+            let [kept, had] = [size, layout.size()].map(|n| n.next_multiple_of(spill::PAGE));
+            if kept < had {
+                drop_pages(file, offset + kept, piece.wrapping_add(kept), had - kept);
+                spill::give_back(had - kept);
+            }
+            return piece;
         }
         // SAFETY: the caller promises that the size is one that a layout may have; both pieces are as long as what is copied,
         // and do not overlap, as both are in use.
@@ -276,9 +300,10 @@ fn in_file(layout: Layout) -> Option<*mut u8> {
 }
 
 /// From now on the system's allocator gives back at once what was a piece of this size or more, instead of keeping it for
-/// others.
+/// others. Unless told it learns to keep ever larger ones.
+// mallopt(3): M_MMAP_THRESHOLD
 #[allow(unsafe_code)]
-pub(crate) fn give_back_from(size: usize) {
+pub fn give_back_from(size: usize) {
     // SAFETY: a call with numbers, which only changes where later pieces come from.
     #[cfg(target_env = "gnu")]
     unsafe {

@@ -12,6 +12,7 @@ use objref_mem::Addr;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use crate::numbers::Numbers;
 use crate::roots::Root;
 use crate::rounds::{Offset, remainder};
 use crate::step::{Container, Deciding, Describer, Reference, StepId, StepKey, Steps};
@@ -45,13 +46,13 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
             .or_insert_with(|| self.steps.intern(self.describer.text(key)))
     }
 
-    /// Per object: the step from its parent in the tree. `offsets` are, per object, where in its parent the reference is.
+    /// Per object: the [`StepId`] of the step from its parent in the tree. `offsets` are, per object, where in its parent the reference is.
     pub(crate) fn describe(
         &mut self,
         tree: &BfsTree,
         offsets: Vec<u32>,
         roots: &[Root],
-    ) -> Vec<StepId> {
+    ) -> Numbers {
         // Steps take the place of the offsets.
         let column: Vec<AtomicU32> = offsets.into_iter().map(AtomicU32::new).collect();
         for root in roots {
@@ -77,9 +78,7 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
                 }
             });
         }
-        // In place.
-        let steps = column.into_iter().map(|step| StepId(step.into_inner()));
-        steps.collect()
+        Numbers::new(column, self.steps.texts().len())
     }
 }
 

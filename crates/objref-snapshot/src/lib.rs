@@ -23,6 +23,7 @@ mod map_types;
 mod mask;
 mod missing;
 mod names;
+mod numbers;
 mod records;
 mod recovered;
 mod references;

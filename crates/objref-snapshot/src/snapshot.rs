@@ -10,6 +10,7 @@ use crate::diagnose::Diagnostic;
 use crate::facts::Facts;
 use crate::goroutines::StackCounts;
 use crate::names::{allocated_name, reference_name, size_class, view_name};
+use crate::numbers::Numbers;
 use crate::roots::{DanglingRoot, Root, RootCount};
 use crate::stacks::StackTree;
 use crate::step::{NOWHERE, StepId, Steps};
@@ -51,27 +52,24 @@ pub struct Snapshot {
     /// What has to be said with every number.
     pub diagnostics: Vec<Diagnostic>,
     pub(crate) views: FinalViews,
-    /// Per object: how the parent in `tree` refers to it; [`NOWHERE`] for those that are not reached.
-    pub(crate) step_of: Vec<StepId>,
+    /// Per object: the [`StepId`] of how the parent in `tree` refers to it; [`NOWHERE`] for those that are not reached.
+    pub(crate) step_of: Numbers,
 }
 
 impl Snapshot {
     /// Whether a root leads to the object.
     pub fn is_reached(&self, object: u32) -> bool {
-        self.step_of[object as usize] != NOWHERE
+        self.step(object) != NOWHERE
     }
 
     /// How many of these objects are reached, and how many of those have a type.
     pub fn reached_and_typed(&self, objects: Range<u32>) -> (u64, u64) {
-        let objects = objects.start as usize..objects.end as usize;
-        let steps = &self.step_of[objects.clone()];
-        let views = &self.views.column[objects];
         // Of 32 bits, as everything else here: the processor counts several at once.
         let (mut reached, mut typed) = (0u32, 0u32);
-        for (step, view) in steps.iter().zip(views) {
-            let is_reached = *step != NOWHERE;
+        for object in objects {
+            let is_reached = self.is_reached(object);
             reached += u32::from(is_reached);
-            typed += u32::from(is_reached & (*view != 0));
+            typed += u32::from(is_reached & (self.view_index(object) != 0));
         }
         (reached.into(), typed.into())
     }
@@ -141,6 +139,6 @@ impl Snapshot {
 
     /// How the object's parent in the tree refers to it.
     pub fn step(&self, object: u32) -> StepId {
-        self.step_of[object as usize]
+        StepId(self.step_of.get(object as usize))
     }
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use crate::numbers::Numbers;
 use crate::types::{TypeId, Types};
 
 /// Objects per piece of work.
@@ -370,7 +371,7 @@ impl Views {
 /// The views as they are in the end: a column of indices into the distinct ones.
 #[derive(Debug)]
 pub(crate) struct FinalViews {
-    pub(crate) column: Vec<u32>,
+    pub(crate) column: Numbers,
     pub(crate) distinct: Vec<View>,
 }
 
@@ -411,9 +412,10 @@ impl FinalViews {
                 cell.store(last.1, Relaxed);
             }
         });
-        // In place.
-        let column = column.into_iter().map(AtomicU32::into_inner).collect();
-        FinalViews { column, distinct }
+        FinalViews {
+            column: Numbers::new(column, distinct.len()),
+            distinct,
+        }
     }
 
     /// What the object is seen as; `None` if unknown.
@@ -427,7 +429,7 @@ impl FinalViews {
     /// Index of what the object is seen as in [`FinalViews::distinct`].
     #[inline]
     pub(crate) fn index(&self, object: u32) -> u32 {
-        self.column[object as usize]
+        self.column.get(object as usize)
     }
 
     /// All distinct views; the first is that of objects nothing is known of.

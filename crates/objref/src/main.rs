@@ -31,8 +31,12 @@ use clap::Parser;
 #[global_allocator]
 static MEMORY: objref_mem::Spilling = objref_mem::Spilling;
 
+/// Pieces of memory of so many bytes are given back as soon as nobody needs them.
+const GIVEN_BACK: usize = 1 << 20;
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    objref_mem::give_back_from(GIVEN_BACK);
     objref_mem::end_cleanly_on_signals();
     match report::run(&args) {
         Ok(status) => status,

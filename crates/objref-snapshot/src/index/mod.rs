@@ -24,12 +24,13 @@ use crate::diagnose::Diagnostic;
 use crate::edges::Edges;
 use crate::facts::Facts;
 use crate::goroutines::StackCounts;
+use crate::numbers::Numbers;
 use crate::references::References;
 use crate::retained::Retained;
 use crate::roots::{Root, RootCount};
 use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
-use crate::step::{StepId, Steps};
+use crate::step::Steps;
 use crate::traces::Traces;
 use crate::types::Types;
 use crate::view::{FinalViews, View};
@@ -117,7 +118,8 @@ impl Index {
         let roots: Roots = reader.value(section::ROOTS, "roots")?;
         let (goroutines, traces): (Goroutines, Traces) =
             reader.value(section::GOROUTINES, "goroutines")?;
-        let steps_of: Vec<u32> = reader.column(section::STEP_OF, "steps")?;
+        let step_of = Numbers::checked(reader.column(section::STEP_OF, "steps")?, steps.len());
+        let view_of = Numbers::checked(reader.column(section::VIEW_OF, "views")?, distinct.len());
         let tree = BfsTree::from_columns(
             reader.column(section::ORDER, "order")?,
             reader.column(section::PARENT, "parents")?,
@@ -140,10 +142,10 @@ impl Index {
             steps: Steps::from(steps),
             diagnostics: self.about.diagnostics.clone(),
             views: FinalViews {
-                column: reader.column(section::VIEW_OF, "views")?,
+                column: view_of.ok_or(IndexError::Damaged { what: "views" })?,
                 distinct,
             },
-            step_of: steps_of.into_iter().map(StepId).collect(),
+            step_of: step_of.ok_or(IndexError::Damaged { what: "steps" })?,
         };
         sound::check(&snapshot)?;
         Ok(snapshot)

@@ -5,7 +5,6 @@ use objref_graph::NONE;
 use super::IndexError;
 use crate::roots::{Holder, NO_GOROUTINE, Root};
 use crate::snapshot::Snapshot;
-use crate::step::NOWHERE;
 
 /// What is checked, and whether it holds.
 type Check = (&'static str, fn(&Snapshot) -> bool);
@@ -41,24 +40,17 @@ fn views(snapshot: &Snapshot) -> bool {
             .distinct
             .iter()
             .all(|view| (view.ty.0 as usize) < types)
-        && views
-            .column
-            .iter()
-            .all(|view| (*view as usize) < views.distinct.len())
+        && views.column.iter().all(|view| view != NONE)
 }
 
 fn steps(snapshot: &Snapshot) -> bool {
-    let texts = snapshot.steps.texts().len();
     let parents = snapshot.tree.parents();
     snapshot.step_of.len() == snapshot.objects.len()
         && snapshot
             .step_of
             .iter()
             .zip(parents)
-            .all(|(step, parent)| match *parent {
-                NONE => *step == NOWHERE,
-                _ => (step.0 as usize) < texts,
-            })
+            .all(|(step, parent)| (step == NONE) == (*parent == NONE))
 }
 
 fn roots(snapshot: &Snapshot) -> bool {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::file::Writer;
 use super::{About, Roots, redact, section, types};
+use crate::numbers::Numbers;
 use crate::references::{References, Word};
 use crate::retained::Retained;
 use crate::snapshot::Snapshot;
@@ -61,7 +62,7 @@ pub fn write_index(
     )?;
     types::write(&snapshot.types, &mut out)?;
     out.value(section::VIEWS, &snapshot.views.distinct)?;
-    out.column(section::VIEW_OF, &snapshot.views.column)?;
+    numbers(&mut out, section::VIEW_OF, &snapshot.views.column)?;
     let roots = Roots {
         counts: snapshot.root_counts.clone(),
         first: snapshot.roots.clone(),
@@ -72,18 +73,24 @@ pub fn write_index(
     out.column(section::ORDER, &snapshot.tree.order)?;
     out.column(section::PARENT, snapshot.tree.parents())?;
     out.column(section::LEVELS, &snapshot.tree.levels)?;
-    out.section(section::STEP_OF, |out| {
-        for steps in snapshot.step_of.chunks(PIECE) {
-            let numbers: Vec<u32> = steps.iter().map(|step| step.0).collect();
-            out.numbers(&numbers)?;
-        }
-        Ok(())
-    })?;
+    numbers(&mut out, section::STEP_OF, &snapshot.step_of)?;
     let (idom, bytes, holders) = retained.columns();
     out.column(section::IDOM, idom)?;
     out.column(section::RETAINED, bytes)?;
     out.column(section::HOLDERS, holders)?;
     out.finish()
+}
+
+/// Writes a column in four bytes a number.
+fn numbers(out: &mut Writer<'_>, section: u32, column: &Numbers) -> io::Result<()> {
+    out.section(section, |out| {
+        for start in (0..column.len()).step_by(PIECE) {
+            let piece = start..column.len().min(start + PIECE);
+            let numbers: Vec<u32> = piece.map(|index| column.get(index)).collect();
+            out.numbers(&numbers)?;
+        }
+        Ok(())
+    })
 }
 
 /// The references of some objects.

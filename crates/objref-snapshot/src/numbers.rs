@@ -1,0 +1,96 @@
+//! Columns of small numbers.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use objref_graph::NONE;
+use objref_mem::zeros;
+use rayon::prelude::*;
+
+/// Numbers that are moved at once.
+const PART: usize = 1 << 20;
+/// Numbers per piece of work.
+const PIECE: usize = 1 << 14;
+
+/// A number an object, or [`NONE`]: in two bytes each where that is enough, as it nearly always is.
+#[derive(Debug)]
+pub(crate) enum Numbers {
+    Short(Vec<u16>),
+    Long(Vec<u32>),
+}
+
+impl Numbers {
+    /// The numbers in `column`, which are below `bound` or [`NONE`]. It is given back to the system from its end while
+    /// they are moved, so that no more memory is needed than it had.
+    pub(crate) fn new(mut column: Vec<AtomicU32>, bound: usize) -> Numbers {
+        if bound > usize::from(u16::MAX) {
+            return Numbers::Long(column.into_iter().map(AtomicU32::into_inner).collect());
+        }
+        let mut short = zeros(column.len());
+        for start in (0..column.len()).step_by(PART).rev() {
+            let to = short[start..].par_chunks_mut(PIECE);
+            to.zip(column[start..].par_chunks(PIECE))
+                .for_each(|(to, from)| {
+                    for (to, from) in to.iter_mut().zip(from) {
+                        // NONE becomes the greatest.
+                        *to = from.load(Relaxed) as u16;
+                    }
+                });
+            column.truncate(start);
+            column.shrink_to_fit();
+        }
+        Numbers::Short(short)
+    }
+
+    /// As [`Numbers::new`]; `None` if one is neither below `bound` nor [`NONE`].
+    pub(crate) fn checked(column: Vec<u32>, bound: usize) -> Option<Numbers> {
+        let holds = |number: &u32| (*number as usize) < bound || *number == NONE;
+        let column = column.par_iter().all(holds).then_some(column)?;
+        let column = column.into_iter().map(AtomicU32::new).collect();
+        Some(Numbers::new(column, bound))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Numbers::Short(numbers) => numbers.len(),
+            Numbers::Long(numbers) => numbers.len(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> u32 {
+        match self {
+            Numbers::Short(numbers) => match numbers[index] {
+                u16::MAX => NONE,
+                number => number.into(),
+            },
+            Numbers::Long(numbers) => numbers[index],
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_kept() {
+        for bound in [1, 65535, 65536] {
+            for len in [0, 1, PIECE + 1, 2 * PART + 3] {
+                let number = |index: usize| match index % 7 {
+                    0 => NONE,
+                    _ => (index.wrapping_mul(48271) % bound) as u32,
+                };
+                let column = (0..len).map(|index| AtomicU32::new(number(index)));
+                let numbers = Numbers::new(column.collect(), bound);
+                assert_eq!(matches!(numbers, Numbers::Long(_)), bound == 65536);
+                assert!(numbers.iter().eq((0..len).map(number)));
+            }
+        }
+        assert!(Numbers::checked(vec![0, NONE, 4], 5).is_some());
+        assert!(Numbers::checked(vec![0, NONE, 5], 5).is_none());
+    }
+}
