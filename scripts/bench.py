@@ -13,7 +13,7 @@ one that cannot be installed is left out with a message.
 
 Prints Markdown tables; --write puts them into docs/benchmarks.md. The median of the
 runs is shown, peers run once; the dump is read once before them so that every tool finds it in the
-page cache (--cold drops it before each run, as root).
+page cache. With --cold, as root, objref is also run with an empty one.
 """
 
 import argparse
@@ -53,6 +53,7 @@ class Tool:
     command: callable
     found: callable = None
     once: bool = False  # it takes minutes
+    cold: bool = False  # with an empty page cache
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class RunFailed(Exception):
 def main():
     """Measure everything asked for and print the tables."""
     options = parse_arguments()
-    tools = ours(options.objref) + ([] if options.no_peers else peers(options))
+    tools = ours(options) + ([] if options.no_peers else peers(options))
     report = Report()
     for size in options.sizes:
         report.say(f"\n## {size}\n\n{circumstances(options)}\n")
@@ -104,7 +105,7 @@ def parse_arguments():
     parser.add_argument("--no-peers", action="store_true", help="measure objref alone")
     parser.add_argument("--goref", type=Path, metavar="FILE", help="its grf (default: installed)")
     parser.add_argument("--viewcore", type=Path, metavar="FILE", help="default: installed")
-    parser.add_argument("--cold", action="store_true", help="with an empty page cache; as root")
+    parser.add_argument("--cold", action="store_true", help="objref with an empty page cache, too; as root")
     parser.add_argument("--write", action="store_true", help="docs/benchmarks.md")
     parser.add_argument("--objref", type=Path, default=REPOSITORY / "target/release/objref", metavar="FILE",
                         help="default: target/release/objref")
@@ -133,14 +134,15 @@ def circumstances(options):
     """What was measured where."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cache = "cold" if options.cold else "warm"
     return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
-            f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f}; go{options.version}, gcore, {cache} cache, "
+            f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f}; go{options.version}, gcore, warm cache, "
             f"median of {options.runs}, peers once.")
 
 
-def ours(binary):
+def ours(options):
     """The tool of this repository: a dump to a flame graph, the same by retained sizes, the summary."""
+    binary = options.objref
+
     def found(core, exe, _out):
         done = subprocess.run([binary, "summary", core, "--exe", exe, "--format", "json"],
                               check=True, capture_output=True)
@@ -149,11 +151,14 @@ def ours(binary):
     def picture(*more):
         return lambda core, exe, out: [binary, core, "--exe", exe, "-o", out / "objref.svg", *more]
 
-    return [
+    tools = [
         Tool("objref", picture(), found),
         Tool("objref, dominators", picture("--tree", "dominator")),
         Tool("objref summary", lambda core, exe, out: [binary, "summary", core, "--exe", exe, "-o", out / "sum.txt"]),
     ]
+    if options.cold:
+        tools.append(Tool("objref, cold cache", picture(), cold=True))
+    return tools
 
 
 def peers(options):
@@ -217,8 +222,7 @@ def measure_all(report, tools, workload, size, options):
     wall, cpu = mark(dump.collections(program, exe))
     start = f"| {workload} | {objects:,} | {live / 1e6:.0f} |"
     report.say(f"{start} the collector's mark | {wall:.2f} | {cpu:.2f} | | | | | 1.0 |")
-    if not options.cold:
-        warm(folder / "core.gcore")
+    warm(folder / "core.gcore")
     first = None
     for tool in tools:
         try:
@@ -260,11 +264,13 @@ def measure(tool, folder, options):
         out = Path(out)
         usages = []
         for _ in range(1 if tool.once else options.runs):
-            if options.cold:
+            if tool.cold:
                 os.sync()
                 Path("/proc/sys/vm/drop_caches").write_text("3")
             usages.append(run_once(tool.command(core, exe, out), out))
         found = tool.found(core, exe, out) if tool.found else None
+    if tool.cold:
+        warm(core)
     return median(usages), found
 
 
