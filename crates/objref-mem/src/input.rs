@@ -169,9 +169,12 @@ impl Input {
     }
 
     /// Tells the system that all of the file will be wanted, so that it is read from its start to its end instead of where
-    /// it happens to be looked at first; if there is room for it in memory. Returns at once.
+    /// it happens to be looked at first; if there is room for it in memory. Returns at once. What was decompressed is in memory
+    /// already.
     pub fn read_ahead(&self) {
-        self.map.read_ahead();
+        if self.compression.is_none() {
+            self.map.read_ahead();
+        }
     }
 
     /// Copies or decompresses `from` into a temporary file and maps that.
