@@ -79,6 +79,14 @@ impl Above {
         (self.len, self.last) = (next.len, next.last);
     }
 
+    /// How many positions are before `position`.
+    pub(crate) fn first_at(&self, position: u32) -> usize {
+        // Those before a mark are not behind what it says.
+        let mark = self.marks.partition_point(|(_, before)| *before < position);
+        let from = mark.saturating_sub(1) * STRIDE;
+        from + self.from(from).take_while(|at| *at < position).count()
+    }
+
     /// The positions from the `first` on.
     pub(crate) fn from(&self, first: usize) -> impl Iterator<Item = u32> + '_ {
         let (bit, position) = self.marks.get(first / STRIDE).copied().unwrap_or_default();
@@ -151,6 +159,11 @@ mod tests {
             prop_assert_eq!(&all, &positions);
             let rest: Vec<u32> = above.from(first).collect();
             prop_assert_eq!(&rest[..], positions.get(first..).unwrap_or_default());
+            let position = positions.get(first).copied().unwrap_or(first as u32);
+            for position in [position, position + 1] {
+                let before = positions.partition_point(|at| *at < position);
+                prop_assert_eq!(above.first_at(position), before);
+            }
         }
 
         #[test]

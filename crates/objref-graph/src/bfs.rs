@@ -15,6 +15,7 @@
 //! counts only if its claim still stands. Notes that count, read piece by piece, are the next level
 //! in queue order: each node stands where its first holder came by first.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -23,6 +24,7 @@ use rayon::prelude::*;
 use crate::Successors;
 use crate::above::Above;
 use crate::explore::{BATCH, Explore, Plain, Reach, Reached};
+use crate::outgoing::{Outgoing, Part};
 use crate::tree::{BfsTree, NONE};
 
 /// A frontier narrower than this is walked by one thread: a linked list of a million nodes has a
@@ -64,30 +66,53 @@ pub fn bfs<G: Successors>(graph: &G, roots: impl Iterator<Item = u32>) -> BfsTre
 ///
 /// As [`bfs()`].
 pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<u32>) {
+    let (tree, labels, _) = search::<G, false>(graph, roots);
+    (tree, labels)
+}
+
+/// As [`explore()`], and also returns the edges that were met: all of what was reached.
+///
+/// # Panics
+///
+/// As [`bfs()`].
+pub fn explore_keeping<G: Explore>(
+    graph: &mut G,
+    roots: impl Iterator<Item = u32>,
+) -> (BfsTree, Vec<u32>, Outgoing) {
+    search::<G, true>(graph, roots)
+}
+
+/// Where nothing is to be kept, nothing of that is left in the code.
+fn search<G: Explore, const KEEP: bool>(
+    graph: &mut G,
+    roots: impl Iterator<Item = u32>,
+) -> (BfsTree, Vec<u32>, Outgoing) {
     let nodes = graph.len();
     assert!(
         nodes < CLAIMED as usize * 2 - 2,
         "{nodes} nodes do not fit 32-bit ids"
     );
-    let mut column = graph.room(nodes);
+    let mut column = G::room(nodes);
     // One thread fills memory as fast as it comes; handing out single cells costs several times as much.
     column.extend((0..nodes).map(|_| AtomicU32::new(NONE)));
     let words = nodes.div_ceil(64);
-    let mut reached = graph.room(words);
+    let mut reached = G::room(words);
     reached.extend((0..words).map(|_| AtomicU64::new(0)));
     // Room for all, so that nothing has to be moved; what is not filled takes no memory.
-    let mut order = graph.room(nodes);
+    let mut order = G::room(nodes);
     for root in roots {
         if column[root as usize].swap(OF_ROOT, Relaxed) == NONE {
             order.push(root);
         }
     }
 
-    let mut search = Search {
+    let mut search = Search::<KEEP> {
         column: &column,
         reached: Reached::new(&reached),
         order,
         above: Above::default(),
+        kept: Outgoing::with_room(if KEEP { nodes } else { 0 }, G::room),
+        edges: Part::default(),
     };
     let mut levels = vec![0];
     let mut start = 0;
@@ -117,13 +142,17 @@ pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (
         start = end;
     }
 
+    search.put_by();
     let Search {
-        mut order, above, ..
+        mut order,
+        above,
+        kept,
+        ..
     } = search;
     order.shrink_to_fit();
     // In place.
     let labels = column.into_iter().map(AtomicU32::into_inner).collect();
-    (BfsTree::new(nodes, order, levels, above), labels)
+    (BfsTree::new(nodes, order, levels, above), labels, kept)
 }
 
 /// A node that a piece of the frontier has claimed first.
@@ -136,14 +165,17 @@ struct Claim {
 }
 
 /// The tree so far.
-struct Search<'c> {
+struct Search<'c, const KEEP: bool> {
     column: &'c [AtomicU32],
     reached: Reached<'c>,
     order: Vec<u32>,
     above: Above,
+    /// The edges of what has been explored but for the last, which are in `edges`.
+    kept: Outgoing,
+    edges: Part,
 }
 
-impl Search<'_> {
+impl<const KEEP: bool> Search<'_, KEEP> {
     /// Appends the successors of a part of the order that were not reached yet.
     fn walk<G: Explore>(
         &mut self,
@@ -157,12 +189,23 @@ impl Search<'_> {
             let nodes = &mut nodes[..BATCH.min(part.end - first)];
             nodes.copy_from_slice(&self.order[first..first + nodes.len()]);
             let reached = self.reached;
+            if KEEP {
+                self.edges.begin(nodes.len());
+            }
             let mut append = Append {
                 search: self,
                 first: first as u32,
             };
             graph.explore(nodes, reached, scratch, notes, &mut append);
+            if KEEP && self.edges.is_full() {
+                self.put_by();
+            }
         }
+    }
+
+    /// Puts the edges of narrow levels behind those before them.
+    fn put_by(&mut self) {
+        self.kept.extend([mem::take(&mut self.edges)]);
     }
 
     /// The same as [`Search::walk`], by all threads. Appends the graph's notes of each piece.
@@ -174,7 +217,7 @@ impl Search<'_> {
     ) {
         let (column, reached) = (self.column, self.reached);
         let pieces = self.order[part.clone()].par_chunks(PIECE);
-        let (mut claims, new): (Vec<Vec<Claim>>, Vec<G::Notes>) = pieces
+        let found: Vec<(Claiming<'_, KEEP>, G::Notes)> = pieces
             .enumerate()
             .map_init(G::Scratch::default, |scratch, (piece, frontier)| {
                 let mut notes = G::Notes::default();
@@ -183,19 +226,29 @@ impl Search<'_> {
                     mine: CLAIMED | piece as u32,
                     first: (part.start + piece * PIECE) as u32,
                     claims: Vec::new(),
+                    edges: Part::default(),
                 };
                 for nodes in frontier.chunks(BATCH) {
+                    if KEEP {
+                        claim.edges.begin(nodes.len());
+                    }
                     graph.explore(nodes, reached, scratch, &mut notes, &mut claim);
                     claim.first += nodes.len() as u32;
                 }
-                (claim.claims, notes)
+                (claim, notes)
             })
-            .unzip();
-        notes.extend(new);
-        claims
-            .par_iter_mut()
-            .enumerate()
-            .for_each(|(piece, claims)| {
+            .collect();
+        let (mut claims, mut edges) = (Vec::with_capacity(found.len()), Vec::new());
+        for (claim, new) in found {
+            claims.push(claim.claims);
+            notes.push(new);
+            if KEEP {
+                edges.push(claim.edges);
+            }
+        }
+        let mut settle = || {
+            let pieces = claims.par_iter_mut().enumerate();
+            pieces.for_each(|(piece, claims)| {
                 claims.retain(|claim| {
                     let cell = &column[claim.node as usize];
                     let stands = cell.load(Relaxed) == CLAIMED | piece as u32;
@@ -205,6 +258,13 @@ impl Search<'_> {
                     stands
                 });
             });
+        };
+        if KEEP {
+            self.put_by();
+            rayon::join(settle, || self.kept.extend(edges));
+        } else {
+            settle();
+        }
         self.append(&claims, part.start);
     }
 
@@ -234,13 +294,13 @@ impl Search<'_> {
 }
 
 /// Appends what is reached to the order at once.
-struct Append<'a, 'c> {
-    search: &'a mut Search<'c>,
+struct Append<'a, 'c, const KEEP: bool> {
+    search: &'a mut Search<'c, KEEP>,
     /// Where in the order the nodes that are explored start.
     first: u32,
 }
 
-impl Reach for Append<'_, '_> {
+impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
     #[inline]
     fn touch(&self, to: u32) -> u32 {
         self.search.column[to as usize].load(Relaxed)
@@ -248,6 +308,9 @@ impl Reach for Append<'_, '_> {
 
     #[inline]
     fn edge(&mut self, from: u32, to: u32, label: u32) -> bool {
+        if KEEP {
+            self.search.edges.push(from, to);
+        }
         let cell = &self.search.column[to as usize];
         let new = cell.load(Relaxed) == NONE;
         if new {
@@ -260,15 +323,17 @@ impl Reach for Append<'_, '_> {
 }
 
 /// Claims what is reached for a piece of the frontier.
-struct Claiming<'c> {
+struct Claiming<'c, const KEEP: bool> {
     column: &'c [AtomicU32],
     mine: u32,
     /// Where in the order the nodes that are explored start.
     first: u32,
     claims: Vec<Claim>,
+    /// The edges of the piece.
+    edges: Part,
 }
 
-impl Reach for Claiming<'_> {
+impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
     #[inline]
     fn touch(&self, to: u32) -> u32 {
         self.column[to as usize].load(Relaxed)
@@ -276,6 +341,9 @@ impl Reach for Claiming<'_> {
 
     #[inline]
     fn edge(&mut self, from: u32, to: u32, label: u32) -> bool {
+        if KEEP {
+            self.edges.push(from, to);
+        }
         let cell = &self.column[to as usize];
         let claimed = cell.load(Relaxed);
         if claimed > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {

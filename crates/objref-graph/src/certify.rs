@@ -11,7 +11,7 @@
 //! found to dominate anything. That is asked of [`dominators()`] itself, for the iterative algorithms that would be
 //! independent of it are quadratic on long lists.
 
-use crate::{BfsTree, Csr, Entries, NONE, ROOT, Successors, Sums, bfs, dominators};
+use crate::{BfsTree, Csr, Entries, NONE, Outgoing, ROOT, Successors, Sums, bfs, dominators};
 
 /// What is wrong with a dominator tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ fn nearest(order: &[u32], is_led_to: &[bool], siblings: &[(u32, u32)]) -> Result
     let (led, others): (Vec<u32>, Vec<u32>) =
         order.iter().partition(|node| is_led_to[**node as usize]);
     let tree = bfs(&graph, led.iter().copied());
-    let idom = dominators(&graph, &tree, &Entries::each(&led));
+    let idom = dominators(Outgoing::of(&graph, &tree), &tree, &Entries::each(&led));
     match others.iter().find(|node| idom[**node as usize] != ROOT) {
         Some(&node) => Err(Flaw::NotNearest(node)),
         None => Ok(()),

@@ -8,7 +8,8 @@
 //! breadth-first search. A dominator of a node is on every path to it, so on that of the search, too,
 //! and has a smaller place.
 //!
-//! 1. **Rows.** The graph is asked once; its edges are kept by place ([`crate::rows`]).
+//! 1. **Rows.** The edges, which the search has kept or the graph is asked for ([`crate::outgoing`]), by place
+//!    ([`crate::rows`]).
 //! 2. **Contraction.** A node with one referrer is dominated by it. If the same holds for all that
 //!    it leads to, the whole tree below it can be set aside: no path leads through it back to the
 //!    rest. Most of a heap goes that way (strings, the ends of lists, values of maps).
@@ -22,9 +23,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use crate::outgoing::{Outgoing, PIECE};
 use crate::plain::Plain;
-use crate::rows::{PIECE, Rows};
-use crate::{BfsTree, Entries, NONE, ROOT, Successors};
+use crate::rows::Rows;
+use crate::{BfsTree, Entries, NONE, ROOT};
 
 /// What everything retains. See [`retained`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,35 +37,36 @@ pub struct Sums {
     pub entries: Vec<u64>,
 }
 
-/// The dominators of `graph`, which `entries` hold. `tree` is the breadth-first tree from what the entries hold.
+/// The dominators of the nodes of `tree`, which `entries` hold. `edges` are those of the nodes; `tree` is the breadth-first
+/// tree from what the entries hold.
 ///
 /// Returns per node its immediate dominator: a node, or behind the nodes an entry; [`ROOT`] if only the pseudo-root
 /// dominates it, [`NONE`] if it was not reached. An entry is dominated by the entry that it is part of.
 ///
 /// O(m log n) in the worst case, near to linear in practice; nothing recurses. The result does not depend on the number
 /// of threads.
-pub fn dominators<G: Successors>(graph: &G, tree: &BfsTree, entries: &Entries) -> Vec<u32> {
+pub fn dominators(edges: Outgoing, tree: &BfsTree, entries: &Entries) -> Vec<u32> {
     let first = entries.len() + 1;
-    let (rows, referrers) = Rows::of(graph, tree, entries);
-    let plain = Plain::of(&rows, &referrers);
-    drop(referrers);
+    let (rows, shared) = Rows::of(edges, tree, entries);
+    let plain = Plain::of(&rows, &shared);
+    drop(shared);
     let Forest {
         vertex,
         parent,
         number,
     } = Forest::search(&rows, &plain);
-    let (semi, retreating) = edges(&rows, &plain, &parent, &number);
+    let (semi, retreating) = sorted(&rows, &plain, &parent, &number);
     drop((rows, number));
     let above = immediate(parent, semi, &retreating);
     drop(retreating);
     let above = by_place(tree, entries, &plain, &vertex, &above);
     drop((vertex, plain));
 
-    let mut idom = vec![NONE; graph.len()];
+    let mut idom = vec![NONE; tree.nodes()];
     for (&node, &above) in tree.order.iter().zip(&above[first..]) {
         idom[node as usize] = match above as usize {
             0 => ROOT,
-            entry if entry < first => (graph.len() + entry - 1) as u32,
+            entry if entry < first => (tree.nodes() + entry - 1) as u32,
             place => tree.order[place - first],
         };
     }
@@ -168,7 +171,7 @@ impl Retreating {
 /// # Panics
 ///
 /// At four thousand million edges that lead back.
-fn edges(rows: &Rows, plain: &Plain, parent: &[u32], number: &[u32]) -> (Vec<u32>, Retreating) {
+fn sorted(rows: &Rows, plain: &Plain, parent: &[u32], number: &[u32]) -> (Vec<u32>, Retreating) {
     let walk = |visit: &(dyn Fn(u32, u32) + Sync)| {
         (0..rows.len().div_ceil(PIECE))
             .into_par_iter()

@@ -37,7 +37,7 @@ pub trait Explore: Sync {
     }
 
     /// An empty vector with room for `len`, for a column that is read all over.
-    fn room<T>(&self, len: usize) -> Vec<T> {
+    fn room<T>(len: usize) -> Vec<T> {
         Vec::with_capacity(len)
     }
 

@@ -8,7 +8,7 @@
 //! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
 //! - [`explore()`]: the same for a graph that is looked at on the way: [`Explore`].
 //! - [`dominators()`]: whose end would be the end of whom; [`retained()`]: and of how much; [`Entries`]: what the graph
-//!   is held from.
+//!   is held from. They are found over [`Outgoing`] edges, which [`explore_keeping()`] keeps on its way.
 //! - [`certify()`]: whether a dominator tree is one.
 //! - [`Csr`]: edges in compressed sparse rows; the graph of the tests and of derived graphs. It
 //!   implements petgraph's visit traits, so petgraph's algorithms run on it.
@@ -20,17 +20,19 @@ mod csr;
 mod dominators;
 mod entries;
 mod explore;
+mod outgoing;
 mod petgraph;
 mod plain;
 mod rows;
 mod tree;
 
-pub use bfs::{LABELS, bfs, explore};
+pub use bfs::{LABELS, bfs, explore, explore_keeping};
 pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Sums, dominators, retained};
 pub use entries::Entries;
 pub use explore::{BATCH, Explore, Reach, Reached};
+pub use outgoing::Outgoing;
 pub use petgraph::{Edge, Edges, Visited};
 pub use tree::{BfsTree, NONE, ROOT};
 

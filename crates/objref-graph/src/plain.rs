@@ -11,8 +11,8 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// `referrers` as [`Rows::of`] counts them.
-    pub(crate) fn of(rows: &Rows, referrers: &[u8]) -> Self {
+    /// `shared`: per place, whether it has several referrers ([`Rows::of`]).
+    pub(crate) fn of(rows: &Rows, shared: &[bool]) -> Self {
         let mut plain = Self {
             bits: vec![0; rows.len().div_ceil(64)],
             others: Vec::new(),
@@ -20,7 +20,7 @@ impl Plain {
         // What a place that is not shared is the only one to lead to comes behind it.
         for place in (1..rows.len()).rev() {
             let is_plain = |target: &u32| *target as usize == place || plain.has(*target);
-            if referrers[place] == 1 && rows.row(place).iter().all(is_plain) {
+            if !shared[place] && rows.row(place).iter().all(is_plain) {
                 plain.bits[place / 64] |= 1 << (place % 64);
             }
         }

@@ -1,122 +1,108 @@
-//! The edges of a graph, kept in the order in which its nodes were found.
+//! The edges of a graph by places.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use crate::{BfsTree, Entries, NONE, ROOT, Successors};
-
-/// Places per piece of work, a row each.
-pub(crate) const PIECE: usize = 1 << 14;
-/// Pieces that are held before they are put behind those before them.
-const PIECES: usize = 32;
-/// Rows are searched for targets that come twice up to this length.
-const SHORT: usize = 8;
+use crate::outgoing::{Outgoing, PIECE, Part};
+use crate::{BfsTree, Entries, NONE, ROOT};
 
 /// Per place, where its edges lead. Places are the pseudo-root, then the entries, then the nodes in the order of the
 /// breadth-first search.
 pub(crate) struct Rows {
-    /// Per piece, where its rows start in `targets`.
-    starts: Vec<usize>,
-    /// Per place, where its row ends, counted from the start of its piece.
-    ends: Vec<u32>,
-    targets: Vec<u32>,
-}
-
-/// The rows of some places.
-#[derive(Default)]
-struct Piece {
-    ends: Vec<u32>,
-    targets: Vec<u32>,
-}
-
-impl Piece {
-    fn push(&mut self, target: u32, start: usize) {
-        let row = &self.targets[start..];
-        if row.len() > SHORT || !row.contains(&target) {
-            self.targets.push(target);
-        }
-    }
+    /// The rows of the pseudo-root and the entries.
+    held: Outgoing,
+    /// Those of the nodes.
+    nodes: Outgoing,
 }
 
 impl Rows {
-    /// The rows of a graph, and per place how many others lead there: 0, 1, or 2 for more.
-    pub(crate) fn of<G: Successors>(
-        graph: &G,
-        tree: &BfsTree,
-        entries: &Entries,
-    ) -> (Rows, Vec<u8>) {
+    /// The edges of the nodes of `tree`, which `entries` hold, and per place whether it is shared: whether another leads there
+    /// than the one by which it is reached first.
+    pub(crate) fn of(edges: Outgoing, tree: &BfsTree, entries: &Entries) -> (Rows, Vec<bool>) {
         let first = entries.len() + 1;
         let len = first + tree.order.len();
-        let mut places = vec![NONE; graph.len()];
-        for (place, &node) in (first as u32..).zip(&tree.order) {
-            places[node as usize] = place;
-        }
-        let referrers: Vec<AtomicU8> = (0..len).into_par_iter().map(|_| AtomicU8::new(0)).collect();
+        let places = places(&edges, tree, first as u32);
+        let shared: Vec<AtomicBool> = (0..len)
+            .into_par_iter()
+            .map(|_| AtomicBool::new(false))
+            .collect();
+        let share = |place: u32| shared[place as usize].store(true, Relaxed);
+
         let held = Held::new(entries);
-        let piece = |piece: usize| {
-            let mut out = Piece::default();
-            for place in piece * PIECE..len.min((piece + 1) * PIECE) {
-                let start = out.targets.len();
-                if place < first {
-                    held.each(place as u32, |target| match target {
-                        Target::Entry(entry) => out.push(entry + 1, start),
-                        Target::Node(node) => out.push(places[node as usize], start),
-                    });
-                } else {
-                    graph.successors(tree.order[place - first], &mut |next| {
-                        out.push(places[next as usize], start);
-                    });
-                }
-                // An edge back to where it comes from is on no shortest way to anything.
-                for &target in out.targets[start..]
-                    .iter()
-                    .filter(|t| **t as usize != place)
-                {
-                    let seen = &referrers[target as usize];
-                    match seen.load(Relaxed) {
-                        0 if seen.fetch_add(1, Relaxed) == 0 => {}
-                        _ => seen.store(2, Relaxed),
+        let mut part = Part::default();
+        part.begin(first);
+        // Which roots an entry has been seen to hold.
+        let mut reached = vec![false; tree.roots()];
+        for place in 0..first as u32 {
+            held.each(place, |target| match target {
+                Target::Entry(entry) => part.push(place, entry + 1),
+                Target::Node(node) => {
+                    let target = places[node as usize];
+                    part.push(place, target);
+                    match reached.get_mut(target as usize - first) {
+                        Some(reached) if !*reached => *reached = true,
+                        _ => share(target),
                     }
                 }
-                out.ends.push(out.targets.len() as u32);
-            }
-            out
-        };
-        let mut rows = Rows {
-            starts: Vec::with_capacity(len.div_ceil(PIECE)),
-            ends: Vec::with_capacity(len),
-            targets: Vec::new(),
-        };
-        let pieces = len.div_ceil(PIECE);
-        for batch in (0..pieces).step_by(PIECES) {
-            let batch = batch..pieces.min(batch + PIECES);
-            let found: Vec<Piece> = batch.into_par_iter().map(piece).collect();
-            for piece in found {
-                rows.starts.push(rows.targets.len());
-                rows.ends.extend(piece.ends);
-                rows.targets.extend(piece.targets);
-            }
+            });
         }
-        let referrers = referrers.into_iter().map(AtomicU8::into_inner).collect();
-        (rows, referrers)
+        let mut held = Outgoing::with_room(first, Vec::with_capacity);
+        held.extend([part]);
+        held.settle(|_, _, _| {});
+
+        let mut nodes = edges;
+        nodes.settle(|position, counts, targets| {
+            for target in targets.iter_mut() {
+                *target = places[*target as usize];
+            }
+            let mut children = tree.children_from(position);
+            let mut targets = &targets[..];
+            for (position, count) in (position..).zip(counts) {
+                let (row, behind) = targets.split_at(*count as usize);
+                targets = behind;
+                let children = children.next(position);
+                for &target in row {
+                    let to = target as usize - first;
+                    // An edge back to where it comes from is on no shortest way to anything.
+                    if !children.contains(&to) && to != position {
+                        share(target);
+                    }
+                }
+            }
+        });
+        let shared = shared.into_iter().map(AtomicBool::into_inner).collect();
+        (Rows { held, nodes }, shared)
     }
 
     /// How many places there are.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.held.len() + self.nodes.len()
     }
 
     /// Where the edges of `place` lead.
     #[inline]
     pub(crate) fn row(&self, place: usize) -> &[u32] {
-        let from = self.starts[place / PIECE];
-        let start = match place % PIECE {
-            0 => 0,
-            _ => self.ends[place - 1] as usize,
-        };
-        &self.targets[from + start..from + self.ends[place] as usize]
+        match place.checked_sub(self.held.len()) {
+            None => self.held.row(place),
+            Some(position) => self.nodes.row(position),
+        }
     }
+}
+
+/// Per node, its place; the first of `tree` has the place `first`.
+fn places(edges: &Outgoing, tree: &BfsTree, first: u32) -> Vec<u32> {
+    let mut places = edges.room(tree.nodes());
+    places.resize(tree.nodes(), NONE);
+    let column: Vec<AtomicU32> = places.into_iter().map(AtomicU32::new).collect();
+    let pieces = tree.order.par_chunks(PIECE).enumerate();
+    pieces.for_each(|(piece, nodes)| {
+        for (place, &node) in (first + (piece * PIECE) as u32..).zip(nodes) {
+            column[node as usize].store(place, Relaxed);
+        }
+    });
+    // In place.
+    column.into_iter().map(AtomicU32::into_inner).collect()
 }
 
 /// What the pseudo-root and the entries lead to.

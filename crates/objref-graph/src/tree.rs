@@ -1,5 +1,7 @@
 //! The breadth-first tree.
 
+use std::iter::Peekable;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -121,6 +123,18 @@ impl BfsTree {
         })
     }
 
+    /// Where in `order` the children stand of the nodes from `position` on.
+    pub(crate) fn children_from(
+        &self,
+        position: usize,
+    ) -> Children<impl Iterator<Item = u32> + '_> {
+        let first = self.roots() + self.above.first_at(position as u32);
+        Children {
+            first,
+            parents: self.parents_at(first).peekable(),
+        }
+    }
+
     /// For the nodes of `order` from `position` on, which is behind the roots: where their parents stand in it.
     pub fn parents_at(&self, position: usize) -> impl Iterator<Item = u32> + '_ {
         self.above.from(position - self.roots())
@@ -160,5 +174,28 @@ impl BfsTree {
             }
         }
         distances
+    }
+}
+
+/// Goes through a tree from parents to children, in its order.
+pub(crate) struct Children<P: Iterator<Item = u32>> {
+    /// The first child that has not been told of, and the parents from that one's on.
+    first: usize,
+    parents: Peekable<P>,
+}
+
+impl<P: Iterator<Item = u32>> Children<P> {
+    /// Where the children of the next node stand, which is the one at `position`.
+    #[inline]
+    pub(crate) fn next(&mut self, position: usize) -> Range<usize> {
+        let start = self.first;
+        while self
+            .parents
+            .next_if(|parent| *parent as usize == position)
+            .is_some()
+        {
+            self.first += 1;
+        }
+        start..self.first
     }
 }

@@ -1,7 +1,7 @@
 //! Dominators against their definition, and against petgraph.
 
 use objref_graph::{
-    Csr, Entries, Flaw, NONE, ROOT, Successors, Sums, bfs, certify, dominators, retained,
+    Csr, Entries, Flaw, NONE, Outgoing, ROOT, Successors, Sums, bfs, certify, dominators, retained,
 };
 use petgraph::algo::dominators::simple_fast;
 use petgraph::graph::DiGraph;
@@ -35,7 +35,7 @@ impl Held {
     fn dominators(&self) -> Found {
         let tree = bfs(&self.graph, self.holds.iter().map(|(_, node)| *node));
         let entries = Entries::new(self.parents.clone(), self.holds.clone());
-        let idom = dominators(&self.graph, &tree, &entries);
+        let idom = dominators(Outgoing::of(&self.graph, &tree), &tree, &entries);
         let sums = retained(&tree, &entries, &idom, size);
         Found { idom, sums }
     }

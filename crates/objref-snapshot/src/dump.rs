@@ -15,6 +15,7 @@ use crate::infer::Inference;
 use crate::missing::{LostRoots, Missing, initial_variables};
 use crate::references::{References, successors};
 use crate::roots::RootTable;
+use crate::rounds::Search;
 use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
 use crate::step::Describer;
@@ -26,6 +27,9 @@ use crate::zeroed::zeroed_variables;
 pub struct LoadOptions {
     /// Keep goroutines apart that stand in the same place.
     pub goroutines_each: bool,
+    /// Keep the references that are seen on the way, for [`Retained::of`](crate::Retained::of), which then need not read the
+    /// heap again. They take 4 bytes each, and 4 for each object.
+    pub edges: bool,
 }
 
 /// Is told which phase begins.
@@ -161,8 +165,14 @@ impl Dump {
         );
 
         progress.phase("graph");
-        let (tree, offsets, unsettled) = infer.run(table.candidates.iter().map(|c| c.target.0));
-        diagnose_types(&mut diagnostics, &infer.model.types, unsettled);
+        let roots = table.candidates.iter().map(|c| c.target.0);
+        let Search {
+            tree,
+            offsets,
+            edges,
+            dropped,
+        } = infer.run(roots, options.edges);
+        diagnose_types(&mut diagnostics, &infer.model.types, dropped);
 
         let missing = Missing::of(
             self,
@@ -198,6 +208,7 @@ impl Dump {
             diagnostics,
             views: FinalViews::new(views(&mut infer)),
             step_of,
+            edges: edges.into(),
             objects: Arc::clone(heap.table()),
             facts: Facts {
                 missing,

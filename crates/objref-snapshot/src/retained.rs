@@ -1,7 +1,9 @@
 //! What each object and each holder of roots retains: what the collector would free if it went away.
 
 use objref_go::{ObjId, RootKind};
-use objref_graph::{Entries, Flaw, NONE, ROOT, Successors, Sums, certify, dominators, retained};
+use objref_graph::{
+    Entries, Flaw, NONE, Outgoing, ROOT, Successors, Sums, certify, dominators, retained,
+};
 
 use crate::roots::Holder;
 use crate::snapshot::Snapshot;
@@ -125,11 +127,14 @@ fn adds_up(snapshot: &Snapshot, tree: &DominatorTree, sums: &Sums) -> bool {
 }
 
 impl DominatorTree {
-    /// The dominator tree over the references of `graph`, the heap that the snapshot is of.
+    /// The dominator tree over the references of `graph`, the heap that the snapshot is of. It is not asked for those that
+    /// the snapshot has kept ([`LoadOptions::edges`](crate::LoadOptions::edges)), which are gone then.
     pub fn of<G: Successors>(graph: &G, snapshot: &Snapshot) -> DominatorTree {
+        let kept = snapshot.edges.take();
+        let edges = kept.unwrap_or_else(|| Outgoing::of(graph, &snapshot.tree));
         let holders = Holders::of(snapshot);
         DominatorTree {
-            idom: dominators(graph, &snapshot.tree, &holders.entries(snapshot)),
+            idom: dominators(edges, &snapshot.tree, &holders.entries(snapshot)),
             holders,
         }
     }

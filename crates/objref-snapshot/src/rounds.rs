@@ -10,7 +10,9 @@ use std::hint::black_box;
 
 use arrayvec::ArrayVec;
 use objref_go::{Batch, ObjId, Object};
-use objref_graph::{BATCH, BfsTree, Explore, LABELS, NONE, Reach, Reached, explore};
+use objref_graph::{
+    BATCH, BfsTree, Explore, LABELS, NONE, Outgoing, Reach, Reached, explore, explore_keeping,
+};
 use objref_mem::{Addr, room};
 use rayon::prelude::*;
 
@@ -88,6 +90,17 @@ struct Holder<'s> {
     shape: &'s Shape,
 }
 
+/// What came of the search.
+pub(crate) struct Search {
+    pub(crate) tree: BfsTree,
+    /// For each object where in its parent the reference to it is ([`Offset`]), as [`explore()`] says it.
+    pub(crate) offsets: Vec<u32>,
+    /// The references, if they were to be kept.
+    pub(crate) edges: Option<Outgoing>,
+    /// How many objects were not followed again when more became known of them.
+    pub(crate) dropped: u64,
+}
+
 /// The inference on its way through the levels.
 struct Follower<'i, 'p> {
     infer: &'i mut Inference<'p>,
@@ -105,7 +118,7 @@ impl<'p> Explore for Follower<'_, 'p> {
         self.infer.heap.len()
     }
 
-    fn room<T>(&self, len: usize) -> Vec<T> {
+    fn room<T>(len: usize) -> Vec<T> {
         room(len)
     }
 
@@ -152,20 +165,29 @@ impl Follower<'_, '_> {
 }
 
 impl<'p> Inference<'p> {
-    /// Searches the heap from `roots`, and follows the references of every object on the way. Returns the tree, as
-    /// [`explore()`] does for each object where in its parent the reference to it is ([`Offset`]), and how many objects
-    /// were not followed again when more became known of them.
-    pub(crate) fn run(&mut self, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<u32>, u64) {
+    /// Searches the heap from `roots`, and follows the references of every object on the way; keeps them if `keep` says so.
+    pub(crate) fn run(&mut self, roots: impl Iterator<Item = u32>, keep: bool) -> Search {
         let mut follower = Follower {
             left: self.heap.len() * AGAIN + (1 << 20),
             infer: self,
             dropped: 0,
         };
-        let (tree, offsets) = explore(&mut follower, roots);
+        let (tree, offsets, edges) = if keep {
+            let (tree, offsets, edges) = explore_keeping(&mut follower, roots);
+            (tree, offsets, Some(edges))
+        } else {
+            let (tree, offsets) = explore(&mut follower, roots);
+            (tree, offsets, None)
+        };
         let reached = |object: u32| offsets[object as usize] != NONE;
         let guessed = follower.infer.guess(reached);
         follower.follow_again(guessed, reached);
-        (tree, offsets, follower.dropped)
+        Search {
+            tree,
+            offsets,
+            edges,
+            dropped: follower.dropped,
+        }
     }
 
     /// Follows `objects` again. Returns those whose view became better after they had been followed.

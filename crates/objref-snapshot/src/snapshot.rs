@@ -1,10 +1,10 @@
 //! The snapshot: everything that reports are made of, without the dump.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use objref_go::{Goroutines, ObjId, ObjectTable};
-use objref_graph::BfsTree;
+use objref_graph::{BfsTree, Outgoing};
 
 use crate::diagnose::Diagnostic;
 use crate::facts::Facts;
@@ -54,6 +54,22 @@ pub struct Snapshot {
     pub(crate) views: FinalViews,
     /// Per object: the [`StepId`] of how the parent in `tree` refers to it; [`NOWHERE`] for those that are not reached.
     pub(crate) step_of: Numbers,
+    pub(crate) edges: Edges,
+}
+
+/// The references as the search saw them; whoever asks first gets them, for nobody needs them twice.
+pub(crate) struct Edges(Mutex<Option<Outgoing>>);
+
+impl Edges {
+    pub(crate) fn take(&self) -> Option<Outgoing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl From<Option<Outgoing>> for Edges {
+    fn from(edges: Option<Outgoing>) -> Self {
+        Edges(Mutex::new(edges))
+    }
 }
 
 impl Snapshot {

@@ -49,6 +49,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode> {
     };
     let needs = Needs {
         references: true,
+        retained: true,
         ..Needs::default()
     };
     answer(&args.common, needs, |subject, text, reporter, out| {

@@ -35,6 +35,7 @@ pub(crate) fn why(args: &WhyArgs) -> Result<ExitCode> {
     };
     let needs = Needs {
         references: true,
+        retained: true,
         ..Needs::default()
     };
     answer(&common, needs, |subject, text, reporter, out| {
@@ -79,6 +80,7 @@ pub(crate) fn object(args: &ObjectArgs) -> Result<ExitCode> {
     }
     let needs = Needs {
         references: true,
+        retained: true,
         values: true,
         ..Needs::default()
     };

@@ -50,7 +50,10 @@ pub(crate) fn top(args: &TopArgs) -> Result<ExitCode> {
     }
     answer(
         &args.common,
-        Needs::default(),
+        Needs {
+            retained: true,
+            ..Needs::default()
+        },
         |subject, text, reporter, out| {
             warn(&subject.snapshot, reporter);
             let retained = subject.retained(reporter)?;
@@ -81,7 +84,10 @@ pub(crate) fn tree(args: &TreeArgs) -> Result<ExitCode> {
     };
     answer(
         &args.common,
-        Needs::default(),
+        Needs {
+            retained: true,
+            ..Needs::default()
+        },
         |subject, text, reporter, out| {
             let snapshot = &subject.snapshot;
             warn(snapshot, reporter);

@@ -127,6 +127,7 @@ pub(crate) fn index(args: &IndexArgs) -> Result<ExitCode> {
     }
     let needs = Needs {
         references: true,
+        retained: true,
         ..Needs::default()
     };
     answer(&args.common, needs, |subject, _, reporter, out| {

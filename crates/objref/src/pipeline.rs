@@ -31,6 +31,8 @@ pub(crate) struct Needs {
     pub(crate) each_goroutine: bool,
     /// All references with their words, not only those of the shortest paths.
     pub(crate) references: bool,
+    /// What everything retains.
+    pub(crate) retained: bool,
     /// The dump itself, even if there is an index.
     pub(crate) dump: bool,
     /// The dump beside an index, if it is there.
@@ -117,6 +119,7 @@ impl Opened {
             .ok_or_else(|| anyhow!("nothing was opened"))?;
         let options = LoadOptions {
             goroutines_each: needs.each_goroutine,
+            edges: needs.retained || self.keep.is_some(),
         };
         let (snapshot, references) = if needs.references || self.keep.is_some() {
             let (snapshot, references) = dump.load(&options, reporter)?;

@@ -10,7 +10,8 @@ use objref_analysis::{each_object, overview, summary};
 use objref_report::{ObjectsTsv, TextOptions, json, summary_text};
 
 use crate::args::{
-    Args, Command, CommonArgs, FlameArgs, Format, Goroutines, MainArgs, SummaryFormat, When,
+    Args, Command, CommonArgs, FlameArgs, Format, Goroutines, MainArgs, SummaryFormat, TreeArg,
+    When,
 };
 use crate::check;
 use crate::compare;
@@ -141,12 +142,24 @@ pub(crate) fn by_extension(path: Option<&Path>) -> Result<Option<Format>> {
 fn produce(args: &CommonArgs, format: Format, flame: Option<&FlameArgs>) -> Result<ExitCode> {
     let needs = Needs {
         each_goroutine: flame.is_some_and(|flame| flame.goroutines == Goroutines::Each),
+        retained: shows_retained(format, flame),
         ..Needs::default()
     };
     answer(args, needs, |subject, text, reporter, out| {
         write(subject, format, flame, text, reporter, out)?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Whether the format says what is retained, of such a tree.
+fn shows_retained(format: Format, flame: Option<&FlameArgs>) -> bool {
+    match format {
+        Format::Html | Format::Pprof | Format::TreeJson | Format::Tsv => true,
+        Format::Text | Format::Json => false,
+        Format::Svg | Format::Folded | Format::Speedscope | Format::Dot => {
+            flame.is_some_and(|flame| flame.tree == TreeArg::Dominator)
+        }
+    }
 }
 
 /// Makes the snapshot and writes what `write` has to say about it.

@@ -146,6 +146,7 @@ impl Index {
                 distinct,
             },
             step_of: step_of.ok_or(IndexError::Damaged { what: "steps" })?,
+            edges: None.into(),
         };
         sound::check(&snapshot)?;
         Ok(snapshot)
