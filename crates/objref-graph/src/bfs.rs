@@ -106,7 +106,7 @@ fn search<G: Explore, const KEEP: bool>(
         }
     }
 
-    let mut search = Search::<KEEP> {
+    let mut search = Search {
         column: &column,
         reached: Reached::new(&reached),
         order,
@@ -124,18 +124,15 @@ fn search<G: Explore, const KEEP: bool>(
             search.order[start..]
                 .iter()
                 .for_each(|node| search.reached.add(*node));
-            search.walk(graph, start..end, &mut scratch, &mut notes[0]);
+            search.walk::<G, KEEP>(graph, start..end, &mut scratch, &mut notes[0]);
             graph.settle(search.reached, &mut notes);
         } else {
             let level = &search.order[start..];
-            level
-                .par_iter()
-                .with_min_len(PIECE)
-                .for_each(|node| search.reached.add(*node));
+            mark(level, search.reached);
             graph.prepare(level, search.reached);
             let mut notes = Vec::new();
             for first in (start..end).step_by(ROUND) {
-                search.walk_parallel(graph, first..end.min(first + ROUND), &mut notes);
+                search.walk_parallel::<G, KEEP>(graph, first..end.min(first + ROUND), &mut notes);
             }
             graph.settle(search.reached, &mut notes);
         }
@@ -146,10 +143,11 @@ fn search<G: Explore, const KEEP: bool>(
     let Search {
         mut order,
         above,
-        kept,
+        mut kept,
         ..
     } = search;
     order.shrink_to_fit();
+    kept.shrink();
     // In place.
     let labels = column.into_iter().map(AtomicU32::into_inner).collect();
     (BfsTree::new(nodes, order, levels, above), labels, kept)
@@ -165,7 +163,7 @@ struct Claim {
 }
 
 /// The tree so far.
-struct Search<'c, const KEEP: bool> {
+struct Search<'c> {
     column: &'c [AtomicU32],
     reached: Reached<'c>,
     order: Vec<u32>,
@@ -175,9 +173,9 @@ struct Search<'c, const KEEP: bool> {
     edges: Part,
 }
 
-impl<const KEEP: bool> Search<'_, KEEP> {
+impl Search<'_> {
     /// Appends the successors of a part of the order that were not reached yet.
-    fn walk<G: Explore>(
+    fn walk<G: Explore, const KEEP: bool>(
         &mut self,
         graph: &G,
         part: Range<usize>,
@@ -192,7 +190,7 @@ impl<const KEEP: bool> Search<'_, KEEP> {
             if KEEP {
                 self.edges.begin(nodes.len());
             }
-            let mut append = Append {
+            let mut append = Append::<KEEP> {
                 search: self,
                 first: first as u32,
             };
@@ -209,7 +207,7 @@ impl<const KEEP: bool> Search<'_, KEEP> {
     }
 
     /// The same as [`Search::walk`], by all threads. Appends the graph's notes of each piece.
-    fn walk_parallel<G: Explore>(
+    fn walk_parallel<G: Explore, const KEEP: bool>(
         &mut self,
         graph: &G,
         part: Range<usize>,
@@ -246,24 +244,12 @@ impl<const KEEP: bool> Search<'_, KEEP> {
                 edges.push(claim.edges);
             }
         }
-        let mut settle = || {
-            let pieces = claims.par_iter_mut().enumerate();
-            pieces.for_each(|(piece, claims)| {
-                claims.retain(|claim| {
-                    let cell = &column[claim.node as usize];
-                    let stands = cell.load(Relaxed) == CLAIMED | piece as u32;
-                    if stands {
-                        cell.store(claim.label, Relaxed);
-                    }
-                    stands
-                });
-            });
-        };
         if KEEP {
             self.put_by();
+            let settle = || settle(&mut claims, column);
             rayon::join(settle, || self.kept.extend(edges));
         } else {
-            settle();
+            settle(&mut claims, column);
         }
         self.append(&claims, part.start);
     }
@@ -293,9 +279,30 @@ impl<const KEEP: bool> Search<'_, KEEP> {
     }
 }
 
+/// Adds the nodes to those that are reached.
+fn mark(nodes: &[u32], reached: Reached<'_>) {
+    let nodes = nodes.par_iter().with_min_len(PIECE);
+    nodes.for_each(|node| reached.add(*node));
+}
+
+/// Leaves of the claims of each piece those that stand, and their labels in the column.
+fn settle(claims: &mut [Vec<Claim>], column: &[AtomicU32]) {
+    let pieces = claims.par_iter_mut().enumerate();
+    pieces.for_each(|(piece, claims)| {
+        claims.retain(|claim| {
+            let cell = &column[claim.node as usize];
+            let stands = cell.load(Relaxed) == CLAIMED | piece as u32;
+            if stands {
+                cell.store(claim.label, Relaxed);
+            }
+            stands
+        });
+    });
+}
+
 /// Appends what is reached to the order at once.
 struct Append<'a, 'c, const KEEP: bool> {
-    search: &'a mut Search<'c, KEEP>,
+    search: &'a mut Search<'c>,
     /// Where in the order the nodes that are explored start.
     first: u32,
 }

@@ -15,8 +15,8 @@ use crate::{BfsTree, Successors};
 
 /// Nodes per piece.
 pub(crate) const PIECE: usize = 1 << 14;
-/// Targets that a chunk has room for.
-const CHUNK: usize = 1 << 22;
+/// Targets that a chunk has room for: so large a piece of memory is given back to the system when it is let go.
+const CHUNK: usize = 1 << 23;
 /// Pieces that are read before they are put behind those before them.
 const PIECES: usize = 32;
 /// Rows are searched for targets that come twice up to this length.
@@ -138,6 +138,11 @@ impl Outgoing {
         self.starts.push((self.chunks.len() as u32 - 1, start));
     }
 
+    /// Gives back the room for nodes that do not come.
+    pub(crate) fn shrink(&mut self) {
+        self.counts.shrink_to_fit();
+    }
+
     /// How many nodes there are.
     pub(crate) fn len(&self) -> usize {
         self.counts.len()
@@ -186,9 +191,9 @@ impl Outgoing {
         let (chunk, from) = self.starts[position / PIECE];
         let start = match position % PIECE {
             0 => 0,
-            _ => self.counts[position - 1],
+            _ => self.counts[position - 1] as usize,
         };
-        let [start, end] = [start, self.counts[position]].map(|at| from as usize + at as usize);
-        &self.chunks[chunk as usize][start..end]
+        let end = self.counts[position] as usize;
+        &self.chunks[chunk as usize][from as usize + start..from as usize + end]
     }
 }

@@ -158,3 +158,117 @@ impl Held<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::explore::Plain;
+    use crate::{Csr, bfs, explore_keeping};
+
+    /// What the rows are and who is shared, by their definition.
+    fn expected(graph: &Csr, tree: &BfsTree, entries: &Entries) -> (Vec<Vec<u32>>, Vec<bool>) {
+        let place = |node: u32| {
+            let position = tree.order.iter().position(|other| *other == node);
+            (entries.len() + 1 + position.expect("it is reached")) as u32
+        };
+        let mut rows = vec![Vec::new(); entries.len() + 1];
+        for entry in 0..entries.len() as u32 {
+            let above = match entries.parent(entry) {
+                ROOT => 0,
+                parent => parent as usize + 1,
+            };
+            rows[above].push(entry + 1);
+        }
+        for entry in 0..entries.len() as u32 {
+            let targets = entries.targets(entry).iter();
+            rows[entry as usize + 1].extend(targets.map(|node| place(*node)));
+        }
+        for &node in &tree.order {
+            let mut row = Vec::new();
+            for target in graph.targets(node).iter().map(|node| place(*node)) {
+                if row.len() > 8 || !row.contains(&target) {
+                    row.push(target);
+                }
+            }
+            rows.push(row);
+        }
+        let referrers = |place: usize| {
+            let leads_there =
+                |(from, row): &(usize, &Vec<u32>)| *from != place && row.contains(&(place as u32));
+            rows.iter().enumerate().filter(leads_there).count()
+        };
+        let shared = (0..rows.len()).map(|place| referrers(place) > 1).collect();
+        (rows, shared)
+    }
+
+    fn all((rows, shared): (Rows, Vec<bool>)) -> (Vec<Vec<u32>>, Vec<bool>) {
+        let all = (0..rows.len()).map(|place| rows.row(place).to_vec());
+        (all.collect(), shared)
+    }
+
+    /// As many different numbers below `below` as wanted.
+    fn numbers(mut seed: u64, below: u32) -> impl FnMut() -> u32 {
+        move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % u64::from(below)) as u32
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_what_they_are_said_to_be(
+            edges in prop::collection::vec((0u32..30, 0u32..30), 0..300),
+            // Many edges of one node.
+            more in prop::collection::vec(0u32..30, 0..60),
+            holds in prop::collection::vec((0u32..4, 0u32..30), 1..8),
+        ) {
+            let edges = edges.into_iter().chain(more.into_iter().map(|to| (7, to)));
+            let graph = Csr::from_edges(30, edges);
+            let entries = Entries::new(vec![ROOT, 0, ROOT, 2], holds.clone());
+            let roots = || holds.iter().map(|(_, node)| *node);
+            let (tree, _, kept) = explore_keeping(&mut Plain(&graph), roots());
+            let expected = expected(&graph, &tree, &entries);
+            prop_assert_eq!(&all(Rows::of(kept, &tree, &entries)), &expected);
+            let read = Outgoing::of(&graph, &tree);
+            prop_assert_eq!(&all(Rows::of(read, &tree, &entries)), &expected);
+        }
+    }
+
+    #[test]
+    fn what_a_search_keeps_is_what_the_graph_says_on_any_number_of_threads() {
+        let nodes = if cfg!(miri) { 5_000 } else { 150_000 };
+        let mut next = numbers(7919, nodes);
+        // Wide levels, then a list, which ends in a fan with more edges than a chunk has room for.
+        let random: Vec<(u32, u32)> = (0..5 * nodes).map(|_| (next(), next())).collect();
+        let list = (nodes..2 * nodes).map(|node| (node - 1, node));
+        let fan = (0..5 * nodes).map(|_| (2 * nodes - 1, 2 * nodes + next()));
+        let fan: Vec<(u32, u32)> = fan.collect();
+        let edges = random
+            .iter()
+            .copied()
+            .chain(list)
+            .chain(fan.iter().copied());
+        let graph = Csr::from_edges(3 * nodes as usize, edges);
+        let roots = [3, 5, 3];
+        let entries = Entries::each(&[3, 5]);
+        let tree = bfs(&graph, roots.into_iter());
+        assert!(tree.order.len() as u32 > 2 * nodes, "all of it is reached");
+        let expected = all(Rows::of(Outgoing::of(&graph, &tree), &tree, &entries));
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let found = pool.install(|| {
+                let (found, _, kept) = explore_keeping(&mut Plain(&graph), roots.into_iter());
+                assert_eq!(found, tree);
+                all(Rows::of(kept, &tree, &entries))
+            });
+            assert!(found == expected, "{threads} threads");
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! The breadth-first tree.
 
-use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -128,10 +127,12 @@ impl BfsTree {
         &self,
         position: usize,
     ) -> Children<impl Iterator<Item = u32> + '_> {
-        let first = self.roots() + self.above.first_at(position as u32);
+        let child = self.roots() + self.above.first_at(position as u32);
+        let mut parents = self.parents_at(child);
         Children {
-            first,
-            parents: self.parents_at(first).peekable(),
+            child,
+            parent: parents.next(),
+            parents,
         }
     }
 
@@ -178,24 +179,23 @@ impl BfsTree {
 }
 
 /// Goes through a tree from parents to children, in its order.
-pub(crate) struct Children<P: Iterator<Item = u32>> {
-    /// The first child that has not been told of, and the parents from that one's on.
-    first: usize,
-    parents: Peekable<P>,
+pub(crate) struct Children<P> {
+    /// The first child that has not been told of, and its parent.
+    child: usize,
+    parent: Option<u32>,
+    /// The parents of those behind it.
+    parents: P,
 }
 
 impl<P: Iterator<Item = u32>> Children<P> {
     /// Where the children of the next node stand, which is the one at `position`.
     #[inline]
     pub(crate) fn next(&mut self, position: usize) -> Range<usize> {
-        let start = self.first;
-        while self
-            .parents
-            .next_if(|parent| *parent as usize == position)
-            .is_some()
-        {
-            self.first += 1;
+        let start = self.child;
+        while self.parent == Some(position as u32) {
+            self.parent = self.parents.next();
+            self.child += 1;
         }
-        start..self.first
+        start..self.child
     }
 }
