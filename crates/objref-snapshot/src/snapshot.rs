@@ -54,21 +54,22 @@ pub struct Snapshot {
     pub(crate) views: FinalViews,
     /// Per object: the [`StepId`] of how the parent in `tree` refers to it; [`NOWHERE`] for those that are not reached.
     pub(crate) step_of: Numbers,
-    pub(crate) edges: Edges,
+    /// The references, if they were to be kept.
+    pub(crate) edges: KeptEdges,
 }
 
 /// The references as the search saw them; whoever asks first gets them, for nobody needs them twice.
-pub(crate) struct Edges(Mutex<Option<Outgoing>>);
+pub(crate) struct KeptEdges(Mutex<Option<Outgoing>>);
 
-impl Edges {
+impl KeptEdges {
     pub(crate) fn take(&self) -> Option<Outgoing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl From<Option<Outgoing>> for Edges {
+impl From<Option<Outgoing>> for KeptEdges {
     fn from(edges: Option<Outgoing>) -> Self {
-        Edges(Mutex::new(edges))
+        KeptEdges(Mutex::new(edges))
     }
 }
 
