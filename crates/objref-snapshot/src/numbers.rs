@@ -1,5 +1,6 @@
 //! Columns of small numbers.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_graph::NONE;
@@ -67,14 +68,58 @@ impl Numbers {
         }
     }
 
+    /// How many in `range` are not [`NONE`] in `one`, and of how many of those the number in `other` is not 0.
+    pub(crate) fn count_both(one: &Numbers, other: &Numbers, range: Range<usize>) -> (u64, u64) {
+        use Numbers::{Long, Short};
+        let is_short = |number: &u16| *number != u16::MAX;
+        let is_long = |number: &u32| *number != NONE;
+        let r = || range.clone();
+        match (one, other) {
+            (Short(a), Short(b)) => count(&a[r()], is_short, &b[r()], |b| *b != 0),
+            (Short(a), Long(b)) => count(&a[r()], is_short, &b[r()], |b| *b != 0),
+            (Long(a), Short(b)) => count(&a[r()], is_long, &b[r()], |b| *b != 0),
+            (Long(a), Long(b)) => count(&a[r()], is_long, &b[r()], |b| *b != 0),
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len()).map(|index| self.get(index))
     }
 }
 
+/// How many of `ones` hold, and of how many of those the one of `others` does.
+fn count<A, B>(
+    ones: &[A],
+    one: impl Fn(&A) -> bool,
+    others: &[B],
+    other: impl Fn(&B) -> bool,
+) -> (u64, u64) {
+    // Of 32 bits: the processor counts several at once.
+    let (mut first, mut both) = (0u32, 0u32);
+    for (a, b) in ones.iter().zip(others) {
+        let holds = one(a);
+        first += u32::from(holds);
+        both += u32::from(holds & other(b));
+    }
+    (first.into(), both.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_are_counted() {
+        let column = |numbers: [u32; 5], bound| {
+            Numbers::new(numbers.into_iter().map(AtomicU32::new).collect(), bound)
+        };
+        for bounds in [[9, 9], [9, 1 << 16], [1 << 16, 9], [1 << 16; 2]] {
+            let one = column([7, NONE, 0, NONE, 3], bounds[0]);
+            let other = column([1, 1, 0, 0, 8], bounds[1]);
+            assert_eq!(Numbers::count_both(&one, &other, 0..5), (3, 2));
+            assert_eq!(Numbers::count_both(&one, &other, 1..3), (1, 0));
+        }
+    }
 
     #[test]
     fn numbers_are_kept() {

@@ -81,14 +81,8 @@ impl Snapshot {
 
     /// How many of these objects are reached, and how many of those have a type.
     pub fn reached_and_typed(&self, objects: Range<u32>) -> (u64, u64) {
-        // Of 32 bits, as everything else here: the processor counts several at once.
-        let (mut reached, mut typed) = (0u32, 0u32);
-        for object in objects {
-            let is_reached = self.is_reached(object);
-            reached += u32::from(is_reached);
-            typed += u32::from(is_reached & (self.view_index(object) != 0));
-        }
-        (reached.into(), typed.into())
+        let objects = objects.start as usize..objects.end as usize;
+        Numbers::count_both(&self.step_of, &self.views.column, objects)
     }
 
     /// What an object is seen as; `None` if unknown.
