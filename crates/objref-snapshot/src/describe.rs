@@ -46,7 +46,8 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
             .or_insert_with(|| self.steps.intern(self.describer.text(key)))
     }
 
-    /// Per object: the [`StepId`] of the step from its parent in the tree. `offsets` are, per object, where in its parent the reference is.
+    /// Per object: the [`StepId`] of the step from its parent in the tree. `offsets` are, per object, where in its parent the
+    /// reference is.
     pub(crate) fn describe(
         &mut self,
         tree: &BfsTree,
