@@ -6,8 +6,8 @@
 //! ```text
 //! order:  [ level 0 | level 1 | ... | frontier                     |  next level ... ]
 //!                                   | piece 0 | piece 1 | ...
-//! column: per node, [`NONE`]; the first piece of the frontier that points at it; once that is settled, the label of the
-//!         edge by which it was reached first
+//! column: per node, that it was not reached; the first piece of the frontier that points at it; once that is settled, the
+//!         label of the edge by which it was reached first ([`crate::labels`])
 //! ```
 //!
 //! Every thread lowers the claims of the successors of its piece of the frontier (`fetch_min`) and
@@ -17,13 +17,14 @@
 
 use std::mem;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
 use crate::Successors;
 use crate::above::Above;
 use crate::explore::{BATCH, Explore, Plain, Reach, Reached};
+use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
 use crate::outgoing::{Outgoing, Part};
 use crate::tree::{BfsTree, NONE};
 
@@ -34,17 +35,9 @@ const PARALLEL_FRONTIER: usize = 4096;
 /// Nodes of the frontier per piece of work.
 const PIECE: usize = 1024;
 
-/// Nodes of the frontier whose successors are settled together: until then all of them are noted.
+/// Nodes of the frontier whose successors are settled together: until then all of them are noted. Their pieces have numbers
+/// of one byte.
 const ROUND: usize = 256 * PIECE;
-
-/// Labels of edges are below this.
-pub const LABELS: u32 = (1 << 31) - 1;
-
-/// The label of a root.
-const OF_ROOT: u32 = LABELS;
-
-/// With the number of a piece: claimed by it. More than any label, less than [`NONE`].
-const CLAIMED: u32 = 1 << 31;
 
 /// The breadth-first tree of `graph` from `roots`.
 ///
@@ -60,12 +53,12 @@ pub fn bfs<G: Successors>(graph: &G, roots: impl Iterator<Item = u32>) -> BfsTre
 }
 
 /// As [`bfs()`], for a graph that is looked at on the way. Also returns, for each node of the graph, the label of the edge
-/// by which it was reached; [`LABELS`] for roots, [`NONE`] for what was not reached.
+/// by which it was reached.
 ///
 /// # Panics
 ///
 /// As [`bfs()`].
-pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (BfsTree, Vec<u32>) {
+pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (BfsTree, Labels) {
     let (tree, labels, _) = search::<G, false>(graph, roots);
     (tree, labels)
 }
@@ -78,7 +71,7 @@ pub fn explore<G: Explore>(graph: &mut G, roots: impl Iterator<Item = u32>) -> (
 pub fn explore_keeping<G: Explore>(
     graph: &mut G,
     roots: impl Iterator<Item = u32>,
-) -> (BfsTree, Vec<u32>, Outgoing) {
+) -> (BfsTree, Labels, Outgoing) {
     search::<G, true>(graph, roots)
 }
 
@@ -86,22 +79,22 @@ pub fn explore_keeping<G: Explore>(
 fn search<G: Explore, const KEEP: bool>(
     graph: &mut G,
     roots: impl Iterator<Item = u32>,
-) -> (BfsTree, Vec<u32>, Outgoing) {
+) -> (BfsTree, Labels, Outgoing) {
     let nodes = graph.len();
     assert!(
-        nodes < CLAIMED as usize * 2 - 2,
+        nodes < NONE as usize - 1,
         "{nodes} nodes do not fit 32-bit ids"
     );
     let mut column = G::room(nodes);
     // One thread fills memory as fast as it comes; handing out single cells costs several times as much.
-    column.extend((0..nodes).map(|_| AtomicU32::new(NONE)));
+    column.extend((0..nodes).map(|_| AtomicU16::new(NOWHERE)));
     let words = nodes.div_ceil(64);
     let mut reached = G::room(words);
     reached.extend((0..words).map(|_| AtomicU64::new(0)));
     // Room for all, so that nothing has to be moved; what is not filled takes no memory.
     let mut order = G::room(nodes);
     for root in roots {
-        if column[root as usize].swap(OF_ROOT, Relaxed) == NONE {
+        if column[root as usize].swap(OF_ROOT, Relaxed) == NOWHERE {
             order.push(root);
         }
     }
@@ -111,6 +104,7 @@ fn search<G: Explore, const KEEP: bool>(
         reached: Reached::new(&reached),
         order,
         above: Above::default(),
+        far: FarLabels::default(),
         kept: Outgoing::with_room(if KEEP { nodes } else { 0 }, G::room),
         edges: Part::default(),
     };
@@ -143,13 +137,13 @@ fn search<G: Explore, const KEEP: bool>(
     let Search {
         mut order,
         above,
+        far,
         mut kept,
         ..
     } = search;
     order.shrink_to_fit();
     kept.shrink();
-    // In place.
-    let labels = column.into_iter().map(AtomicU32::into_inner).collect();
+    let labels = Labels::new(column, far);
     (BfsTree::new(nodes, order, levels, above), labels, kept)
 }
 
@@ -164,10 +158,11 @@ struct Claim {
 
 /// The tree so far.
 struct Search<'c> {
-    column: &'c [AtomicU32],
+    column: &'c [AtomicU16],
     reached: Reached<'c>,
     order: Vec<u32>,
     above: Above,
+    far: FarLabels,
     /// The edges of what has been explored but for the last, which are in `edges`.
     kept: Outgoing,
     edges: Part,
@@ -221,7 +216,7 @@ impl Search<'_> {
                 let mut notes = G::Notes::default();
                 let mut claim = Claiming {
                     column,
-                    mine: CLAIMED | piece as u32,
+                    mine: CLAIMED | piece as u16,
                     first: (part.start + piece * PIECE) as u32,
                     claims: Vec::new(),
                     edges: Part::default(),
@@ -257,24 +252,30 @@ impl Search<'_> {
     /// Appends the claims of the pieces of a frontier that starts at `first` of the order.
     fn append(&mut self, claims: &[Vec<Claim>], first: usize) {
         let position = |piece: usize| (first + piece * PIECE) as u32;
-        let (start, mut before) = (self.order.len(), self.above.len());
+        let (mut start, mut before) = (self.order.len(), self.above.len());
         let new: usize = claims.iter().map(Vec::len).sum();
         self.order.resize(start + new, 0);
         let mut rest = &mut self.order[start..];
         let mut pieces = Vec::with_capacity(claims.len());
         for (piece, claims) in claims.iter().enumerate() {
             let (nodes, behind) = rest.split_at_mut(claims.len());
-            pieces.push((claims, nodes, Above::behind(before, position(piece))));
+            let (at, above) = (start as u32, Above::behind(before, position(piece)));
+            pieces.push((claims, nodes, at, above, FarLabels::default()));
             (rest, before) = (behind, before + claims.len());
+            start += claims.len();
         }
-        pieces.par_iter_mut().for_each(|(claims, nodes, above)| {
-            for (claim, node) in claims.iter().zip(nodes.iter_mut()) {
-                *node = claim.node;
-                above.push(claim.by);
-            }
-        });
-        for (piece, (.., above)) in pieces.iter().enumerate() {
+        pieces
+            .par_iter_mut()
+            .for_each(|(claims, nodes, at, above, far)| {
+                for ((claim, node), at) in claims.iter().zip(nodes.iter_mut()).zip(*at..) {
+                    *node = claim.node;
+                    above.push(claim.by);
+                    far.push(at, claim.label);
+                }
+            });
+        for (piece, (.., above, far)) in pieces.iter_mut().enumerate() {
             self.above.append(above, position(piece));
+            self.far.extend(far);
         }
     }
 }
@@ -286,14 +287,14 @@ fn mark(nodes: &[u32], reached: Reached<'_>) {
 }
 
 /// Leaves of the claims of each piece those that stand, and their labels in the column.
-fn settle(claims: &mut [Vec<Claim>], column: &[AtomicU32]) {
+fn settle(claims: &mut [Vec<Claim>], column: &[AtomicU16]) {
     let pieces = claims.par_iter_mut().enumerate();
     pieces.for_each(|(piece, claims)| {
         claims.retain(|claim| {
-            let cell = &column[claim.node as usize];
-            let stands = cell.load(Relaxed) == CLAIMED | piece as u32;
+            let claimed = &column[claim.node as usize];
+            let stands = claimed.load(Relaxed) == CLAIMED | piece as u16;
             if stands {
-                cell.store(claim.label, Relaxed);
+                claimed.store(cell(claim.label), Relaxed);
             }
             stands
         });
@@ -310,7 +311,7 @@ struct Append<'a, 'c, const KEEP: bool> {
 impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
     #[inline]
     fn touch(&self, to: u32) -> u32 {
-        self.search.column[to as usize].load(Relaxed)
+        self.search.column[to as usize].load(Relaxed).into()
     }
 
     #[inline]
@@ -318,10 +319,11 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
         if KEEP {
             self.search.edges.push(from, to);
         }
-        let cell = &self.search.column[to as usize];
-        let new = cell.load(Relaxed) == NONE;
+        let claimed = &self.search.column[to as usize];
+        let new = claimed.load(Relaxed) == NOWHERE;
         if new {
-            cell.store(label, Relaxed);
+            claimed.store(cell(label), Relaxed);
+            self.search.far.push(self.search.order.len() as u32, label);
             self.search.order.push(to);
             self.search.above.push(self.first + from);
         }
@@ -331,8 +333,8 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
 
 /// Claims what is reached for a piece of the frontier.
 struct Claiming<'c, const KEEP: bool> {
-    column: &'c [AtomicU32],
-    mine: u32,
+    column: &'c [AtomicU16],
+    mine: u16,
     /// Where in the order the nodes that are explored start.
     first: u32,
     claims: Vec<Claim>,
@@ -343,7 +345,7 @@ struct Claiming<'c, const KEEP: bool> {
 impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
     #[inline]
     fn touch(&self, to: u32) -> u32 {
-        self.column[to as usize].load(Relaxed)
+        self.column[to as usize].load(Relaxed).into()
     }
 
     #[inline]

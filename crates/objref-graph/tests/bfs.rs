@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use objref_graph::{
-    BATCH, BfsTree, Csr, Explore, LABELS, NONE, ROOT, Reach, Reached, Successors, bfs, explore,
+    BATCH, BfsTree, Csr, Explore, NONE, ROOT, Reach, Reached, Successors, bfs, explore,
 };
 use petgraph::visit::{Bfs, NodeCount};
 use proptest::prelude::*;
@@ -170,20 +170,43 @@ fn who_looks_around_sees_every_edge_once_on_any_number_of_threads() {
         let (tree, labels) = pool.install(|| explore(&mut curious, [3, 5].into_iter()));
         assert_eq!(tree, expected);
         assert_eq!(curious.seen, back);
-        for (node, label) in (0..).zip(&labels) {
-            let expected = match tree.parents()[node as usize] {
-                NONE => NONE,
-                ROOT => LABELS,
-                _ => continue,
-            };
-            assert_eq!(*label, expected);
+        for node in 0..graph.len() as u32 {
+            assert_eq!(labels.is_reached(node), tree.is_reached(node));
         }
-        for &node in &tree.order[2..] {
-            let edges = graph.targets(tree.parents()[node as usize]);
-            assert_eq!(
-                edges.iter().position(|to| *to == node),
-                Some(labels[node as usize] as usize)
-            );
+        for (position, &node) in (0..).zip(&tree.order) {
+            let first = match tree.parents()[node as usize] {
+                ROOT => None,
+                parent => graph.targets(parent).iter().position(|to| *to == node),
+            };
+            let label = labels.label(node, position);
+            assert_eq!(label.map(|label| label as usize), first);
+        }
+    }
+}
+
+#[test]
+fn labels_of_a_long_row_are_kept() {
+    let row = 1 << 18;
+    let edges = (0..row).map(|to| (7, (to * 5) % row));
+    let graph = Csr::from_edges(row as usize, edges);
+    let mut place = vec![0; row as usize];
+    for (label, &to) in (0..).zip(graph.targets(7)) {
+        place[to as usize] = label;
+    }
+    let search = |roots| {
+        let mut curious = Curious {
+            graph: &graph,
+            seen: Vec::new(),
+        };
+        explore(&mut curious, roots)
+    };
+    // By one thread, and by all.
+    for roots in [7..8, 0..5000] {
+        let (tree, labels) = search(roots.clone());
+        assert_eq!(tree.order.len(), row as usize);
+        for (position, &node) in (0..).zip(&tree.order) {
+            let expected = (!roots.contains(&node)).then(|| place[node as usize]);
+            assert_eq!(labels.label(node, position), expected);
         }
     }
 }

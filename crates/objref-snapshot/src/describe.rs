@@ -4,10 +4,10 @@
 //! before it are, so that the numbers are those that one thread would give.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
 use objref_go::ObjId;
-use objref_graph::{BATCH, BfsTree, NONE};
+use objref_graph::{BATCH, BfsTree, FarLabels, Labels, NONE};
 use objref_mem::Addr;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -46,18 +46,12 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
             .or_insert_with(|| self.steps.intern(self.describer.text(key)))
     }
 
-    /// Per object: the [`StepId`] of the step from its parent in the tree. `offsets` are, per object, where in its parent the
-    /// reference is.
-    pub(crate) fn describe(
-        &mut self,
-        tree: &BfsTree,
-        offsets: Vec<u32>,
-        roots: &[Root],
-    ) -> Numbers {
-        // Steps take the place of the offsets.
-        let column: Vec<AtomicU32> = offsets.into_iter().map(AtomicU32::new).collect();
+    /// Per object: the [`StepId`] of the step from its parent in the tree. `labels` say where in its parent the reference is.
+    pub(crate) fn describe(&mut self, tree: &BfsTree, labels: Labels, roots: &[Root]) -> Numbers {
+        let mut column = Column::new(labels.into_parts());
+        column.make_room(self.steps.texts().len());
         for root in roots {
-            column[root.target.0 as usize].store(root.step.0, Relaxed);
+            column.set(root.target.0, root.step);
         }
         for first in (tree.roots()..tree.order.len()).step_by(AT_ONCE) {
             let objects = &tree.order[first..tree.order.len().min(first + AT_ONCE)];
@@ -71,15 +65,70 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
                 let steps = keys.keys.into_iter().map(|key| self.step(key)).collect();
                 (steps, keys.indices)
             };
-            let numbered: Vec<(Vec<StepId>, Vec<u32>)> = found.into_iter().map(number).collect();
+            let numbered: Vec<(Vec<StepId>, Vec<u16>)> = found.into_iter().map(number).collect();
+            column.make_room(self.steps.texts().len());
             let pieces = objects.par_chunks(PIECE).zip(numbered);
             pieces.for_each(|(objects, (steps, indices))| {
                 for (object, index) in objects.iter().zip(indices) {
-                    column[*object as usize].store(steps[index as usize].0, Relaxed);
+                    column.set(*object, steps[usize::from(index)]);
                 }
             });
         }
-        Numbers::new(column, self.steps.texts().len())
+        column.into_numbers()
+    }
+}
+
+/// Where in their parents the references to objects are, of which the steps take the place.
+struct Column {
+    /// Labels; steps, unless there are so many that they are in `long`.
+    cells: Vec<AtomicU16>,
+    far: FarLabels,
+    /// Steps, once there are more than a cell can say; until then empty.
+    long: Vec<AtomicU32>,
+}
+
+impl Column {
+    fn new((cells, far): (Vec<u16>, FarLabels)) -> Column {
+        Column {
+            // In place.
+            cells: cells.into_iter().map(AtomicU16::new).collect(),
+            far,
+            long: Vec::new(),
+        }
+    }
+
+    /// Where the reference to the object is, which stands at `position` in the tree and whose step is not known yet.
+    #[inline]
+    fn offset(&self, object: u32, position: usize) -> Offset {
+        let cell = self.cells[object as usize].load(Relaxed);
+        Offset(self.far.label(cell, position as u32))
+    }
+
+    /// Makes room for this many steps.
+    fn make_room(&mut self, steps: usize) {
+        if steps > usize::from(u16::MAX) && self.long.is_empty() {
+            let cells = self.cells.par_iter().map(|cell| match cell.load(Relaxed) {
+                u16::MAX => NONE,
+                cell => cell.into(),
+            });
+            self.long = cells.map(AtomicU32::new).collect();
+        }
+    }
+
+    #[inline]
+    fn set(&self, object: u32, step: StepId) {
+        match self.long.get(object as usize) {
+            Some(cell) => cell.store(step.0, Relaxed),
+            None => self.cells[object as usize].store(step.0 as u16, Relaxed),
+        }
+    }
+
+    fn into_numbers(self) -> Numbers {
+        // In place.
+        match self.long.is_empty() {
+            true => Numbers::Short(self.cells.into_iter().map(AtomicU16::into_inner).collect()),
+            false => Numbers::Long(self.long.into_iter().map(AtomicU32::into_inner).collect()),
+        }
     }
 }
 
@@ -88,7 +137,7 @@ struct Keys {
     /// Each once, in the order in which they are met.
     keys: Vec<StepKey>,
     /// Per object: index of its key.
-    indices: Vec<u32>,
+    indices: Vec<u16>,
     known: FxHashMap<StepKey, u32>,
     /// Some places, each at the only index where it can be, and the index of the key: most references are in one of a few.
     places: Vec<(Place, u32)>,
@@ -195,17 +244,18 @@ fn keys(
     tree: &BfsTree,
     first: usize,
     objects: &[u32],
-    offsets: &[AtomicU32],
+    column: &Column,
 ) -> Keys {
     let mut keys = Keys::new(objects.len());
     let mut above = tree.parents_at(first);
     let (mut parent, mut start, mut container, mut size) = (NONE, None, None, u64::MAX);
     let mut batch = [(NONE, Offset(0)); BATCH];
-    for objects in objects.chunks(BATCH) {
+    let positions = (first..).step_by(BATCH);
+    for (objects, first) in objects.chunks(BATCH).zip(positions) {
         // These loads do not wait for each other.
-        for ((entry, object), at) in batch.iter_mut().zip(objects).zip(&mut above) {
-            let offset = offsets[*object as usize].load(Relaxed);
-            *entry = (tree.order[at as usize], Offset(offset));
+        let objects_above = objects.iter().zip(&mut above);
+        for ((entry, (object, at)), position) in batch.iter_mut().zip(objects_above).zip(first..) {
+            *entry = (tree.order[at as usize], column.offset(*object, position));
         }
         let batch = &batch[..objects.len()];
         let views = &describer.infer.views;
@@ -239,8 +289,34 @@ fn keys(
                 (TARGET, _) => keys.index(describer.key(&reference, || describer.pointer(word()))),
                 _ => index,
             };
-            keys.indices.push(index);
+            // There are no more keys than objects.
+            keys.indices.push(index as u16);
         }
     }
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_take_the_place_of_labels_whatever_their_number() {
+        for steps in [100, 65_535, 65_536, 100_000] {
+            let reached = |n: usize| !n.is_multiple_of(5);
+            let label = |n: usize| (n % 60_000) as u16;
+            let step = |n: usize| (n % steps) as u32;
+            let cells = (0..200_000).map(|n| if reached(n) { label(n) } else { u16::MAX });
+            let mut column = Column::new((cells.collect(), FarLabels::default()));
+            for n in (0..200_000).filter(|n| reached(*n)) {
+                assert_eq!(column.offset(n as u32, n).0, u32::from(label(n)));
+                column.make_room((n + 1).min(steps));
+                column.set(n as u32, StepId(step(n)));
+            }
+            let numbers = column.into_numbers();
+            assert_eq!(matches!(numbers, Numbers::Long(_)), steps > 65_535);
+            let expected = (0..200_000).map(|n| if reached(n) { step(n) } else { NONE });
+            assert!(numbers.iter().eq(expected));
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crate::rounds::Search;
 use crate::snapshot::Snapshot;
 use crate::stacks::StackTree;
 use crate::step::Describer;
-use crate::view::{FinalViews, Views};
+use crate::views::{FinalViews, Views};
 use crate::zeroed::zeroed_variables;
 
 /// How to load.
@@ -168,7 +168,7 @@ impl Dump {
         let roots = table.candidates.iter().map(|c| c.target.0);
         let Search {
             tree,
-            offsets,
+            labels,
             edges,
             dropped,
         } = infer.run(roots, options.edges);
@@ -190,7 +190,7 @@ impl Dump {
         progress.phase("names");
         let mut words = Vocabulary::new(Describer { infer: &infer });
         let (roots, other_roots) = table.describe(&mut words);
-        let step_of = words.describe(&tree, offsets, &roots);
+        let step_of = words.describe(&tree, labels, &roots);
         let steps = words.steps;
         let snapshot = Snapshot {
             tree,

@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 use crate::closure::{Closures, closure_type};
 use crate::shape::{Found, Hold, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
-use crate::view::{Form, Source, Views};
+use crate::view::{Form, Source};
+use crate::views::Views;
 
 /// What a reference says of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! [`Dump::snapshot`] spells the way from a dump to that value out, stage by stage.
 
 mod closure;
+mod codes;
 mod column;
 mod describe;
 mod described;
@@ -42,6 +43,7 @@ mod traces;
 mod types;
 mod values;
 mod view;
+mod views;
 mod waits;
 mod whereabouts;
 mod zeroed;

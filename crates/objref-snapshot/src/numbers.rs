@@ -1,7 +1,6 @@
 //! Columns of small numbers.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_graph::NONE;
 use objref_mem::zeros;
@@ -22,9 +21,9 @@ pub(crate) enum Numbers {
 impl Numbers {
     /// The numbers in `column`, which are below `bound` or [`NONE`]. It is given back to the system from its end while
     /// they are moved, so that no more memory is needed than it had.
-    pub(crate) fn new(mut column: Vec<AtomicU32>, bound: usize) -> Numbers {
+    pub(crate) fn new(mut column: Vec<u32>, bound: usize) -> Numbers {
         if bound > usize::from(u16::MAX) {
-            return Numbers::Long(column.into_iter().map(AtomicU32::into_inner).collect());
+            return Numbers::Long(column);
         }
         let mut short = zeros(column.len());
         for start in (0..column.len()).step_by(PART).rev() {
@@ -33,7 +32,7 @@ impl Numbers {
                 .for_each(|(to, from)| {
                     for (to, from) in to.iter_mut().zip(from) {
                         // NONE becomes the greatest.
-                        *to = from.load(Relaxed) as u16;
+                        *to = *from as u16;
                     }
                 });
             column.truncate(start);
@@ -46,7 +45,6 @@ impl Numbers {
     pub(crate) fn checked(column: Vec<u32>, bound: usize) -> Option<Numbers> {
         let holds = |number: &u32| (*number as usize) < bound || *number == NONE;
         let column = column.par_iter().all(holds).then_some(column)?;
-        let column = column.into_iter().map(AtomicU32::new).collect();
         Some(Numbers::new(column, bound))
     }
 
@@ -110,9 +108,7 @@ mod tests {
 
     #[test]
     fn both_are_counted() {
-        let column = |numbers: [u32; 5], bound| {
-            Numbers::new(numbers.into_iter().map(AtomicU32::new).collect(), bound)
-        };
+        let column = |numbers: [u32; 5], bound| Numbers::new(numbers.to_vec(), bound);
         for bounds in [[9, 9], [9, 1 << 16], [1 << 16, 9], [1 << 16; 2]] {
             let one = column([7, NONE, 0, NONE, 3], bounds[0]);
             let other = column([1, 1, 0, 0, 8], bounds[1]);
@@ -129,8 +125,7 @@ mod tests {
                     0 => NONE,
                     _ => (index.wrapping_mul(48271) % bound) as u32,
                 };
-                let column = (0..len).map(|index| AtomicU32::new(number(index)));
-                let numbers = Numbers::new(column.collect(), bound);
+                let numbers = Numbers::new((0..len).map(number).collect(), bound);
                 assert_eq!(matches!(numbers, Numbers::Long(_)), bound == 65536);
                 assert!(numbers.iter().eq((0..len).map(number)));
             }

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use arrayvec::ArrayVec;
 use objref_go::{Batch, ObjId, Object};
 use objref_graph::{
-    BATCH, BfsTree, Explore, LABELS, NONE, Outgoing, Reach, Reached, explore, explore_keeping,
+    BATCH, BfsTree, Explore, LABELS, Labels, Outgoing, Reach, Reached, explore, explore_keeping,
 };
 use objref_mem::{Addr, room};
 use rayon::prelude::*;
@@ -93,8 +93,8 @@ struct Holder<'s> {
 /// What came of the search.
 pub(crate) struct Search {
     pub(crate) tree: BfsTree,
-    /// For each object where in its parent the reference to it is ([`Offset`]), as [`explore()`] says it.
-    pub(crate) offsets: Vec<u32>,
+    /// For each object where in its parent the reference to it is ([`Offset`]).
+    pub(crate) labels: Labels,
     /// The references, if they were to be kept.
     pub(crate) edges: Option<Outgoing>,
     /// How many objects were not followed again when more became known of them.
@@ -172,19 +172,19 @@ impl<'p> Inference<'p> {
             infer: self,
             dropped: 0,
         };
-        let (tree, offsets, edges) = if keep {
-            let (tree, offsets, edges) = explore_keeping(&mut follower, roots);
-            (tree, offsets, Some(edges))
+        let (tree, labels, edges) = if keep {
+            let (tree, labels, edges) = explore_keeping(&mut follower, roots);
+            (tree, labels, Some(edges))
         } else {
-            let (tree, offsets) = explore(&mut follower, roots);
-            (tree, offsets, None)
+            let (tree, labels) = explore(&mut follower, roots);
+            (tree, labels, None)
         };
-        let reached = |object: u32| offsets[object as usize] != NONE;
+        let reached = |object| labels.is_reached(object);
         let guessed = follower.infer.guess(reached);
         follower.follow_again(guessed, reached);
         Search {
             tree,
-            offsets,
+            labels,
             edges,
             dropped: follower.dropped,
         }

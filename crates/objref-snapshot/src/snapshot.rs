@@ -16,7 +16,8 @@ use crate::stacks::StackTree;
 use crate::step::{NOWHERE, StepId, Steps};
 use crate::traces::Traces;
 use crate::types::Types;
-use crate::view::{Certainty, FinalViews, Form, View};
+use crate::view::{Certainty, Form, View};
+use crate::views::FinalViews;
 
 /// The heap of a dump: objects, who holds them, what they are.
 pub struct Snapshot {

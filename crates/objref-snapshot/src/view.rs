@@ -1,21 +1,8 @@
 //! What an object is seen as, how that is known, and how sure it is.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-use objref_mem::room;
-use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::numbers::Numbers;
 use crate::types::{TypeId, Types};
-
-/// Objects per piece of work.
-const PIECE: usize = 1 << 14;
-
-/// Views that are remembered while columns are gone through, each at the only index where it can be: a few are those of
-/// most objects.
-const RECENT: usize = 256;
 
 /// How a type fills an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -140,7 +127,7 @@ impl Fit {
 
 /// A view in one word; 0 is unknown. From above: fit (3 bits), source (3), form (2), type (24).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Code(u32);
+pub(crate) struct Code(pub(crate) u32);
 
 impl Code {
     const TYPE_BITS: u32 = 24;
@@ -248,25 +235,13 @@ impl Code {
         self.0 != 0
     }
 
-    fn view(self) -> View {
+    pub(crate) fn view(self) -> View {
         View {
             ty: self.ty(),
             form: self.form(),
             certainty: self.certainty(),
             source: self.source(),
         }
-    }
-
-    /// Replaces the code in `cell` if this one is better. Whether it is.
-    fn compete(self, cell: &AtomicU32, types: &Types) -> bool {
-        let mut known = cell.load(Relaxed);
-        while self.beats(Code(known), types) {
-            match cell.compare_exchange_weak(known, self.0, Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => known = now,
-            }
-        }
-        false
     }
 
     /// Whether `self` explains an object better than `other`. A total order, so that the outcome does not depend on the
@@ -291,149 +266,5 @@ impl Code {
             )
         };
         self != other && key(self) > key(other)
-    }
-}
-
-/// The view of every object, a column that all threads may write to.
-#[derive(Debug, Default)]
-pub(crate) struct Views(Vec<AtomicU32>);
-
-impl Views {
-    /// All unknown.
-    pub(crate) fn new(objects: usize) -> Self {
-        let mut column = room(objects);
-        column.extend((0..objects).map(|_| AtomicU32::new(0)));
-        Views(column)
-    }
-
-    /// A second column.
-    pub(crate) fn copy(&self) -> Self {
-        let cells = self.0.iter().map(|cell| cell.load(Relaxed));
-        Views(cells.map(AtomicU32::new).collect())
-    }
-
-    /// What objects are seen as, in their order, some thousands at a time.
-    pub(crate) fn pieces(
-        &self,
-    ) -> impl IndexedParallelIterator<Item = impl Iterator<Item = Code> + '_> {
-        let pieces = self.0.par_chunks(PIECE);
-        pieces.map(|cells| cells.iter().map(|cell| Code(cell.load(Relaxed))))
-    }
-
-    /// The objects of which nothing is known.
-    pub(crate) fn unknown(&self) -> impl ParallelIterator<Item = u32> + '_ {
-        self.pieces().enumerate().flat_map_iter(|(piece, codes)| {
-            let objects = (piece * PIECE) as u32..;
-            let unknown = objects.zip(codes).filter(|(_, code)| !code.is_known());
-            unknown.map(|(object, _)| object)
-        })
-    }
-
-    /// What the object is seen as.
-    #[inline]
-    pub(crate) fn get(&self, object: u32) -> Option<View> {
-        let code = self.code(object);
-        code.is_known().then(|| code.view())
-    }
-
-    #[inline]
-    pub(crate) fn code(&self, object: u32) -> Code {
-        Code(self.0[object as usize].load(Relaxed))
-    }
-
-    /// Loads an object's view, for later. The number tells nothing.
-    #[inline]
-    pub(crate) fn touch(&self, object: u32) -> u32 {
-        self.code(object).0
-    }
-
-    /// Whether a view that says this could be news of the object.
-    #[inline]
-    pub(crate) fn open_to(&self, object: u32, code: Code, types: &Types) -> bool {
-        let known = self.code(object);
-        !known.says_the_same(code) && known.fit() < Fit::Stated && code.beats(known, types)
-            || known.says_the_same(code) && code.0 > known.0
-    }
-
-    /// Replaces the object's view if this one is better. Whether it is.
-    #[inline]
-    pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
-        let cell = &self.0[object as usize];
-        // Of most objects nothing is known yet.
-        let first = cell.load(Relaxed) == 0 && code.is_known();
-        if first && cell.compare_exchange(0, code.0, Relaxed, Relaxed).is_ok() {
-            return true;
-        }
-        code.compete(cell, types)
-    }
-}
-
-/// The views as they are in the end: a column of indices into the distinct ones.
-#[derive(Debug)]
-pub(crate) struct FinalViews {
-    pub(crate) column: Numbers,
-    pub(crate) distinct: Vec<View>,
-}
-
-impl FinalViews {
-    /// The distinct ones are numbered in the order in which objects have them.
-    pub(crate) fn new(views: Views) -> Self {
-        let Views(column) = views;
-        let pieces = column.par_chunks(PIECE).map(|piece| {
-            let (mut found, mut known) = (Vec::new(), FxHashSet::default());
-            let mut recent = [0; RECENT];
-            for cell in piece {
-                let code = cell.load(Relaxed);
-                let last = &mut recent[code as usize % RECENT];
-                if *last != code && known.insert(code) {
-                    found.push(code);
-                }
-                *last = code;
-            }
-            found
-        });
-        let found: Vec<Vec<u32>> = pieces.collect();
-        let mut distinct = vec![Code::UNKNOWN.view()];
-        let mut known = FxHashMap::from_iter([(0, 0)]);
-        for code in found.into_iter().flatten() {
-            known.entry(code).or_insert_with(|| {
-                distinct.push(Code(code).view());
-                distinct.len() as u32 - 1
-            });
-        }
-        column.par_chunks(PIECE).for_each(|piece| {
-            let mut recent = [(0, 0); RECENT];
-            for cell in piece {
-                let code = cell.load(Relaxed);
-                let last = &mut recent[code as usize % RECENT];
-                if last.0 != code {
-                    *last = (code, known[&code]);
-                }
-                cell.store(last.1, Relaxed);
-            }
-        });
-        FinalViews {
-            column: Numbers::new(column, distinct.len()),
-            distinct,
-        }
-    }
-
-    /// What the object is seen as; `None` if unknown.
-    pub(crate) fn get(&self, object: u32) -> Option<View> {
-        match self.index(object) {
-            0 => None,
-            index => Some(self.distinct[index as usize]),
-        }
-    }
-
-    /// Index of what the object is seen as in [`FinalViews::distinct`].
-    #[inline]
-    pub(crate) fn index(&self, object: u32) -> u32 {
-        self.column.get(object as usize)
-    }
-
-    /// All distinct views; the first is that of objects nothing is known of.
-    pub(crate) fn distinct(&self) -> &[View] {
-        &self.distinct
     }
 }

@@ -33,7 +33,8 @@ use crate::stacks::StackTree;
 use crate::step::Steps;
 use crate::traces::Traces;
 use crate::types::Types;
-use crate::view::{FinalViews, View};
+use crate::view::View;
+use crate::views::FinalViews;
 use file::Reader;
 
 /// Numbers of the sections.

@@ -1,0 +1,137 @@
+//! Codes of views by numbers, so that a column of them takes two bytes an object: a heap has few that differ.
+
+use std::iter;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::view::Code;
+
+/// In a column: there are no numbers left for the object's code.
+pub(crate) const SPILLED: u16 = u16::MAX;
+
+/// Codes that there are numbers for, and one more.
+const CODES: usize = 1 << 16;
+/// Places to look for a code: never more than half of them are taken.
+const PLACES: usize = 2 * CODES;
+
+/// Numbers of codes, given out as they are asked for, by whatever thread. That of what nothing is known of is 0.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    by_number: Box<[AtomicU32; CODES]>,
+    /// Each code with its number, at the place where it belongs or the next that was free; 0 for one that is.
+    by_code: Box<[AtomicU64; PLACES]>,
+    /// How many numbers are given out.
+    given: Mutex<u16>,
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Codes {
+            by_number: cells(AtomicU32::default),
+            by_code: cells(AtomicU64::default),
+            given: Mutex::new(1),
+        }
+    }
+}
+
+/// As many cells as wanted.
+fn cells<T: std::fmt::Debug, const N: usize>(cell: fn() -> T) -> Box<[T; N]> {
+    let cells: Box<[T]> = iter::repeat_with(cell).take(N).collect();
+    cells.try_into().expect("there are as many")
+}
+
+impl Codes {
+    /// The code of this number, which was given out.
+    #[inline]
+    pub(crate) fn code(&self, number: u16) -> Code {
+        // Whoever has the number read it after the code was here.
+        Code(self.by_number[usize::from(number)].load(Ordering::Relaxed))
+    }
+
+    /// The code's number; `None` if there are none left.
+    #[inline]
+    pub(crate) fn number(&self, code: Code) -> Option<u16> {
+        match self.find(code) {
+            Ok(number) => Some(number),
+            Err(_) => self.add(code),
+        }
+    }
+
+    /// The code's number, or the free place where it would be.
+    #[inline]
+    fn find(&self, code: Code) -> Result<u16, usize> {
+        let mut place = (code.0.wrapping_mul(0x9E37_79B1) >> 15) as usize;
+        loop {
+            let entry = self.by_code[place % PLACES].load(Ordering::Acquire);
+            if entry >> 32 == u64::from(code.0) {
+                return Ok(entry as u16);
+            }
+            if entry == 0 {
+                return Err(place % PLACES);
+            }
+            place += 1;
+        }
+    }
+
+    #[cold]
+    fn add(&self, code: Code) -> Option<u16> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = *given;
+        match self.find(code) {
+            // Another thread came first.
+            Ok(number) => Some(number),
+            Err(_) if number == SPILLED => None,
+            Err(place) => {
+                self.by_number[usize::from(number)].store(code.0, Ordering::Relaxed);
+                let entry = u64::from(code.0) << 32 | u64::from(number);
+                self.by_code[place].store(entry, Ordering::Release);
+                *given += 1;
+                Some(number)
+            }
+        }
+    }
+
+    /// The same numbers for the same codes.
+    pub(crate) fn copy(&self) -> Codes {
+        let copy = Codes::default();
+        let given = *self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in 1..given {
+            copy.number(self.code(number));
+        }
+        copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn numbers_last_for_as_many_codes_as_there_are() {
+        let codes = Codes::default();
+        let code = |n: u32| Code(n.wrapping_mul(48271) + 1);
+        let numbers = || (0..70_000).map(|n| (n, codes.number(code(n))));
+        let mut found = Vec::new();
+        thread::scope(|scope| {
+            let others: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| numbers().collect::<Vec<_>>()))
+                .collect();
+            found = others.into_iter().map(|t| t.join().unwrap()).collect();
+        });
+        let copy = codes.copy();
+        let mut given: Vec<u16> = Vec::new();
+        for (n, number) in numbers() {
+            assert!(found.iter().all(|found| found[n as usize] == (n, number)));
+            if let Some(number) = number {
+                assert_eq!(codes.code(number), code(n));
+                assert_eq!(copy.code(number), code(n));
+                given.push(number);
+            }
+        }
+        given.sort_unstable();
+        assert!(given.into_iter().eq(1..SPILLED));
+        assert_eq!(codes.code(0), Code::UNKNOWN);
+    }
+}

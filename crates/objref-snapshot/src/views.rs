@@ -1,0 +1,325 @@
+//! What all objects are seen as.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use objref_mem::room;
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::codes::{Codes, SPILLED};
+use crate::numbers::Numbers;
+use crate::types::Types;
+use crate::view::{Code, Fit, View};
+
+/// Objects per piece of work.
+const PIECE: usize = 1 << 14;
+
+/// Parts of what has no number, so that threads seldom wait for each other.
+const PARTS: usize = 64;
+
+/// The view of every object, a column that all threads may write to.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    /// Per object the number of its code, or [`SPILLED`].
+    column: Vec<AtomicU16>,
+    codes: Codes,
+    /// The codes of objects that have none with a number, in one part or another by the object's number.
+    spilled: Vec<Mutex<FxHashMap<u32, Code>>>,
+}
+
+impl Views {
+    /// All unknown.
+    pub(crate) fn new(objects: usize) -> Self {
+        let mut column = room(objects);
+        column.extend((0..objects).map(|_| AtomicU16::new(0)));
+        Views {
+            column,
+            codes: Codes::default(),
+            spilled: (0..PARTS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// The same once more.
+    pub(crate) fn copy(&self) -> Self {
+        let numbers = self.column.iter().map(|cell| cell.load(Ordering::Acquire));
+        let parts = self
+            .spilled
+            .iter()
+            .map(|part| Mutex::new(locked(part).clone()));
+        Views {
+            column: numbers.map(AtomicU16::new).collect(),
+            codes: self.codes.copy(),
+            spilled: parts.collect(),
+        }
+    }
+
+    /// What objects are seen as, in their order, some thousands at a time.
+    pub(crate) fn pieces(
+        &self,
+    ) -> impl IndexedParallelIterator<Item = impl Iterator<Item = Code> + '_> {
+        let pieces = self.column.par_chunks(PIECE).enumerate();
+        pieces.map(|(piece, cells)| {
+            let objects = (piece * PIECE) as u32..;
+            objects
+                .zip(cells)
+                .map(|(object, cell)| self.read(object, cell))
+        })
+    }
+
+    /// The objects of which nothing is known.
+    pub(crate) fn unknown(&self) -> impl ParallelIterator<Item = u32> + '_ {
+        let pieces = self.column.par_chunks(PIECE).enumerate();
+        pieces.flat_map_iter(|(piece, cells)| {
+            let objects = (piece * PIECE) as u32..;
+            let unknown = |cell: &AtomicU16| cell.load(Ordering::Relaxed) == 0;
+            let unknown = objects.zip(cells).filter(move |(_, cell)| unknown(cell));
+            unknown.map(|(object, _)| object)
+        })
+    }
+
+    /// What the object is seen as.
+    #[inline]
+    pub(crate) fn get(&self, object: u32) -> Option<View> {
+        let code = self.code(object);
+        code.is_known().then(|| code.view())
+    }
+
+    #[inline]
+    pub(crate) fn code(&self, object: u32) -> Code {
+        self.read(object, &self.column[object as usize])
+    }
+
+    #[inline]
+    fn read(&self, object: u32, cell: &AtomicU16) -> Code {
+        match cell.load(Ordering::Acquire) {
+            SPILLED => self.read_spilled(object),
+            number => self.codes.code(number),
+        }
+    }
+
+    #[cold]
+    fn read_spilled(&self, object: u32) -> Code {
+        let known = self.part(object).get(&object).copied();
+        known.unwrap_or(Code::UNKNOWN)
+    }
+
+    fn part(&self, object: u32) -> MutexGuard<'_, FxHashMap<u32, Code>> {
+        locked(&self.spilled[object as usize % PARTS])
+    }
+
+    /// Loads what leads to an object's view, for later. The number tells nothing.
+    #[inline]
+    pub(crate) fn touch(&self, object: u32) -> u32 {
+        self.column[object as usize].load(Ordering::Relaxed).into()
+    }
+
+    /// Whether a view that says this could be news of the object.
+    #[inline]
+    pub(crate) fn open_to(&self, object: u32, code: Code, types: &Types) -> bool {
+        let known = self.code(object);
+        !known.says_the_same(code) && known.fit() < Fit::Stated && code.beats(known, types)
+            || known.says_the_same(code) && code.0 > known.0
+    }
+
+    /// Replaces the object's view if this one is better. Whether it is.
+    #[inline]
+    pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
+        let cell = &self.column[object as usize];
+        let mut known = cell.load(Ordering::Acquire);
+        while known != SPILLED {
+            // Of most objects nothing is known yet.
+            if known != 0 && !code.beats(self.codes.code(known), types) || !code.is_known() {
+                return false;
+            }
+            let Some(number) = self.codes.number(code) else {
+                break;
+            };
+            // Whoever reads the number finds the code.
+            let (written, read) = (Ordering::AcqRel, Ordering::Acquire);
+            match cell.compare_exchange_weak(known, number, written, read) {
+                Ok(_) => return true,
+                Err(now) => known = now,
+            }
+        }
+        self.spill(object, code, types)
+    }
+
+    /// As [`Views::offer`], where there is no number.
+    #[cold]
+    fn spill(&self, object: u32, code: Code, types: &Types) -> bool {
+        let cell = &self.column[object as usize];
+        let mut part = self.part(object);
+        loop {
+            let number = cell.load(Ordering::Acquire);
+            let known = match number {
+                SPILLED => part.get(&object).copied().unwrap_or(Code::UNKNOWN),
+                number => self.codes.code(number),
+            };
+            if !code.beats(known, types) {
+                return false;
+            }
+            part.insert(object, code);
+            let (written, read) = (Ordering::AcqRel, Ordering::Acquire);
+            let marked = cell.compare_exchange(number, SPILLED, written, read);
+            if marked.is_ok() {
+                return true;
+            }
+        }
+    }
+}
+
+fn locked<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The view of each object as it is in the end: a column of indices into the distinct ones.
+#[derive(Debug)]
+pub(crate) struct FinalViews {
+    pub(crate) column: Numbers,
+    pub(crate) distinct: Vec<View>,
+}
+
+impl FinalViews {
+    /// The distinct ones are numbered in the order in which objects have them.
+    pub(crate) fn new(views: Views) -> Self {
+        if views.spilled.iter().any(|part| !locked(part).is_empty()) {
+            return FinalViews::of_codes(&views);
+        }
+        let Views { column, codes, .. } = views;
+        // Each number once a piece.
+        let pieces = column.par_chunks(PIECE).map(|piece| {
+            let (mut found, mut seen) = (Vec::new(), vec![0u64; 1 << 10]);
+            for cell in piece {
+                let number = cell.load(Ordering::Relaxed);
+                let (word, bit) = (usize::from(number / 64), 1 << (number % 64));
+                if seen[word] & bit == 0 {
+                    seen[word] |= bit;
+                    found.push(number);
+                }
+            }
+            found
+        });
+        let found: Vec<Vec<u16>> = pieces.collect();
+        let mut distinct = vec![Code::UNKNOWN.view()];
+        let mut index = vec![0; usize::from(SPILLED)];
+        for number in found.into_iter().flatten() {
+            let index = &mut index[usize::from(number)];
+            if number != 0 && *index == 0 {
+                *index = distinct.len() as u16;
+                distinct.push(codes.code(number).view());
+            }
+        }
+        column.par_chunks(PIECE).for_each(|piece| {
+            for cell in piece {
+                let number = cell.load(Ordering::Relaxed);
+                cell.store(index[usize::from(number)], Ordering::Relaxed);
+            }
+        });
+        FinalViews {
+            // In place.
+            column: Numbers::Short(column.into_iter().map(AtomicU16::into_inner).collect()),
+            distinct,
+        }
+    }
+
+    /// As [`FinalViews::new`], whatever the number of codes.
+    fn of_codes(views: &Views) -> Self {
+        let mut distinct = vec![Code::UNKNOWN.view()];
+        let mut known = FxHashMap::from_iter([(0, 0)]);
+        let column: Vec<u32> = (0..views.column.len() as u32)
+            .map(|object| {
+                let code = views.code(object);
+                *known.entry(code.0).or_insert_with(|| {
+                    distinct.push(code.view());
+                    distinct.len() as u32 - 1
+                })
+            })
+            .collect();
+        FinalViews {
+            column: Numbers::new(column, distinct.len()),
+            distinct,
+        }
+    }
+
+    /// What the object is seen as; `None` if unknown.
+    pub(crate) fn get(&self, object: u32) -> Option<View> {
+        match self.index(object) {
+            0 => None,
+            index => Some(self.distinct[index as usize]),
+        }
+    }
+
+    /// Index of what the object is seen as in [`FinalViews::distinct`].
+    #[inline]
+    pub(crate) fn index(&self, object: u32) -> u32 {
+        self.column.get(object as usize)
+    }
+
+    /// All distinct views; the first is that of objects nothing is known of.
+    pub(crate) fn distinct(&self) -> &[View] {
+        &self.distinct
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::TypeId;
+    use crate::view::{Form, Source};
+
+    /// What the `n`th object is seen as; of every third nothing is known.
+    fn code(n: u32, kinds: u32) -> Code {
+        let ty = TypeId(n.wrapping_mul(48271) % kinds);
+        match n % 3 {
+            0 => Code::UNKNOWN,
+            _ => Code::new(Fit::Run, Source::Reference, Form::One, ty),
+        }
+    }
+
+    #[test]
+    fn views_are_kept_whatever_their_number() {
+        let types = Types::default();
+        for kinds in [100, 200_000] {
+            let objects = 300_000;
+            let views = Views::new(objects as usize);
+            (0..objects).into_par_iter().for_each(|n| {
+                let code = code(n, kinds);
+                assert_eq!(views.offer(n, code, &types), code.is_known());
+                assert!(!code.is_known() || !views.offer(n, code.with(Fit::Possible), &types));
+            });
+            let better = |n: u32| match n % 7 {
+                0 => code(n, kinds).with(Fit::Whole),
+                _ => code(n, kinds),
+            };
+            let known = |n: &u32| code(*n, kinds).is_known();
+            let again = (0..objects).filter(|n| n % 7 == 0).filter(known);
+            for n in again {
+                assert!(views.offer(n, better(n), &types));
+            }
+            let copy = views.copy();
+            let seen: Vec<u32> = copy.unknown().collect();
+            assert!(seen.into_iter().eq((0..objects).filter(|n| !known(n))));
+            let pieces: Vec<Vec<Code>> = views.pieces().map(Iterator::collect).collect();
+            let all = pieces.into_iter().flatten().enumerate();
+            let expected = |n: u32| match known(&n) {
+                true => better(n),
+                false => Code::UNKNOWN,
+            };
+            for (n, code) in all {
+                assert_eq!(code, expected(n as u32));
+                assert_eq!(copy.code(n as u32), code);
+            }
+            let last = FinalViews::new(views);
+            assert_eq!(matches!(last.column, Numbers::Short(_)), kinds == 100);
+            let mut most = 0;
+            for n in 0..objects {
+                let view = known(&n).then(|| expected(n).view());
+                assert_eq!(last.get(n), view);
+                // Numbered as they come.
+                assert!(last.index(n) <= most + 1);
+                most = most.max(last.index(n));
+            }
+        }
+    }
+}
