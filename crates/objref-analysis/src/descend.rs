@@ -4,13 +4,11 @@
 //! frame that it is drawn in, the kind of root that holds it. Few pairs of such a value and a step serve many objects, which
 //! are merged by them.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
 use objref_go::ObjId;
 use objref_snapshot::{Snapshot, StepId};
 
 use crate::Amount;
-use crate::merge::{BATCH, Key, Merge, PARALLEL, merge};
+use crate::merge::{BATCH, Key, Merge, PARALLEL, Values, merge};
 
 /// What becomes of the values.
 pub(crate) trait Descent: Sync {
@@ -19,16 +17,19 @@ pub(crate) trait Descent: Sync {
 
     /// So much more has this value, `level` references away from a root.
     fn add(&mut self, value: u32, amount: Amount, level: u32);
+
+    /// Whether [`Descent::place`] is to be told.
+    fn is_placed(&self) -> bool {
+        false
+    }
+
+    /// This is the value of the object. Objects come in no order.
+    fn place(&self, _object: u32, _value: u32) {}
 }
 
 /// Takes `descent` to every reachable object, nearest first. `first` are the values above the objects that roots refer
-/// to. Shows `each` all objects with their values, in no order.
-pub(crate) fn descend<D: Descent>(
-    snapshot: &Snapshot,
-    first: Vec<u32>,
-    descent: &mut D,
-    each: impl Fn(u32, u32) + Sync,
-) {
+/// to.
+pub(crate) fn descend<D: Descent>(snapshot: &Snapshot, first: Vec<u32>, descent: &mut D) {
     let tree = &snapshot.tree;
     if tree.depth() == 0 {
         return;
@@ -36,10 +37,10 @@ pub(crate) fn descend<D: Descent>(
     let mut way = Way {
         snapshot,
         descent,
-        each,
         level: 0,
     };
     let roots = first.len();
+    let first = Values::Few(first);
     let mut above = match roots < PARALLEL {
         true => way.narrow(tree.level(0), &first, 0..roots),
         false => way.wide(tree.level(0), first, |start| start..roots),
@@ -67,64 +68,58 @@ pub(crate) fn descend<D: Descent>(
 }
 
 /// A descent on its way.
-struct Way<'s, D, F> {
+struct Way<'s, D> {
     snapshot: &'s Snapshot,
     descent: &'s mut D,
-    each: F,
     level: u32,
 }
 
-impl<D: Descent, F: Fn(u32, u32) + Sync> Way<'_, D, F> {
+impl<D: Descent> Way<'_, D> {
     /// The values of the `objects` of a level, by one thread. `values` are those of the level above, and `parents` tells of
     /// each object where among those stands the one that it hangs from.
     fn narrow(
         &mut self,
         objects: &[u32],
-        values: &[u32],
+        values: &Values,
         parents: impl Iterator<Item = usize>,
-    ) -> Vec<u32> {
+    ) -> Values {
         let mut this = Vec::with_capacity(objects.len());
         let Way {
             snapshot,
             descent,
-            each,
             level,
         } = self;
         look_up(snapshot, objects, parents, |object, parent, step, bytes| {
-            let value = descent.follow(values[parent], step);
+            let value = descent.follow(values.get(parent), step);
             descent.add(value, Amount { bytes, objects: 1 }, *level);
-            each(object, value);
+            descent.place(object, value);
             this.push(value);
         });
-        this
+        Values::Few(this)
     }
 
     /// The same by all threads; `parents` tells it for the objects from the given one on.
     fn wide<P: Iterator<Item = usize>>(
         &mut self,
         objects: &[u32],
-        values: Vec<u32>,
+        values: Values,
         parents: impl Fn(usize) -> P + Sync,
-    ) -> Vec<u32> {
+    ) -> Values {
         let mut level = Level {
             way: self,
             values,
             parents,
-            this: objects.iter().map(|_| AtomicU32::new(0)).collect(),
         };
-        merge(objects, &mut level);
-        level.this.into_iter().map(AtomicU32::into_inner).collect()
+        merge(objects, &mut level)
     }
 }
 
 /// A level of a descent.
-struct Level<'w, 's, D, F, P> {
-    way: &'w mut Way<'s, D, F>,
-    /// Those of the level above.
-    values: Vec<u32>,
+struct Level<'w, 's, D, P> {
+    way: &'w mut Way<'s, D>,
+    /// The values of the level above.
+    values: Values,
     parents: P,
-    /// The values of this one.
-    this: Vec<AtomicU32>,
 }
 
 impl Key for (u32, StepId) {
@@ -134,10 +129,9 @@ impl Key for (u32, StepId) {
     }
 }
 
-impl<D, F, I, P> Merge for Level<'_, '_, D, F, P>
+impl<D, I, P> Merge for Level<'_, '_, D, P>
 where
     D: Descent,
-    F: Fn(u32, u32) + Sync,
     I: Iterator<Item = usize>,
     P: Fn(usize) -> I + Sync,
 {
@@ -151,7 +145,7 @@ where
             objects,
             parents,
             |_, parent, step, bytes| {
-                visit((self.values[parent], step), bytes);
+                visit((self.values.get(parent), step), bytes);
             },
         );
     }
@@ -163,10 +157,13 @@ where
         value
     }
 
+    fn is_placed(&self) -> bool {
+        self.way.descent.is_placed()
+    }
+
     #[inline]
-    fn place(&self, index: usize, object: u32, _: Self::Key, value: u32) {
-        self.this[index].store(value, Relaxed);
-        (self.way.each)(object, value);
+    fn place(&self, object: u32, _: Self::Key, value: u32) {
+        self.way.descent.place(object, value);
     }
 }
 

@@ -304,8 +304,12 @@ impl Merge for Frames<'_> {
         frame
     }
 
+    fn is_placed(&self) -> bool {
+        true
+    }
+
     #[inline]
-    fn place(&self, _: usize, object: u32, place: Place, frame: u32) {
+    fn place(&self, object: u32, place: Place, frame: u32) {
         self.frame_of[object as usize].store(frame, Relaxed);
         self.depth_of[object as usize].store(place.depth, Relaxed);
     }

@@ -48,19 +48,15 @@ pub(crate) fn place(
     let first: Vec<u32> = holders
         .map(|holder| roots.frame(&mut tree, holder))
         .collect();
+    let objects = if wanted { snapshot.objects.len() } else { 0 };
     let mut frames = Frames {
         tree,
         steps,
         last: (ROOT_FRAME, INSIDE, ROOT_FRAME),
+        frame_of: (0..objects).map(|_| AtomicU32::new(ROOT_FRAME)).collect(),
     };
-    let objects = if wanted { snapshot.objects.len() } else { 0 };
-    let frame_of: Vec<AtomicU32> = (0..objects).map(|_| AtomicU32::new(ROOT_FRAME)).collect();
-    descend(snapshot, first, &mut frames, |object, frame| {
-        if let Some(of) = frame_of.get(object as usize) {
-            of.store(frame, Relaxed);
-        }
-    });
-    let frame_of = frame_of.into_iter().map(AtomicU32::into_inner);
+    descend(snapshot, first, &mut frames);
+    let frame_of = frames.frame_of.into_iter().map(AtomicU32::into_inner);
     (frames.tree, frame_of.collect())
 }
 
@@ -71,6 +67,8 @@ struct Frames {
     steps: Vec<u32>,
     /// One after the other, objects often hang from one frame by one step.
     last: (u32, StepId, u32),
+    /// Per object its frame, if that is wanted.
+    frame_of: Vec<AtomicU32>,
 }
 
 impl Descent for Frames {
@@ -87,5 +85,15 @@ impl Descent for Frames {
 
     fn add(&mut self, frame: u32, amount: Amount, level: u32) {
         self.tree.add(frame, amount.bytes, amount.objects, level);
+    }
+
+    fn is_placed(&self) -> bool {
+        !self.frame_of.is_empty()
+    }
+
+    fn place(&self, object: u32, frame: u32) {
+        if let Some(of) = self.frame_of.get(object as usize) {
+            of.store(frame, Relaxed);
+        }
     }
 }

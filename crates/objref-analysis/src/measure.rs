@@ -169,7 +169,7 @@ fn roots(snapshot: &Snapshot) -> Vec<RootKind> {
     let holders = snapshot.roots.iter().map(|root| root.holder);
     let first = holders.map(|holder| position(kind_of(holder))).collect();
     let mut kinds = Kinds([Amount::default(); KINDS.len()]);
-    descend(snapshot, first, &mut kinds, |_, _| {});
+    descend(snapshot, first, &mut kinds);
     KINDS
         .iter()
         .zip(kinds.0)

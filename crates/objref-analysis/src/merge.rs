@@ -39,24 +39,59 @@ pub(crate) trait Merge: Sync {
     /// What is wanted of objects of this key, of which there are so many more. At most once for the same key and piece.
     fn settle(&mut self, key: Self::Key, amount: Amount) -> u32;
 
-    /// This is what was wanted of the object, which is the one with this index.
-    fn place(&self, index: usize, object: u32, key: Self::Key, value: u32);
+    /// Whether [`Merge::place`] is to be told.
+    fn is_placed(&self) -> bool;
+
+    /// This is what was wanted of the object.
+    fn place(&self, object: u32, key: Self::Key, value: u32);
+}
+
+/// What was wanted of objects, in their order.
+#[derive(Debug)]
+pub(crate) enum Values {
+    /// A value each.
+    Few(Vec<u32>),
+    /// Some thousands at a time.
+    Many(Vec<Piece>),
+}
+
+/// Values of some objects, of which few are different.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Per object: index of its value.
+    indices: Vec<u16>,
+    values: Vec<u32>,
+}
+
+impl Values {
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> u32 {
+        match self {
+            Values::Few(values) => values[index],
+            Values::Many(pieces) => {
+                let piece = &pieces[index / PIECE];
+                piece.values[usize::from(piece.indices[index % PIECE])]
+            }
+        }
+    }
 }
 
 /// Does it for `objects`, whose keys do not depend on each other.
-pub(crate) fn merge<M: Merge>(objects: &[u32], wanted: &mut M) {
+pub(crate) fn merge<M: Merge>(objects: &[u32], wanted: &mut M) -> Values {
     if objects.len() < PARALLEL {
         let mut keys = ArrayVec::<_, BATCH>::new();
+        let mut values = Vec::with_capacity(objects.len());
         for (batch, objects) in objects.chunks(BATCH).enumerate() {
-            let first = batch * BATCH;
-            wanted.keys(first, objects, |key, bytes| keys.push((key, bytes)));
-            for ((index, &object), (key, bytes)) in (first..).zip(objects).zip(keys.drain(..)) {
+            wanted.keys(batch * BATCH, objects, |key, bytes| keys.push((key, bytes)));
+            for (&object, (key, bytes)) in objects.iter().zip(keys.drain(..)) {
                 let value = wanted.settle(key, Amount { bytes, objects: 1 });
-                wanted.place(index, object, key, value);
+                wanted.place(object, key, value);
+                values.push(value);
             }
         }
-        return;
+        return Values::Few(values);
     }
+    let mut all = Vec::with_capacity(objects.len().div_ceil(PIECE));
     for (round, objects) in objects.chunks(AT_ONCE).enumerate() {
         let first = |piece: usize| round * AT_ONCE + piece * PIECE;
         let pieces = objects.par_chunks(PIECE).enumerate();
@@ -73,17 +108,23 @@ pub(crate) fn merge<M: Merge>(objects: &[u32], wanted: &mut M) {
                 .collect()
         };
         let values: Vec<Vec<u32>> = found.iter().map(&mut settle).collect();
-        let this = &*wanted;
-        let pieces = objects.par_chunks(PIECE).zip(&found).zip(&values);
-        pieces
-            .enumerate()
-            .for_each(|(piece, ((objects, keys), values))| {
-                for ((index, &object), &at) in (first(piece)..).zip(objects).zip(&keys.indices) {
-                    let (key, _) = keys.sums[at as usize];
-                    this.place(index, object, key, values[at as usize]);
+        if wanted.is_placed() {
+            let this = &*wanted;
+            let pieces = objects.par_chunks(PIECE).zip(&found).zip(&values);
+            pieces.for_each(|((objects, keys), values)| {
+                for (&object, &at) in objects.iter().zip(&keys.indices) {
+                    let (key, _) = keys.sums[usize::from(at)];
+                    this.place(object, key, values[usize::from(at)]);
                 }
             });
+        }
+        let pieces = found.into_iter().zip(values);
+        all.extend(pieces.map(|(keys, values)| Piece {
+            indices: keys.indices,
+            values,
+        }));
     }
+    Values::Many(all)
 }
 
 /// The keys in a piece.
@@ -91,7 +132,7 @@ struct Keys<K> {
     /// Each once, in the order in which they are met, with what goes with it.
     sums: Vec<(K, Amount)>,
     /// Per object: index of its key.
-    indices: Vec<u32>,
+    indices: Vec<u16>,
     known: FxHashMap<K, u32>,
     /// Some of the known ones, each at the only place where it can be.
     recent: [u32; RECENT],
@@ -121,7 +162,8 @@ impl<K: Key> Keys<K> {
             });
         }
         self.sums[*recent as usize].1.add(bytes);
-        self.indices.push(*recent);
+        // There are no more keys than objects.
+        self.indices.push(*recent as u16);
     }
 }
 
@@ -143,6 +185,7 @@ mod tests {
         kinds: u32,
         known: FxHashMap<u32, u32>,
         sums: Vec<Amount>,
+        /// By a third of the object.
         placed: Vec<AtomicU32>,
     }
 
@@ -172,9 +215,13 @@ mod tests {
             number
         }
 
-        fn place(&self, index: usize, object: u32, key: u32, value: u32) {
-            assert_eq!((object, key), (3 * index as u32, self.key(object)));
-            self.placed[index].store(value, Relaxed);
+        fn is_placed(&self) -> bool {
+            true
+        }
+
+        fn place(&self, object: u32, key: u32, value: u32) {
+            assert_eq!(key, self.key(object));
+            self.placed[object as usize / 3].store(value, Relaxed);
         }
     }
 
@@ -187,15 +234,16 @@ mod tests {
                 placed: objects.iter().map(|_| AtomicU32::new(u32::MAX)).collect(),
                 ..Numbers::default()
             };
-            merge(&objects, &mut all);
+            let values = merge(&objects, &mut all);
             let mut one = Numbers {
                 kinds,
                 ..Numbers::default()
             };
-            for (object, placed) in objects.iter().zip(&all.placed) {
+            for (index, (object, placed)) in objects.iter().zip(&all.placed).enumerate() {
                 let bytes = u64::from(*object);
                 let number = one.settle(one.key(*object), Amount { bytes, objects: 1 });
                 assert_eq!(number, placed.load(Relaxed));
+                assert_eq!(number, values.get(index));
             }
             assert_eq!(one.sums, all.sums);
         }
