@@ -1,7 +1,8 @@
 //! The words by which each object is held in the tree.
 //!
 //! All threads look for the keys of steps, a piece of the tree each; what a piece found first is numbered when those
-//! before it are, so that the numbers are those that one thread would give.
+//! before it are, so that the numbers are those that one thread would give. Steps to most places have been numbered
+//! before, and are known at once.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
@@ -20,8 +21,8 @@ use crate::step::{Container, Deciding, Describer, Reference, StepId, StepKey, St
 /// Objects per piece of work.
 const PIECE: usize = 1 << 13;
 
-/// Objects that are worked on before their steps are numbered: what is kept of them until then stays small.
-const AT_ONCE: usize = 128 * PIECE;
+/// Pieces that are worked on before new steps are numbered: few while most are new, as many later as keep all threads busy.
+const AT_ONCE: (usize, usize) = (4, 128);
 
 /// Steps, numbered in the order in which they are met.
 pub(crate) struct Vocabulary<'a, 'p> {
@@ -53,26 +54,31 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
         for root in roots {
             column.set(root.target.0, root.step);
         }
-        for first in (tree.roots()..tree.order.len()).step_by(AT_ONCE) {
-            let objects = &tree.order[first..tree.order.len().min(first + AT_ONCE)];
+        let mut known = Known::default();
+        let (mut first, (mut at_once, most)) = (tree.roots(), AT_ONCE);
+        while first < tree.order.len() {
+            let end = tree.order.len().min(first + at_once * PIECE);
             let describer = self.describer;
-            let pieces = objects.par_chunks(PIECE).enumerate();
+            let pieces = tree.order[first..end].par_chunks(PIECE).enumerate();
             let keys = pieces.map(|(piece, objects)| {
-                keys(describer, tree, first + piece * PIECE, objects, &column)
+                let first = first + piece * PIECE;
+                keys(describer, tree, first, objects, &column, known.clone())
             });
             let found: Vec<Keys> = keys.collect();
-            let number = |keys: Keys| {
-                let steps = keys.keys.into_iter().map(|key| self.step(key)).collect();
-                (steps, keys.indices)
+            let mut number = |keys: &Keys| {
+                let steps = keys.keys.iter().map(|key| self.step(*key));
+                let steps: Vec<StepId> = steps.collect();
+                known.learn(&keys.known, &steps);
+                steps
             };
-            let numbered: Vec<(Vec<StepId>, Vec<u16>)> = found.into_iter().map(number).collect();
+            let numbered: Vec<Vec<StepId>> = found.iter().map(&mut number).collect();
             column.make_room(self.steps.texts().len());
-            let pieces = objects.par_chunks(PIECE).zip(numbered);
-            pieces.for_each(|(objects, (steps, indices))| {
-                for (object, index) in objects.iter().zip(indices) {
-                    column.set(*object, steps[usize::from(index)]);
+            found.par_iter().zip(numbered).for_each(|(keys, steps)| {
+                for &(object, index) in &keys.left {
+                    column.set(object, steps[index as usize]);
                 }
             });
+            (first, at_once) = (end, most.min(at_once * 2));
         }
         column.into_numbers()
     }
@@ -132,17 +138,59 @@ impl Column {
     }
 }
 
-/// The keys of the steps to the objects of a piece.
+/// The keys of those steps to the objects of a piece that were not known.
 struct Keys {
     /// Each once, in the order in which they are met.
     keys: Vec<StepKey>,
-    /// Per object: index of its key.
-    indices: Vec<u16>,
-    known: FxHashMap<StepKey, u32>,
-    /// Some places, each at the only index where it can be, and the index of the key: most references are in one of a few.
-    places: Vec<(Place, u32)>,
+    /// The objects, and the index of each one's key.
+    left: Vec<(u32, u32)>,
+    indices: FxHashMap<StepKey, u32>,
+    known: Known,
+}
+
+/// The steps to some places, each at the only index where it can be: most references are in one of a few.
+#[derive(Clone)]
+struct Known {
+    places: Vec<(Place, Step)>,
     /// The same for places in interfaces, with the word that tells the type there.
-    typed: Vec<((Place, u64), u32)>,
+    typed: Vec<((Place, u64), Step)>,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        Known {
+            places: vec![(Place::NONE, Step::Target); PLACES],
+            typed: vec![((Place::NONE, 0), Step::Target); PLACES],
+        }
+    }
+}
+
+impl Known {
+    /// Takes over what a piece has come to know, whose keys have these steps.
+    fn learn(&mut self, piece: &Known, steps: &[StepId]) {
+        let numbered = |step| match step {
+            Step::New(index) => Step::Known(steps[index as usize]),
+            step => step,
+        };
+        for (known, (place, step)) in self.places.iter_mut().zip(&piece.places) {
+            *known = (*place, numbered(*step));
+        }
+        for (known, (place, step)) in self.typed.iter_mut().zip(&piece.typed) {
+            *known = (*place, numbered(*step));
+        }
+    }
+}
+
+/// What is known of the step to a place.
+#[derive(Clone, Copy)]
+enum Step {
+    Known(StepId),
+    /// It has no number yet: index of its key.
+    New(u32),
+    /// The word before the pointer decides.
+    TypeWord,
+    /// The target decides.
+    Target,
 }
 
 /// A kind of value and an offset in it, in one number.
@@ -151,11 +199,6 @@ struct Place(u64);
 
 /// Places that are remembered.
 const PLACES: usize = 1024;
-
-/// Instead of the index of a key: the word before the pointer decides.
-const TYPE_WORD: u32 = u32::MAX - 1;
-/// Instead of the index of a key: the target decides.
-const TARGET: u32 = u32::MAX;
 
 impl Place {
     const NONE: Place = Place(u64::MAX);
@@ -177,44 +220,43 @@ impl Place {
 }
 
 impl Keys {
-    fn new(objects: usize) -> Keys {
+    fn new(known: Known) -> Keys {
         Keys {
             keys: Vec::new(),
-            indices: Vec::with_capacity(objects),
-            known: FxHashMap::default(),
-            places: vec![(Place::NONE, TARGET); PLACES],
-            typed: vec![((Place::NONE, 0), TARGET); PLACES],
+            left: Vec::new(),
+            indices: FxHashMap::default(),
+            known,
         }
     }
 
-    fn index(&mut self, key: StepKey) -> u32 {
-        *self.known.entry(key).or_insert_with(|| {
+    fn step(&mut self, key: StepKey) -> Step {
+        Step::New(*self.indices.entry(key).or_insert_with(|| {
             self.keys.push(key);
             self.keys.len() as u32 - 1
-        })
+        }))
     }
 
-    /// Index of the key of all references at this place, or what decides.
+    /// The step of all references at this place, or what decides.
     #[inline]
-    fn at(&mut self, describer: Describer<'_, '_>, container: Container, offset: u64) -> u32 {
+    fn at(&mut self, describer: Describer<'_, '_>, container: Container, offset: u64) -> Step {
         let Some(place) = Place::new(container, offset) else {
-            return TARGET;
+            return Step::Target;
         };
         let at = place.index(0);
-        let (known, index) = self.places[at];
+        let (known, step) = self.known.places[at];
         if known == place {
-            return index;
+            return step;
         }
-        let index = match describer.deciding(container, offset) {
-            Deciding::Nothing(key) => self.index(key),
-            Deciding::TypeWord => TYPE_WORD,
-            Deciding::Target => TARGET,
+        let step = match describer.deciding(container, offset) {
+            Deciding::Nothing(key) => self.step(key),
+            Deciding::TypeWord => Step::TypeWord,
+            Deciding::Target => Step::Target,
         };
-        self.places[at] = (place, index);
-        index
+        self.known.places[at] = (place, step);
+        step
     }
 
-    /// Index of the key of a reference in an interface with this word before it; `key` tells it.
+    /// The step of a reference in an interface with this word before it; `key` tells its key.
     #[inline]
     fn typed(
         &mut self,
@@ -222,31 +264,32 @@ impl Keys {
         offset: u64,
         word: u64,
         key: impl FnOnce() -> StepKey,
-    ) -> u32 {
+    ) -> Step {
         let Some(place) = Place::new(container, offset) else {
-            return self.index(key());
+            return self.step(key());
         };
         let at = place.index(word);
-        let (known, index) = self.typed[at];
+        let (known, step) = self.known.typed[at];
         if known == (place, word) {
-            return index;
+            return step;
         }
-        let index = self.index(key());
-        self.typed[at] = ((place, word), index);
-        index
+        let step = self.step(key());
+        self.known.typed[at] = ((place, word), step);
+        step
     }
 }
 
 /// Children of one parent stand together, so that what is known of it is looked up once. `first` is where in the order of
-/// the tree `objects` stand.
+/// the tree `objects` stand. Steps that are known are in the column at once.
 fn keys(
     describer: Describer<'_, '_>,
     tree: &BfsTree,
     first: usize,
     objects: &[u32],
     column: &Column,
+    known: Known,
 ) -> Keys {
-    let mut keys = Keys::new(objects.len());
+    let mut keys = Keys::new(known);
     let mut above = tree.parents_at(first);
     let (mut parent, mut start, mut container, mut size) = (NONE, None, None, u64::MAX);
     let mut batch = [(NONE, Offset(0)); BATCH];
@@ -273,24 +316,30 @@ fn keys(
                 let start = *start.get_or_insert_with(|| describer.data(ObjId(parent)));
                 Addr(start.0.wrapping_add(inside))
             };
-            let index = known.map_or(TARGET, |c| keys.at(describer, c, offset));
+            let step = known.map_or(Step::Target, |c| keys.at(describer, c, offset));
             let reference = Reference {
                 container: known,
                 offset,
                 target: ObjId(object),
             };
-            let index = match (index, known) {
-                (TYPE_WORD, Some(container)) => {
+            let step = match (step, known) {
+                (Step::TypeWord, Some(container)) => {
                     let word = word();
                     let before = describer.infer.word(Addr(word.0.wrapping_sub(8)));
                     let key = || describer.key(&reference, || describer.pointer(word));
                     keys.typed(container, offset, before.unwrap_or(0), key)
                 }
-                (TARGET, _) => keys.index(describer.key(&reference, || describer.pointer(word()))),
-                _ => index,
+                (Step::Target | Step::TypeWord, _) => {
+                    keys.step(describer.key(&reference, || describer.pointer(word())))
+                }
+                (step, _) => step,
             };
-            // There are no more keys than objects.
-            keys.indices.push(index as u16);
+            match step {
+                Step::Known(step) => column.set(object, step),
+                Step::New(index) => keys.left.push((object, index)),
+                // Those decide about keys, which have been asked for.
+                Step::TypeWord | Step::Target => {}
+            }
         }
     }
     keys
