@@ -32,12 +32,19 @@ impl Above {
             self.marks.push((self.used, self.last));
         }
         let one = self.used + (position - self.last) as usize;
-        if self.bits.len() <= one / 64 {
-            self.bits.resize(one / 64 + 1, 0);
+        match self.bits.get_mut(one / 64) {
+            Some(word) => *word |= 1 << (one % 64),
+            None => self.grow(one),
         }
-        self.bits[one / 64] |= 1 << (one % 64);
         (self.used, self.last) = (one + 1, position);
         self.len += 1;
+    }
+
+    /// Sets a bit behind all words that there are.
+    #[inline(never)]
+    fn grow(&mut self, one: usize) {
+        self.bits.resize(one / 64, 0);
+        self.bits.push(1 << (one % 64));
     }
 
     /// How many positions there are.

@@ -88,9 +88,12 @@ fn search<G: Explore, const KEEP: bool>(
     let mut column = G::room(nodes);
     // One thread fills memory as fast as it comes; handing out single cells costs several times as much.
     column.extend((0..nodes).map(|_| AtomicU16::new(NOWHERE)));
-    let words = nodes.div_ceil(64);
-    let mut reached = G::room(words);
-    reached.extend((0..words).map(|_| AtomicU64::new(0)));
+    let [reached, leaves] = [(); 2].map(|()| {
+        let words = nodes.div_ceil(64);
+        let mut bits = G::room(words);
+        bits.extend((0..words).map(|_| AtomicU64::new(0)));
+        bits
+    });
     // Room for all, so that nothing has to be moved; what is not filled takes no memory.
     let mut order = G::room(nodes);
     for root in roots {
@@ -102,6 +105,7 @@ fn search<G: Explore, const KEEP: bool>(
     let mut search = Search {
         column: &column,
         reached: Reached::new(&reached),
+        leaves: Leaves(&leaves),
         order,
         above: Above::default(),
         far: FarLabels::default(),
@@ -153,13 +157,110 @@ struct Claim {
     node: u32,
     /// Where in `order` who claims it stands.
     by: u32,
+    /// That of the edge, with [`LEAF`] if the node is one.
     label: u32,
+}
+
+/// More than any label.
+const LEAF: u32 = 1 << 31;
+
+/// Which places in the order are of nodes that have no edges, a bit each.
+#[derive(Clone, Copy)]
+struct Leaves<'c>(&'c [AtomicU64]);
+
+impl<'c> Leaves<'c> {
+    /// To say it of the places from this one on, of which it has not been said.
+    fn from(self, place: u32) -> LeavesFrom<'c> {
+        LeavesFrom {
+            words: &self.0[place as usize / 64..],
+            bits: 0,
+            bit: 1 << (place % 64),
+        }
+    }
+}
+
+/// Says which places are of leaves, one after the other.
+struct LeavesFrom<'c> {
+    words: &'c [AtomicU64],
+    /// Of the first of the words.
+    bits: u64,
+    /// That of the next place; 0 if it is in the next word.
+    bit: u64,
+}
+
+impl LeavesFrom<'_> {
+    #[inline]
+    fn push(&mut self, is_leaf: bool) {
+        if self.bit == 0 {
+            self.put();
+            self.words = &self.words[1..];
+            (self.bits, self.bit) = (0, 1);
+        }
+        self.bits |= if is_leaf { self.bit } else { 0 };
+        self.bit <<= 1;
+    }
+
+    fn put(&self) {
+        if self.bits != 0 {
+            self.words[0].fetch_or(self.bits, Relaxed);
+        }
+    }
+}
+
+impl Drop for LeavesFrom<'_> {
+    fn drop(&mut self) {
+        self.put();
+    }
+}
+
+/// Nodes to explore, which stand near each other in the order.
+struct Nodes {
+    nodes: [u32; BATCH],
+    /// Of each, how far behind the first place that was looked at it stands.
+    places: [u32; BATCH],
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Nodes {
+            nodes: [0; BATCH],
+            places: [0; BATCH],
+        }
+    }
+}
+
+impl Nodes {
+    /// The nodes from `at` on that are not leaves, as many as are explored together but none from `end` on; `at` is then
+    /// behind them. Returns how many.
+    fn fill(&mut self, order: &[u32], leaves: Leaves<'_>, at: &mut usize, end: usize) -> usize {
+        let (first, mut len) = (*at, 0);
+        while *at < end && len < BATCH {
+            let others = !leaves.0[*at / 64].load(Relaxed) >> (*at % 64);
+            let ahead = (64 - *at % 64).min(end - *at);
+            let mut others = others & (u64::MAX >> (64 - ahead));
+            let (nodes, mut next) = (&order[*at..*at + ahead], *at + ahead);
+            while others != 0 {
+                let place = others.trailing_zeros() as usize;
+                if len == BATCH {
+                    next = *at + place;
+                    break;
+                }
+                self.nodes[len] = nodes[place];
+                self.places[len] = (*at - first + place) as u32;
+                len += 1;
+                others &= others - 1;
+            }
+            *at = next;
+        }
+        len
+    }
 }
 
 /// The tree so far.
 struct Search<'c> {
     column: &'c [AtomicU16],
     reached: Reached<'c>,
+    leaves: Leaves<'c>,
     order: Vec<u32>,
     above: Above,
     far: FarLabels,
@@ -177,19 +278,20 @@ impl Search<'_> {
         scratch: &mut G::Scratch,
         notes: &mut G::Notes,
     ) {
-        let mut nodes = [0; BATCH];
-        for first in part.clone().step_by(BATCH) {
-            let nodes = &mut nodes[..BATCH.min(part.end - first)];
-            nodes.copy_from_slice(&self.order[first..first + nodes.len()]);
+        let (mut at, mut batch) = (part.start, Nodes::default());
+        while at < part.end {
+            let first = at;
+            let len = batch.fill(&self.order, self.leaves, &mut at, part.end);
             let reached = self.reached;
             if KEEP {
-                self.edges.begin(nodes.len());
+                self.edges.begin(at - first);
             }
             let mut append = Append::<KEEP> {
                 search: self,
                 first: first as u32,
+                places: &batch.places,
             };
-            graph.explore(nodes, reached, scratch, notes, &mut append);
+            graph.explore(&batch.nodes[..len], reached, scratch, notes, &mut append);
             if KEEP && self.edges.is_full() {
                 self.put_by();
             }
@@ -208,35 +310,45 @@ impl Search<'_> {
         part: Range<usize>,
         notes: &mut Vec<G::Notes>,
     ) {
-        let (column, reached) = (self.column, self.reached);
-        let pieces = self.order[part.clone()].par_chunks(PIECE);
-        let found: Vec<(Claiming<'_, KEEP>, G::Notes)> = pieces
-            .enumerate()
-            .map_init(G::Scratch::default, |scratch, (piece, frontier)| {
-                let mut notes = G::Notes::default();
-                let mut claim = Claiming {
-                    column,
-                    mine: CLAIMED | piece as u16,
-                    first: (part.start + piece * PIECE) as u32,
-                    claims: Vec::new(),
-                    edges: Part::default(),
-                };
-                for nodes in frontier.chunks(BATCH) {
+        let &mut Search {
+            column,
+            reached,
+            leaves,
+            ref order,
+            ..
+        } = self;
+        let pieces = (0..part.len().div_ceil(PIECE)).into_par_iter();
+        let found: Vec<(Found, G::Notes)> = pieces
+            .map_init(Default::default, |(scratch, batch), piece| {
+                let (mut notes, mut found) = (G::Notes::default(), Found::default());
+                let mut at = part.start + piece * PIECE;
+                let end = part.end.min(at + PIECE);
+                let batch: &mut Nodes = batch;
+                while at < end {
+                    let first = at;
+                    let len = batch.fill(order, leaves, &mut at, end);
                     if KEEP {
-                        claim.edges.begin(nodes.len());
+                        found.edges.begin(at - first);
                     }
+                    let mut claim = Claiming::<KEEP> {
+                        column,
+                        mine: CLAIMED | piece as u16,
+                        first: first as u32,
+                        places: &batch.places,
+                        found: &mut found,
+                    };
+                    let nodes = &batch.nodes[..len];
                     graph.explore(nodes, reached, scratch, &mut notes, &mut claim);
-                    claim.first += nodes.len() as u32;
                 }
-                (claim, notes)
+                (found, notes)
             })
             .collect();
         let (mut claims, mut edges) = (Vec::with_capacity(found.len()), Vec::new());
-        for (claim, new) in found {
-            claims.push(claim.claims);
+        for (found, new) in found {
+            claims.push(found.claims);
             notes.push(new);
             if KEEP {
-                edges.push(claim.edges);
+                edges.push(found.edges);
             }
         }
         if KEEP {
@@ -264,13 +376,16 @@ impl Search<'_> {
             (rest, before) = (behind, before + claims.len());
             start += claims.len();
         }
+        let leaves = self.leaves;
         pieces
             .par_iter_mut()
             .for_each(|(claims, nodes, at, above, far)| {
+                let mut leaves = leaves.from(*at);
                 for ((claim, node), at) in claims.iter().zip(nodes.iter_mut()).zip(*at..) {
                     *node = claim.node;
                     above.push(claim.by);
-                    far.push(at, claim.label);
+                    far.push(at, claim.label & !LEAF);
+                    leaves.push(claim.label & LEAF != 0);
                 }
             });
         for (piece, (.., above, far)) in pieces.iter_mut().enumerate() {
@@ -294,7 +409,7 @@ fn settle(claims: &mut [Vec<Claim>], column: &[AtomicU16]) {
             let claimed = &column[claim.node as usize];
             let stands = claimed.load(Relaxed) == CLAIMED | piece as u16;
             if stands {
-                claimed.store(cell(claim.label), Relaxed);
+                claimed.store(cell(claim.label & !LEAF), Relaxed);
             }
             stands
         });
@@ -304,8 +419,9 @@ fn settle(claims: &mut [Vec<Claim>], column: &[AtomicU16]) {
 /// Appends what is reached to the order at once.
 struct Append<'a, 'c, const KEEP: bool> {
     search: &'a mut Search<'c>,
-    /// Where in the order the nodes that are explored start.
+    /// Where in the order the first node is that is explored, and how far behind it the others are.
     first: u32,
+    places: &'a [u32; BATCH],
 }
 
 impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
@@ -315,17 +431,20 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
     }
 
     #[inline]
-    fn edge(&mut self, from: u32, to: u32, label: u32) -> bool {
+    fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool {
+        let place = self.places[from as usize];
         if KEEP {
-            self.search.edges.push(from, to);
+            self.search.edges.push(place, to);
         }
         let claimed = &self.search.column[to as usize];
         let new = claimed.load(Relaxed) == NOWHERE;
         if new {
             claimed.store(cell(label), Relaxed);
-            self.search.far.push(self.search.order.len() as u32, label);
+            let at = self.search.order.len() as u32;
+            self.search.far.push(at, label);
+            self.search.leaves.from(at).push(is_leaf);
             self.search.order.push(to);
-            self.search.above.push(self.first + from);
+            self.search.above.push(self.first + place);
         }
         new
     }
@@ -335,10 +454,16 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
 struct Claiming<'c, const KEEP: bool> {
     column: &'c [AtomicU16],
     mine: u16,
-    /// Where in the order the nodes that are explored start.
+    /// Where in the order the first node is that is explored, and how far behind it the others are.
     first: u32,
+    places: &'c [u32; BATCH],
+    found: &'c mut Found,
+}
+
+/// What has been found in a piece of the frontier.
+#[derive(Default)]
+struct Found {
     claims: Vec<Claim>,
-    /// The edges of the piece.
     edges: Part,
 }
 
@@ -349,17 +474,18 @@ impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
     }
 
     #[inline]
-    fn edge(&mut self, from: u32, to: u32, label: u32) -> bool {
+    fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool {
+        let place = self.places[from as usize];
         if KEEP {
-            self.edges.push(from, to);
+            self.found.edges.push(place, to);
         }
         let cell = &self.column[to as usize];
         let claimed = cell.load(Relaxed);
         if claimed > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {
-            self.claims.push(Claim {
+            self.found.claims.push(Claim {
                 node: to,
-                by: self.first + from,
-                label,
+                by: self.first + place,
+                label: label | if is_leaf { LEAF } else { 0 },
             });
         }
         // Claims of this level become labels only when a part of it has been walked.

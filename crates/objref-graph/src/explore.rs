@@ -14,10 +14,11 @@ pub trait Reach {
     /// nothing; who uses it keeps the load from being left out.
     fn touch(&self, to: u32) -> u32;
 
-    /// There is an edge from the `from`th of the nodes that are explored to `to`. `label`, which is less than
-    /// [`crate::LABELS`], is kept of it if it turns out to be the one by which its target is reached first. Returns whether
-    /// the target is sure not to be one of those that [`Reached`] has.
-    fn edge(&mut self, from: u32, to: u32, label: u32) -> bool;
+    /// There is an edge from the `from`th of the nodes that are explored to `to`, which is known to have no edges itself if
+    /// it `is_leaf`, and then need not be explored. `label`, which is less than [`crate::LABELS`], is kept of it if it turns
+    /// out to be the one by which its target is reached first. Returns whether the target is sure not to be one of those that
+    /// [`Reached`] has.
+    fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool;
 }
 
 /// A graph whose edges are expensive to come by: who looks at a node's edges for another reason can do so while
@@ -122,6 +123,6 @@ const EDGES: usize = 1024;
 fn tell(edges: &mut Vec<(u32, u32)>, reach: &mut impl Reach) {
     black_box(edges.iter().fold(0, |all, (_, to)| all ^ reach.touch(*to)));
     for (from, to) in edges.drain(..) {
-        reach.edge(from, to, 0);
+        reach.edge(from, to, 0, false);
     }
 }

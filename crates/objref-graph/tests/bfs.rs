@@ -122,7 +122,8 @@ impl Explore for Curious<'_> {
         for (from, &node) in (0..).zip(nodes) {
             for (label, &to) in (0..).zip(self.graph.targets(node)) {
                 // The label says the how-manieth edge of its node it is.
-                reach.edge(from, to, label);
+                let is_leaf = to.is_multiple_of(2) && self.graph.targets(to).is_empty();
+                reach.edge(from, to, label, is_leaf);
                 ends.push(to);
                 match reached.has(to) {
                     true => notes.0.push(to),

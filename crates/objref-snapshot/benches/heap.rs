@@ -85,7 +85,12 @@ impl<'d> Explore for Bare<'d> {
             let touched = references.iter().map(|r| reach.touch(r.target.0));
             black_box(touched.fold(0, |all, one| all ^ one));
             for reference in references {
-                reach.edge(reference.holder, reference.target.0, 0);
+                reach.edge(
+                    reference.holder.into(),
+                    reference.target.0,
+                    0,
+                    reference.to_leaf,
+                );
             }
         });
     }

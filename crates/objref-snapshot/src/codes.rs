@@ -34,6 +34,12 @@ impl Default for Codes {
     }
 }
 
+/// Where the code belongs.
+#[inline]
+fn place(code: Code) -> usize {
+    (code.0.wrapping_mul(0x9E37_79B1) >> 15) as usize % PLACES
+}
+
 /// As many cells as wanted.
 fn cells<T: std::fmt::Debug, const N: usize>(cell: fn() -> T) -> Box<[T; N]> {
     let cells: Box<[T]> = iter::repeat_with(cell).take(N).collect();
@@ -49,7 +55,6 @@ impl Codes {
     }
 
     /// The code's number; `None` if there are none left.
-    #[inline]
     pub(crate) fn number(&self, code: Code) -> Option<u16> {
         match self.find(code) {
             Ok(number) => Some(number),
@@ -57,10 +62,16 @@ impl Codes {
         }
     }
 
-    /// The code's number, or the free place where it would be.
+    /// The code's number, if it is found at once.
     #[inline]
+    pub(crate) fn near(&self, code: Code) -> Option<u16> {
+        let entry = self.by_code[place(code)].load(Ordering::Acquire);
+        (entry >> 32 == u64::from(code.0)).then_some(entry as u16)
+    }
+
+    /// The code's number, or the free place where it would be.
     fn find(&self, code: Code) -> Result<u16, usize> {
-        let mut place = (code.0.wrapping_mul(0x9E37_79B1) >> 15) as usize;
+        let mut place = place(code);
         loop {
             let entry = self.by_code[place % PLACES].load(Ordering::Acquire);
             if entry >> 32 == u64::from(code.0) {

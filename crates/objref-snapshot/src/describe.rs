@@ -19,10 +19,10 @@ use crate::rounds::{Offset, remainder};
 use crate::step::{Container, Deciding, Describer, Reference, StepId, StepKey, Steps};
 
 /// Objects per piece of work.
-const PIECE: usize = 1 << 13;
+const PIECE: usize = 1 << 14;
 
 /// Pieces that are worked on before new steps are numbered: few while most are new, as many later as keep all threads busy.
-const AT_ONCE: (usize, usize) = (4, 128);
+const AT_ONCE: (usize, usize) = (4, 64);
 
 /// Steps, numbered in the order in which they are met.
 pub(crate) struct Vocabulary<'a, 'p> {

@@ -258,8 +258,8 @@ impl<'p> Inference<'p> {
             for reference in references {
                 let target = reference.target.0;
                 let label = Offset::new(reference.offset);
-                let ahead = reach.edge(reference.holder, target, label.0);
-                let Some(holder) = &holders[reference.holder as usize] else {
+                let ahead = reach.edge(reference.holder.into(), target, label.0, reference.to_leaf);
+                let Some(holder) = &holders[usize::from(reference.holder)] else {
                     continue;
                 };
                 let offset = remainder(reference.offset, holder.size);
@@ -303,7 +303,7 @@ impl<'p> Inference<'p> {
                 match self.says(holder, hold, at, value) {
                     Ok(Some(said)) => self.propose(object, said, value, followed, plans, found),
                     Ok(None) => {}
-                    Err(miss) => found.miss(miss, objects[reference.holder as usize]),
+                    Err(miss) => found.miss(miss, objects[usize::from(reference.holder)]),
                 }
             }
         });
@@ -468,7 +468,7 @@ impl Reach for Nobody {
         0
     }
 
-    fn edge(&mut self, _: u32, _: u32, _: u32) -> bool {
+    fn edge(&mut self, _: u32, _: u32, _: u32, _: bool) -> bool {
         false
     }
 }

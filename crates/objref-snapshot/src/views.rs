@@ -126,18 +126,29 @@ impl Views {
     #[inline]
     pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
         let cell = &self.column[object as usize];
+        // Of most objects nothing is known yet.
+        if code.is_known()
+            && let Some(number) = self.codes.near(code)
+            && cell.load(Ordering::Relaxed) == 0
+            && replace(cell, 0, number).is_ok()
+        {
+            return true;
+        }
+        self.compete(object, code, types)
+    }
+
+    /// As [`Views::offer`], where something is known already.
+    fn compete(&self, object: u32, code: Code, types: &Types) -> bool {
+        let cell = &self.column[object as usize];
         let mut known = cell.load(Ordering::Acquire);
         while known != SPILLED {
-            // Of most objects nothing is known yet.
-            if known != 0 && !code.beats(self.codes.code(known), types) || !code.is_known() {
+            if !code.beats(self.codes.code(known), types) {
                 return false;
             }
             let Some(number) = self.codes.number(code) else {
                 break;
             };
-            // Whoever reads the number finds the code.
-            let (written, read) = (Ordering::AcqRel, Ordering::Acquire);
-            match cell.compare_exchange_weak(known, number, written, read) {
+            match replace(cell, known, number) {
                 Ok(_) => return true,
                 Err(now) => known = now,
             }
@@ -160,13 +171,17 @@ impl Views {
                 return false;
             }
             part.insert(object, code);
-            let (written, read) = (Ordering::AcqRel, Ordering::Acquire);
-            let marked = cell.compare_exchange(number, SPILLED, written, read);
-            if marked.is_ok() {
+            if replace(cell, number, SPILLED).is_ok() {
                 return true;
             }
         }
     }
+}
+
+/// Replaces a number, if it is still there, so that whoever reads the new one finds its code.
+#[inline]
+fn replace(cell: &AtomicU16, known: u16, number: u16) -> Result<u16, u16> {
+    cell.compare_exchange(known, number, Ordering::AcqRel, Ordering::Acquire)
 }
 
 fn locked<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {

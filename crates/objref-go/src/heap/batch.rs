@@ -25,7 +25,9 @@ const LINE: usize = 64;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference {
     /// Whose it is: index into the objects of the batch.
-    pub holder: u32,
+    pub holder: u16,
+    /// Whether the target is known to hold no pointers.
+    pub to_leaf: bool,
     /// The object that it points into.
     pub target: ObjId,
     /// Offset of the pointer in bytes from where the program's data starts in the holder's slot.
@@ -151,7 +153,7 @@ impl Default for Found {
 impl Found {
     /// Takes up the words of `bytes` whose bit is set, unless they are nil. There is room for 64.
     #[inline]
-    fn gather(&mut self, encoding: Encoding, holder: u32, bytes: &[u8], mut mask: u64) {
+    fn gather(&mut self, encoding: Encoding, holder: u16, bytes: &[u8], mut mask: u64) {
         let (words, _) = bytes.as_chunks::<8>();
         while mask != 0 {
             let word = mask.trailing_zeros();
@@ -166,7 +168,7 @@ impl Found {
     }
 
     #[inline]
-    fn push(&mut self, holder: u32, offset: u64, value: u64) {
+    fn push(&mut self, holder: u16, offset: u64, value: u64) {
         self.references[self.len % POINTERS] = Reference {
             holder,
             offset,
@@ -182,9 +184,10 @@ impl Found {
         self.len = 0;
         let mut objects = 0;
         for i in 0..references.len() {
-            if let Some((target, slot)) = heap.place(references[i].value) {
+            if let Some((target, slot, is_leaf)) = heap.place(references[i].value) {
                 let reference = keep(references, i, objects);
                 (reference.target, reference.slot) = (target, slot);
+                reference.to_leaf = is_leaf;
                 objects += 1;
             }
         }

@@ -25,13 +25,15 @@ pub(super) struct Page {
     /// As those of the span.
     first_id: u32,
     reciprocal: u32,
-    /// Number of the span's slots if all of them hold objects; 0 if the span has to be asked.
+    /// Number of the span's slots if all of them hold objects; 0 if the span has to be asked. With [`LEAVES`] if objects here
+    /// are known to hold no pointers.
     slots: u16,
     /// How many pages of the span come before it.
     before: u16,
 }
 
 const NONE: u32 = u32::MAX;
+const LEAVES: u16 = 1 << 15;
 const WHOLE: u32 = 1 << 31;
 const CHUNK_SHIFT: u32 = 26;
 const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
@@ -57,12 +59,18 @@ impl Page {
             span: index,
             first_id: span.first_id,
             reciprocal: span.reciprocal,
-            slots: match quick {
-                true => u16::try_from(span.nelems).unwrap_or(0),
-                false => 0,
-            },
+            slots: match u16::try_from(span.nelems) {
+                Ok(slots) if quick && slots < LEAVES => slots,
+                _ => 0,
+            } | if span.noscan { LEAVES } else { 0 },
             before: 0,
         }
+    }
+
+    /// Whether objects here are known to hold no pointers.
+    #[inline]
+    pub(super) fn is_of_leaves(&self) -> bool {
+        self.slots & LEAVES != 0
     }
 
     /// Which slot of the span the address in this page lies in, and the id of the object there; `None` where that takes a
@@ -71,7 +79,7 @@ impl Page {
     pub(super) fn object(&self, addr: u64) -> Option<(u32, u32)> {
         let offset = addr % PAGE + u64::from(self.before) * PAGE;
         let index = ((offset * u64::from(self.reciprocal)) >> 32) as u32;
-        (index < u32::from(self.slots)).then(|| (index, self.first_id + index))
+        (index < u32::from(self.slots & !LEAVES)).then(|| (index, self.first_id + index))
     }
 }
 

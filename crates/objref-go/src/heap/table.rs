@@ -217,22 +217,23 @@ impl ObjectTable {
     /// As [`Heap::find`], with the object's span and the address of its slot.
     #[inline]
     pub fn resolve(&self, addr: u64) -> Option<Object<'_>> {
-        let (id, slot) = self.place(addr)?;
+        let (id, slot, _) = self.place(addr)?;
         Some(self.object(id, slot))
     }
 
-    /// The object whose slot contains `addr`, and the slot.
+    /// The object whose slot contains `addr`, the slot, and whether objects there are known to hold no pointers.
     #[inline]
-    pub(super) fn place(&self, addr: u64) -> Option<(ObjId, Slot)> {
+    pub(super) fn place(&self, addr: u64) -> Option<(ObjId, Slot, bool)> {
         let page = self.pages.page(addr)?;
         let span = page.span;
-        match page.object(addr) {
-            Some((index, id)) => Some((ObjId(id), Slot { span, index })),
-            None => self.place_in(span, addr),
-        }
+        let (id, slot) = match page.object(addr) {
+            Some((index, id)) => (ObjId(id), Slot { span, index }),
+            None => self.place_in(span, addr)?,
+        };
+        Some((id, slot, page.is_of_leaves()))
     }
 
-    /// As [`ObjectTable::place`], where the span has to be asked.
+    /// The object and the slot, where the span has to be asked.
     #[inline(never)]
     fn place_in(&self, span: u32, addr: u64) -> Option<(ObjId, Slot)> {
         let index = self.spans[span as usize].index(addr)?;

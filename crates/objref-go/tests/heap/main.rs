@@ -104,7 +104,7 @@ fn check_batches(heap: &Heap, space: &AddressSpace) {
                 } = *reference;
                 let found = reference.object(heap);
                 assert_eq!(heap.locate(target).1, found.at);
-                (ids[reference.holder as usize], offset, value, target)
+                (ids[usize::from(reference.holder)], offset, value, target)
             }));
         });
     }
