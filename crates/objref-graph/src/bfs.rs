@@ -15,7 +15,6 @@
 //! counts only if its claim still stands. Notes that count, read piece by piece, are the next level
 //! in queue order: each node stands where its first holder came by first.
 
-use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
@@ -25,7 +24,7 @@ use crate::Successors;
 use crate::above::Above;
 use crate::explore::{BATCH, Explore, Plain, Reach, Reached};
 use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
-use crate::outgoing::{Outgoing, Part};
+use crate::outgoing::{Edge, Outgoing, Recent};
 use crate::tree::{BfsTree, NONE};
 
 /// A frontier narrower than this is walked by one thread: a linked list of a million nodes has a
@@ -110,7 +109,6 @@ fn search<G: Explore, const KEEP: bool>(
         above: Above::default(),
         far: FarLabels::default(),
         kept: Outgoing::with_room(if KEEP { nodes } else { 0 }, G::room),
-        edges: Part::default(),
     };
     let mut levels = vec![0];
     let mut start = 0;
@@ -137,16 +135,14 @@ fn search<G: Explore, const KEEP: bool>(
         start = end;
     }
 
-    search.put_by();
     let Search {
         mut order,
         above,
         far,
-        mut kept,
+        kept,
         ..
     } = search;
     order.shrink_to_fit();
-    kept.shrink();
     let labels = Labels::new(column, far);
     (BfsTree::new(nodes, order, levels, above), labels, kept)
 }
@@ -264,9 +260,8 @@ struct Search<'c> {
     order: Vec<u32>,
     above: Above,
     far: FarLabels,
-    /// The edges of what has been explored but for the last, which are in `edges`.
+    /// The edges that are not in the tree.
     kept: Outgoing,
-    edges: Part,
 }
 
 impl Search<'_> {
@@ -283,24 +278,14 @@ impl Search<'_> {
             let first = at;
             let len = batch.fill(&self.order, self.leaves, &mut at, part.end);
             let reached = self.reached;
-            if KEEP {
-                self.edges.begin(at - first);
-            }
             let mut append = Append::<KEEP> {
                 search: self,
                 first: first as u32,
-                places: &batch.places,
+                nodes: &batch,
+                recent: Recent::default(),
             };
             graph.explore(&batch.nodes[..len], reached, scratch, notes, &mut append);
-            if KEEP && self.edges.is_full() {
-                self.put_by();
-            }
         }
-    }
-
-    /// Puts the edges of narrow levels behind those before them.
-    fn put_by(&mut self) {
-        self.kept.extend([mem::take(&mut self.edges)]);
     }
 
     /// The same as [`Search::walk`], by all threads. Appends the graph's notes of each piece.
@@ -318,7 +303,7 @@ impl Search<'_> {
             ..
         } = self;
         let pieces = (0..part.len().div_ceil(PIECE)).into_par_iter();
-        let found: Vec<(Found, G::Notes)> = pieces
+        let (mut found, new): (Vec<Found>, Vec<G::Notes>) = pieces
             .map_init(Default::default, |(scratch, batch), piece| {
                 let (mut notes, mut found) = (G::Notes::default(), Found::default());
                 let mut at = part.start + piece * PIECE;
@@ -327,14 +312,11 @@ impl Search<'_> {
                 while at < end {
                     let first = at;
                     let len = batch.fill(order, leaves, &mut at, end);
-                    if KEEP {
-                        found.edges.begin(at - first);
-                    }
                     let mut claim = Claiming::<KEEP> {
                         column,
                         mine: CLAIMED | piece as u16,
                         first: first as u32,
-                        places: &batch.places,
+                        nodes: batch,
                         found: &mut found,
                     };
                     let nodes = &batch.nodes[..len];
@@ -342,56 +324,57 @@ impl Search<'_> {
                 }
                 (found, notes)
             })
-            .collect();
-        let (mut claims, mut edges) = (Vec::with_capacity(found.len()), Vec::new());
-        for (found, new) in found {
-            claims.push(found.claims);
-            notes.push(new);
-            if KEEP {
-                edges.push(found.edges);
-            }
-        }
-        if KEEP {
-            self.put_by();
-            let settle = || settle(&mut claims, column);
-            rayon::join(settle, || self.kept.extend(edges));
-        } else {
-            settle(&mut claims, column);
-        }
-        self.append(&claims, part.start);
-    }
-
-    /// Appends the claims of the pieces of a frontier that starts at `first` of the order.
-    fn append(&mut self, claims: &[Vec<Claim>], first: usize) {
-        let position = |piece: usize| (first + piece * PIECE) as u32;
-        let (mut start, mut before) = (self.order.len(), self.above.len());
-        let new: usize = claims.iter().map(Vec::len).sum();
-        self.order.resize(start + new, 0);
-        let mut rest = &mut self.order[start..];
-        let mut pieces = Vec::with_capacity(claims.len());
-        for (piece, claims) in claims.iter().enumerate() {
-            let (nodes, behind) = rest.split_at_mut(claims.len());
-            let (at, above) = (start as u32, Above::behind(before, position(piece)));
-            pieces.push((claims, nodes, at, above, FarLabels::default()));
-            (rest, before) = (behind, before + claims.len());
-            start += claims.len();
-        }
+            .unzip();
+        notes.extend(new);
+        settle::<KEEP>(&mut found, column);
+        let found = found.into_iter().map(|piece| (piece.claims, piece.edges));
+        let (claims, edges): (Vec<_>, Vec<_>) = found.unzip();
+        let kept = &mut self.kept;
+        let put_by = || edges.into_iter().for_each(|edges| kept.extend(edges));
         let leaves = self.leaves;
-        pieces
-            .par_iter_mut()
-            .for_each(|(claims, nodes, at, above, far)| {
-                let mut leaves = leaves.from(*at);
-                for ((claim, node), at) in claims.iter().zip(nodes.iter_mut()).zip(*at..) {
-                    *node = claim.node;
-                    above.push(claim.by);
-                    far.push(at, claim.label & !LEAF);
-                    leaves.push(claim.label & LEAF != 0);
-                }
-            });
-        for (piece, (.., above, far)) in pieces.iter_mut().enumerate() {
-            self.above.append(above, position(piece));
-            self.far.extend(far);
-        }
+        let (order, above, far) = (&mut self.order, &mut self.above, &mut self.far);
+        rayon::join(put_by, || {
+            append(order, above, far, leaves, &claims, part.start)
+        });
+    }
+}
+
+/// Appends to the tree the claims of the pieces of a frontier that starts at `first` of the order.
+fn append(
+    order: &mut Vec<u32>,
+    above: &mut Above,
+    far: &mut FarLabels,
+    leaves: Leaves<'_>,
+    claims: &[Vec<Claim>],
+    first: usize,
+) {
+    let position = |piece: usize| (first + piece * PIECE) as u32;
+    let (mut start, mut before) = (order.len(), above.len());
+    let new: usize = claims.iter().map(Vec::len).sum();
+    order.resize(start + new, 0);
+    let mut rest = &mut order[start..];
+    let mut pieces = Vec::with_capacity(claims.len());
+    for (piece, claims) in claims.iter().enumerate() {
+        let (nodes, behind) = rest.split_at_mut(claims.len());
+        let above = Above::behind(before, position(piece));
+        pieces.push((claims, nodes, start as u32, above, FarLabels::default()));
+        (rest, before) = (behind, before + claims.len());
+        start += claims.len();
+    }
+    pieces
+        .par_iter_mut()
+        .for_each(|(claims, nodes, at, above, far)| {
+            let mut leaves = leaves.from(*at);
+            for ((claim, node), at) in claims.iter().zip(nodes.iter_mut()).zip(*at..) {
+                *node = claim.node;
+                above.push(claim.by);
+                far.push(at, claim.label & !LEAF);
+                leaves.push(claim.label & LEAF != 0);
+            }
+        });
+    for (piece, (.., its_above, its_far)) in pieces.iter_mut().enumerate() {
+        above.append(its_above, position(piece));
+        far.extend(its_far);
     }
 }
 
@@ -401,27 +384,35 @@ fn mark(nodes: &[u32], reached: Reached<'_>) {
     nodes.for_each(|node| reached.add(*node));
 }
 
-/// Leaves of the claims of each piece those that stand, and their labels in the column.
-fn settle(claims: &mut [Vec<Claim>], column: &[AtomicU16]) {
-    let pieces = claims.par_iter_mut().enumerate();
-    pieces.for_each(|(piece, claims)| {
+/// Leaves of the claims of each piece those that stand, and their labels in the column. The others are edges beside the tree.
+fn settle<const KEEP: bool>(found: &mut [Found], column: &[AtomicU16]) {
+    let pieces = found.par_iter_mut().enumerate();
+    pieces.for_each(|(piece, Found { claims, edges, .. })| {
+        let known = edges.len();
         claims.retain(|claim| {
             let claimed = &column[claim.node as usize];
             let stands = claimed.load(Relaxed) == CLAIMED | piece as u16;
             if stands {
                 claimed.store(cell(claim.label & !LEAF), Relaxed);
+            } else if KEEP {
+                edges.push((claim.by, claim.node));
             }
             stands
         });
+        if edges.len() > known {
+            edges.sort_by_key(|(from, _)| *from);
+        }
     });
 }
 
 /// Appends what is reached to the order at once.
 struct Append<'a, 'c, const KEEP: bool> {
     search: &'a mut Search<'c>,
-    /// Where in the order the first node is that is explored, and how far behind it the others are.
+    /// Where in the order the first node stands that was looked at.
     first: u32,
-    places: &'a [u32; BATCH],
+    /// Those that are explored.
+    nodes: &'a Nodes,
+    recent: Recent,
 }
 
 impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
@@ -432,10 +423,9 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
 
     #[inline]
     fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool {
-        let place = self.places[from as usize];
-        if KEEP {
-            self.search.edges.push(place, to);
-        }
+        let from = from as usize;
+        let by = self.first + self.nodes.places[from];
+        let adds = KEEP && self.recent.adds(by, || self.nodes.nodes[from], to);
         let claimed = &self.search.column[to as usize];
         let new = claimed.load(Relaxed) == NOWHERE;
         if new {
@@ -444,7 +434,9 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
             self.search.far.push(at, label);
             self.search.leaves.from(at).push(is_leaf);
             self.search.order.push(to);
-            self.search.above.push(self.first + place);
+            self.search.above.push(by);
+        } else if adds {
+            self.search.kept.push((by, to));
         }
         new
     }
@@ -454,9 +446,10 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
 struct Claiming<'c, const KEEP: bool> {
     column: &'c [AtomicU16],
     mine: u16,
-    /// Where in the order the first node is that is explored, and how far behind it the others are.
+    /// Where in the order the first node stands that was looked at.
     first: u32,
-    places: &'c [u32; BATCH],
+    /// Those that are explored.
+    nodes: &'c Nodes,
     found: &'c mut Found,
 }
 
@@ -464,7 +457,9 @@ struct Claiming<'c, const KEEP: bool> {
 #[derive(Default)]
 struct Found {
     claims: Vec<Claim>,
-    edges: Part,
+    recent: Recent,
+    /// The edges that claim nothing.
+    edges: Vec<Edge>,
 }
 
 impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
@@ -475,20 +470,73 @@ impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
 
     #[inline]
     fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool {
-        let place = self.places[from as usize];
-        if KEEP {
-            self.found.edges.push(place, to);
-        }
+        let from = from as usize;
+        let by = self.first + self.nodes.places[from];
+        let found = &mut *self.found;
+        let adds = KEEP && found.recent.adds(by, || self.nodes.nodes[from], to);
         let cell = &self.column[to as usize];
         let claimed = cell.load(Relaxed);
         if claimed > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {
-            self.found.claims.push(Claim {
+            found.claims.push(Claim {
                 node: to,
-                by: self.first + place,
+                by,
                 label: label | if is_leaf { LEAF } else { 0 },
             });
+        } else if adds {
+            found.edges.push((by, to));
         }
         // Claims of this level become labels only when a part of it has been walked.
         claimed >= CLAIMED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_does_not_stand_is_an_edge_beside_the_tree() {
+        // Nodes from 5 on have not been reached.
+        let labels = (0..8).map(|node| if node < 5 { 0 } else { NOWHERE });
+        let column: Vec<_> = labels.map(AtomicU16::new).collect();
+        let [mut early, mut late] = [Found::default(), Found::default()];
+        let (mut nodes, mut others) = (Nodes::default(), Nodes::default());
+        // The first two are 1 and 2, those from the tenth on 3 and 4.
+        let order: Vec<u32> = (1..11).chain(3..13).collect();
+        let leaves: Vec<_> = (0..1).map(|_| AtomicU64::new(0)).collect();
+        nodes.fill(&order, Leaves(&leaves), &mut 0, 2);
+        others.fill(&order, Leaves(&leaves), &mut 10, 12);
+        let claim = |piece: u32, nodes, found, edges: &[Edge]| {
+            let mut claiming = Claiming::<true> {
+                column: &column,
+                mine: CLAIMED | piece as u16,
+                first: 10 * piece,
+                nodes,
+                found,
+            };
+            for &(from, to) in edges {
+                claiming.edge(from, to, 30 * piece + to, false);
+            }
+        };
+        // The later piece comes by first, more than once.
+        let edges = [(0, 5), (0, 6), (0, 5), (0, 3), (1, 5), (1, 7)];
+        claim(1, &others, &mut late, &edges);
+        claim(0, &nodes, &mut early, &[(0, 6), (1, 6), (1, 5)]);
+        let mut found = [early, late];
+        settle::<true>(&mut found, &column);
+        let [early, late] = found;
+        let claimed = |piece: &Found| -> Vec<Edge> {
+            piece
+                .claims
+                .iter()
+                .map(|claim| (claim.by, claim.node))
+                .collect()
+        };
+        assert_eq!(claimed(&early), [(0, 6), (1, 5)]);
+        assert_eq!(early.edges, [(1, 6)]);
+        assert_eq!(claimed(&late), [(11, 7)]);
+        assert_eq!(late.edges, [(10, 5), (10, 6), (11, 5)]);
+        let labels = [5, 6, 7].map(|node: usize| column[node].load(Relaxed));
+        assert_eq!(labels, [5, 6, 37]);
     }
 }

@@ -16,11 +16,14 @@
 mod above;
 mod bfs;
 mod certify;
+mod columns;
 mod csr;
 mod dominators;
 mod entries;
 mod explore;
+mod forest;
 mod labels;
+mod lengauer;
 mod outgoing;
 mod petgraph;
 mod plain;

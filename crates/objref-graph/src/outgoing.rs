@@ -1,90 +1,71 @@
-//! The edges of what a search has reached, put by in the order in which it came there.
+//! The edges that a search leaves out of its tree, put by in the order in which it came there.
 //!
-//! Who looks at a node's edges to search can keep them, and need not be asked for them again:
+//! Who looks at a node's edges to search can keep them, and need not be asked for them again. Those by which nodes were
+//! reached first are the tree; most nodes have no other:
 //!
 //! ```text
-//! counts: [ 2 | 0 | 1 | 3 |                     per node of the order, how many targets
-//! chunks: [ a b | c | d e f | ...] [ ... ]      the targets, each piece of the order in one chunk
+//! sources: 1 3 3 3 7 ...                  where in the order each edge starts, in a few bits
+//! chunks:  [ a b c d ] [ e ... ]          the nodes where they end
 //! ```
 //!
-//! No vector is moved when it grows, and no more memory is in use than is filled.
+//! No vector of targets is moved when it grows, and no more memory is in use than is filled.
 
 use rayon::prelude::*;
 
+use crate::above::Above;
+use crate::columns::Room;
 use crate::{BfsTree, Successors};
 
-/// Nodes per piece.
+/// Nodes or edges per piece of work.
 pub(crate) const PIECE: usize = 1 << 14;
 /// Targets that a chunk has room for: so large a piece of memory is given back to the system when it is let go.
 const CHUNK: usize = 1 << 23;
 /// Pieces that are read before they are put behind those before them.
 const PIECES: usize = 32;
-/// Rows are searched for targets that come twice up to this length.
-const SHORT: usize = 8;
 
-/// Where the edges of each node of a breadth-first tree lead, in the order of the tree. Of edges between the same nodes
-/// only the first may be there.
+/// The edges between what was reached that are not those of a breadth-first tree, in the order of the tree. Edges of a node to
+/// itself and to where it leads anyway need not be there.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Per node, how many targets it has; in [`Outgoing::settle`] that becomes where they end in their piece.
-    counts: Vec<u32>,
-    /// Per piece, which chunk its targets are in, and where they start there.
-    starts: Vec<(u32, u32)>,
+    /// Per edge, where in the order the node stands that it starts from.
+    sources: Above,
+    /// The nodes that edges lead to; in [`Outgoing::translate`] that becomes what they are called then.
     chunks: Vec<Vec<u32>>,
+    /// How many targets a chunk has room for.
+    chunk: usize,
     room: Room,
 }
 
-/// Makes an empty vector with room for so many.
-pub(crate) type Room = fn(usize) -> Vec<u32>;
-
-/// The edges of some nodes that stand one behind the other.
-#[derive(Debug, Default)]
-pub(crate) struct Part {
-    counts: Vec<u32>,
-    targets: Vec<u32>,
-    /// Where in `counts` the nodes start that are being explored.
-    first: usize,
-}
-
-impl Part {
-    /// So many more nodes are explored now.
-    pub(crate) fn begin(&mut self, nodes: usize) {
-        self.first = self.counts.len();
-        self.counts.resize(self.first + nodes, 0);
-    }
-
-    /// The `from`th of these nodes leads to `to`; the edges of the nodes before it are known.
-    #[inline]
-    pub(crate) fn push(&mut self, from: u32, to: u32) {
-        let count = &mut self.counts[self.first + from as usize];
-        let row = &self.targets[self.targets.len() - *count as usize..];
-        if row.len() > SHORT || !row.contains(&to) {
-            self.targets.push(to);
-            *count += 1;
-        }
-    }
-
-    /// Whether it is time to put it by.
-    pub(crate) fn is_full(&self) -> bool {
-        self.counts.len().max(self.targets.len()) >= PIECE
-    }
-}
+/// Where in the order an edge starts, and the node that it leads to.
+pub(crate) type Edge = (u32, u32);
 
 impl Outgoing {
     /// The edges of `graph`, which `tree` is of: it is asked for those of each node.
     pub fn of<G: Successors>(graph: &G, tree: &BfsTree) -> Outgoing {
-        let part = |nodes: &[u32]| {
-            let mut part = Part::default();
-            part.begin(nodes.len());
-            for (from, &node) in (0..).zip(nodes) {
-                graph.successors(node, &mut |to| part.push(from, to));
+        let part = |(piece, nodes): (usize, &[u32])| {
+            let (mut edges, mut recent) = (Vec::new(), Recent::default());
+            let mut children = tree.children_from(piece * PIECE);
+            for (position, &node) in (piece * PIECE..).zip(nodes) {
+                // A node's children stand in the order in which it leads to them.
+                let mut children = &tree.order[children.next(position)];
+                graph.successors(node, &mut |to| {
+                    let adds = recent.adds(position as u32, || node, to);
+                    if let Some((_, rest)) =
+                        children.split_first().filter(|(child, _)| **child == to)
+                    {
+                        children = rest;
+                    } else if adds {
+                        edges.push((position as u32, to));
+                    }
+                });
             }
-            part
+            edges
         };
         let mut out = Outgoing::with_room(tree.order.len(), Vec::with_capacity);
-        for nodes in tree.order.chunks(PIECE * PIECES) {
-            let parts: Vec<Part> = nodes.par_chunks(PIECE).map(part).collect();
-            out.extend(parts);
+        let pieces: Vec<_> = tree.order.chunks(PIECE).enumerate().collect();
+        for pieces in pieces.chunks(PIECES) {
+            let parts: Vec<Vec<Edge>> = pieces.par_iter().map(|piece| part(*piece)).collect();
+            parts.into_iter().for_each(|part| out.extend(part));
         }
         out
     }
@@ -92,108 +73,226 @@ impl Outgoing {
     /// Nothing yet, of at most `nodes` nodes.
     pub(crate) fn with_room(nodes: usize, room: Room) -> Outgoing {
         Outgoing {
-            counts: room(nodes),
-            starts: Vec::new(),
+            sources: Above::default(),
             chunks: Vec::new(),
+            chunk: CHUNK.min(nodes * 2),
             room,
         }
     }
 
-    /// Puts the edges of the next nodes behind those that are there.
-    pub(crate) fn extend(&mut self, parts: impl IntoIterator<Item = Part>) {
-        for part in parts {
-            self.append(&part);
+    /// Puts by an edge that does not start before those that are there.
+    #[inline]
+    pub(crate) fn push(&mut self, (from, to): Edge) {
+        self.sources.push(from);
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < chunk.capacity() => chunk.push(to),
+            _ => {
+                let mut chunk = (self.room)(self.chunk);
+                chunk.push(to);
+                self.chunks.push(chunk);
+            }
         }
     }
 
-    fn append(&mut self, part: &Part) {
-        let (mut counts, mut targets) = (&part.counts[..], &part.targets[..]);
-        while !counts.is_empty() {
-            let left = PIECE - self.counts.len() % PIECE;
-            if left == PIECE {
-                self.begin_piece();
-            }
-            let (now, later) = counts.split_at(left.min(counts.len()));
-            let len = now.iter().map(|count| *count as usize).sum();
-            let (these, behind) = targets.split_at(len);
-            self.counts.extend_from_slice(now);
-            if let Some(chunk) = self.chunks.last_mut() {
-                // A piece that is larger than what is left makes the chunk larger.
-                chunk.extend_from_slice(these);
-            }
-            (counts, targets) = (later, behind);
-        }
+    /// Puts by the edges of the next nodes.
+    pub(crate) fn extend(&mut self, edges: Vec<Edge>) {
+        edges.into_iter().for_each(|edge| self.push(edge));
     }
 
-    fn begin_piece(&mut self) {
-        let is_free = |chunk: &&Vec<u32>| chunk.len() < chunk.capacity() / 16 * 15;
-        let start = match self.chunks.last().filter(is_free) {
-            Some(chunk) => chunk.len() as u32,
-            None => {
-                let len = CHUNK.min(self.counts.capacity() * 2);
-                self.chunks.push((self.room)(len));
-                0
-            }
+    /// What makes room for a column that is read all over.
+    pub(crate) fn room(&self) -> Room {
+        self.room
+    }
+
+    /// The edges in pieces, for all threads.
+    pub(crate) fn pieces(&self) -> impl ParallelIterator<Item = impl Iterator<Item = Edge>> {
+        let targets = self.chunks.iter().flat_map(|chunk| chunk.chunks(PIECE));
+        let mut start = 0;
+        let pieces = targets.map(|targets| {
+            let first = start;
+            start += targets.len();
+            (first, targets)
+        });
+        let pieces: Vec<(usize, &[u32])> = pieces.collect();
+        let pieces = pieces.into_par_iter();
+        pieces.map(|(first, targets)| self.sources.from(first).zip(targets.iter().copied()))
+    }
+
+    /// How many edges start before `position` of the order.
+    pub(crate) fn first_of(&self, position: usize) -> usize {
+        self.sources.first_at(position as u32)
+    }
+
+    /// The edges of the nodes from `position` of the order on.
+    pub(crate) fn from(&self, position: usize) -> impl Iterator<Item = Edge> {
+        let first = self.first_of(position);
+        let (mut chunk, mut skip) = (0, first);
+        while let Some(full) = self.chunks.get(chunk).filter(|chunk| chunk.len() <= skip) {
+            (chunk, skip) = (chunk + 1, skip - full.len());
+        }
+        let (start, rest) = match self.chunks.get(chunk..) {
+            Some([start, rest @ ..]) => (&start[skip..], rest),
+            _ => (&[][..], &[][..]),
         };
-        self.starts.push((self.chunks.len() as u32 - 1, start));
+        let targets = start.iter().chain(rest.iter().flatten());
+        self.sources.from(first).zip(targets.copied())
     }
 
-    /// Gives back the room for nodes that do not come.
-    pub(crate) fn shrink(&mut self) {
-        self.counts.shrink_to_fit();
-    }
-
-    /// How many nodes there are.
-    pub(crate) fn len(&self) -> usize {
-        self.counts.len()
-    }
-
-    /// Makes room for a column of nodes that is read all over.
-    pub(crate) fn room(&self, len: usize) -> Vec<u32> {
-        (self.room)(len)
-    }
-
-    /// Has `change` change the targets, piece by piece, by all threads: it is told which node the piece starts with, how many
-    /// targets each node has, and these. From then on there are rows.
-    ///
-    /// # Panics
-    ///
-    /// At four thousand million edges in a piece.
-    pub(crate) fn settle(&mut self, change: impl Fn(usize, &[u32], &mut [u32]) + Sync) {
-        let mut pieces = Vec::with_capacity(self.starts.len());
-        let of_chunks = self.starts.chunk_by(|a, b| a.0 == b.0);
-        for (starts, chunk) in of_chunks.zip(&mut self.chunks) {
-            let end = chunk.len();
-            let ends = starts[1..].iter().map(|(_, start)| *start as usize);
-            let mut rest = &mut chunk[..];
-            for ((_, start), end) in starts.iter().zip(ends.chain([end])) {
-                let (targets, behind) = rest.split_at_mut(end - *start as usize);
-                pieces.push(targets);
-                rest = behind;
-            }
-        }
-        let counts = self.counts.par_chunks_mut(PIECE).zip(pieces);
-        counts.enumerate().for_each(|(piece, (counts, targets))| {
-            change(piece * PIECE, counts, targets);
-            let mut end = 0u32;
-            for count in counts {
-                end = end
-                    .checked_add(*count)
-                    .expect("fewer than 2^32 edges in a piece");
-                *count = end;
-            }
+    /// Calls all targets by other names.
+    pub(crate) fn translate(&mut self, name: impl Fn(u32) -> u32 + Sync) {
+        let targets = self.chunks.par_iter_mut();
+        let pieces = targets.flat_map(|chunk| chunk.par_chunks_mut(PIECE));
+        pieces.for_each(|targets| {
+            targets
+                .iter_mut()
+                .for_each(|target| *target = name(*target))
         });
     }
+}
 
-    /// Where the edges of the node at this position lead, once they are settled.
+/// Where the node that is being explored was last seen to lead: Go's values often name the same object more than once.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    /// Where in the order the node stands.
+    position: u32,
+    targets: [u32; 8],
+    /// How many have been noted.
+    noted: usize,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Recent {
+            position: crate::NONE,
+            targets: [crate::NONE; 8],
+            noted: 0,
+        }
+    }
+}
+
+impl Recent {
+    /// Notes that the node at `position` leads to `to`. Returns whether that is news, as far as is known: to itself any
+    /// node leads.
     #[inline]
-    pub(crate) fn row(&self, position: usize) -> &[u32] {
-        let (chunk, from) = self.starts[position / PIECE];
-        let start = match position % PIECE {
-            0 => 0,
-            _ => self.counts[position - 1] as usize,
-        };
-        let end = self.counts[position] as usize;
-        &self.chunks[chunk as usize][from as usize + start..from as usize + end]
+    pub(crate) fn adds(&mut self, position: u32, node: impl FnOnce() -> u32, to: u32) -> bool {
+        if self.position != position {
+            self.position = position;
+            self.targets = [node(); 8];
+        }
+        let adds = !self.targets.contains(&to);
+        if adds {
+            self.targets[self.noted % self.targets.len()] = to;
+            self.noted += 1;
+        }
+        adds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::explore::Plain;
+    use crate::{Csr, Entries, bfs, dominators, explore_keeping};
+
+    /// By position and node; the order of a row may be any.
+    fn sorted(edges: &Outgoing) -> Vec<Edge> {
+        let mut all: Vec<Edge> = edges.from(0).collect();
+        let pieces: Vec<Edge> = edges.pieces().flat_map_iter(|edges| edges).collect();
+        assert_eq!(all, pieces);
+        assert!(all.is_sorted_by_key(|(from, _)| *from));
+        all.sort_unstable();
+        all
+    }
+
+    /// What `graph` says of the edges that are neither in the tree nor lead to where they come from.
+    fn expected(graph: &Csr, tree: &BfsTree) -> BTreeSet<Edge> {
+        let edges = (0..).zip(&tree.order).flat_map(|(position, &node)| {
+            let targets = graph.targets(node).iter();
+            let targets =
+                targets.filter(move |to| **to != node && tree.parents()[**to as usize] != node);
+            targets.map(move |to| (position, *to))
+        });
+        edges.collect()
+    }
+
+    /// Numbers below `below`.
+    fn numbers(mut seed: u64, below: u32) -> impl FnMut() -> u32 {
+        move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % u64::from(below)) as u32
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_the_tree_does_not_say(
+            edges in prop::collection::vec((0u32..30, 0u32..30), 0..150),
+            // Many edges of one node.
+            more in prop::collection::vec(0u32..30, 0..60),
+            roots in prop::collection::vec(0u32..30, 1..8),
+        ) {
+            let edges = edges.into_iter().chain(more.into_iter().map(|to| (7, to)));
+            let graph = Csr::from_edges(30, edges);
+            let (tree, _, kept) = explore_keeping(&mut Plain(&graph), roots.iter().copied());
+            let found = sorted(&kept);
+            prop_assert_eq!(&sorted(&Outgoing::of(&graph, &tree)), &found);
+            let set: BTreeSet<Edge> = found.iter().copied().collect();
+            let expected = expected(&graph, &tree);
+            prop_assert!(set.is_superset(&expected));
+            // What more there is is said again of a long row.
+            let is_short = |position: u32| {
+                let row: BTreeSet<_> = graph.targets(tree.order[position as usize]).iter().collect();
+                row.len() < 8
+            };
+            let short: Vec<Edge> = found.into_iter().filter(|edge| is_short(edge.0)).collect();
+            let expected: Vec<Edge> = expected.into_iter().filter(|edge| is_short(edge.0)).collect();
+            prop_assert_eq!(short, expected);
+            for position in 0..=tree.order.len() {
+                let rest = kept.from(position).map(|(from, _)| from);
+                let all = kept.from(0).map(|(from, _)| from);
+                prop_assert!(rest.eq(all.filter(|from| *from >= position as u32)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_search_keeps_is_what_the_graph_says_on_any_number_of_threads() {
+        let nodes = if cfg!(miri) { 5_000 } else { 150_000 };
+        let mut next = numbers(7919, nodes);
+        // Wide levels, then a list, which ends in a fan with more edges than there are nodes.
+        let random: Vec<Edge> = (0..5 * nodes).map(|_| (next(), next())).collect();
+        let list = (nodes..2 * nodes).map(|node| (node - 1, node));
+        let fan = (0..5 * nodes).map(|_| (2 * nodes - 1, 2 * nodes + next()));
+        let fan: Vec<Edge> = fan.collect();
+        let edges = random.iter().copied().chain(list);
+        let graph = Csr::from_edges(3 * nodes as usize, edges.chain(fan.iter().copied()));
+        let entries = Entries::each(&[3, 5]);
+        let tree = bfs(&graph, [3, 5, 3].into_iter());
+        assert!(tree.order.len() as u32 > 2 * nodes, "all of it is reached");
+        let read = Outgoing::of(&graph, &tree);
+        let all = sorted(&read);
+        let set: BTreeSet<Edge> = all.iter().copied().collect();
+        assert!(set.is_superset(&expected(&graph, &tree)));
+        let idom = dominators(read, &tree, &entries);
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let roots = [3, 5, 3].into_iter();
+                let (found, _, kept) = explore_keeping(&mut Plain(&graph), roots);
+                assert_eq!(found, tree);
+                assert!(sorted(&kept) == all, "{threads} threads");
+                let same = dominators(kept, &tree, &entries) == idom;
+                assert!(same, "{threads} threads");
+            });
+        }
     }
 }

@@ -1,49 +1,165 @@
-//! Contraction: which places can be set aside before dominators are searched for.
+//! Contraction: which nodes can be set aside before dominators are searched for.
 
-use crate::rows::Rows;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The places that have one referrer and lead to nothing but such places.
+use rayon::prelude::*;
+
+use crate::outgoing::{Outgoing, PIECE};
+use crate::{BfsTree, Entries};
+
+/// Which nodes are plain: they have one referrer and lead to nothing but such nodes.
+///
+/// Everything is by their positions in the order of the search.
 pub(crate) struct Plain {
-    /// A bit per place.
-    bits: Vec<u64>,
-    /// Per word of `bits`, how many places that are not plain stand before it.
-    others: Vec<u32>,
+    /// A bit per node, which is set for those that are not.
+    others: Vec<u64>,
+    /// Per word of `others`, how many such nodes stand before it.
+    before: Vec<u32>,
 }
 
 impl Plain {
-    /// `shared`: per place, whether it has several referrers ([`Rows::of`]).
-    pub(crate) fn of(rows: &Rows, shared: &[bool]) -> Self {
-        let mut plain = Self {
-            bits: vec![0; rows.len().div_ceil(64)],
-            others: Vec::new(),
-        };
-        // What a place that is not shared is the only one to lead to comes behind it.
-        for place in (1..rows.len()).rev() {
-            let is_plain = |target: &u32| *target as usize == place || plain.has(*target);
-            if !shared[place] && rows.row(place).iter().all(is_plain) {
-                plain.bits[place / 64] |= 1 << (place % 64);
+    /// `edges`: those of the nodes of `tree` that are not in it.
+    pub(crate) fn of(edges: &Outgoing, tree: &BfsTree, entries: &Entries) -> Self {
+        // What an edge beside the tree leads to has another referrer, and where it starts leads there.
+        let shared = bits(tree.nodes());
+        let others = bits(tree.order.len());
+        edges.pieces().for_each(|edges| {
+            for (from, to) in edges {
+                set(&shared, to as usize);
+                set(&others, from as usize);
             }
-        }
+        });
+        let all = 0..entries.len() as u32;
+        let mut held: Vec<u32> = all
+            .flat_map(|entry| entries.targets(entry))
+            .copied()
+            .collect();
+        held.sort_unstable();
+        let twice = held.windows(2).filter(|pair| pair[0] == pair[1]);
+        twice.for_each(|pair| set(&shared, pair[0] as usize));
+
+        let words = others.into_par_iter().zip(tree.order.par_chunks(64));
+        let words = words.map(|(word, nodes)| {
+            let is_shared = |node: u32| shared[node as usize / 64].load(Relaxed) >> (node % 64) & 1;
+            let nodes = nodes.iter().enumerate();
+            nodes.fold(word.into_inner(), |word, (i, node)| {
+                word | is_shared(*node) << i
+            })
+        });
+        let mut others: Vec<u64> = words.collect();
+        drop(shared);
+        lift(&mut others, tree);
         let mut sum = 0;
-        let before = plain.bits.iter().map(|word| {
+        let before = others.iter().map(|word| {
             let before = sum;
-            sum += word.count_zeros();
+            sum += word.count_ones();
             before
         });
-        plain.others = before.collect();
+        let before = before.collect();
+        Plain { others, before }
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, position: usize) -> bool {
+        self.others[position / 64] >> (position % 64) & 1 == 0
+    }
+
+    /// How many of the nodes before this position, at most the end of the order, are not plain.
+    #[inline]
+    pub(crate) fn others_before(&self, position: usize) -> usize {
+        let Some(word) = self.others.get(position / 64) else {
+            return self.others();
+        };
+        let below = word & ((1u64 << (position % 64)) - 1);
+        (self.before[position / 64] + below.count_ones()) as usize
+    }
+
+    /// How many are not plain.
+    pub(crate) fn others(&self) -> usize {
+        let last = self.others.last().zip(self.before.last());
+        last.map_or(0, |(word, before)| (before + word.count_ones()) as usize)
+    }
+}
+
+/// Adds to `others` whatever has one of them below it.
+fn lift(others: &mut [u64], tree: &BfsTree) {
+    let (end, roots) = (tree.order.len(), tree.roots());
+    let mut parents = Vec::with_capacity(PIECE);
+    for start in (roots..end).step_by(PIECE).rev() {
+        parents.clear();
+        parents.extend(tree.parents_at(start).take(PIECE));
+        for (i, &parent) in parents.iter().enumerate().rev() {
+            let position = start + i;
+            let is_other = others[position / 64] >> (position % 64) & 1;
+            others[parent as usize / 64] |= is_other << (parent % 64);
+        }
+    }
+}
+
+fn bits(len: usize) -> Vec<AtomicU64> {
+    (0..len.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn set(bits: &[AtomicU64], at: usize) {
+    let (word, bit) = (&bits[at / 64], 1 << (at % 64));
+    // Most are set more than once, and looking costs less.
+    if word.load(Relaxed) & bit == 0 {
+        word.fetch_or(bit, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Csr, ROOT, bfs};
+
+    /// Who is plain, by the definition; by position.
+    fn expected(graph: &Csr, tree: &BfsTree, holds: &BTreeSet<(u32, u32)>) -> Vec<bool> {
+        let mut plain = vec![false; tree.order.len()];
+        let mut by_node = vec![false; tree.nodes()];
+        for (position, &node) in tree.order.iter().enumerate().rev() {
+            let leads_there = |from: &&u32| **from != node && graph.targets(**from).contains(&node);
+            let referrers = tree.order.iter().filter(leads_there).count()
+                + holds.iter().filter(|(_, held)| *held == node).count();
+            let is_plain = |to: &u32| *to == node || by_node[*to as usize];
+            plain[position] = referrers == 1 && graph.targets(node).iter().all(is_plain);
+            by_node[node as usize] = plain[position];
+        }
         plain
     }
 
-    #[inline]
-    pub(crate) fn has(&self, place: u32) -> bool {
-        self.bits[place as usize / 64] >> (place % 64) & 1 != 0
-    }
-
-    /// How many of the places before this one are not plain.
-    #[inline]
-    pub(crate) fn others_before(&self, place: u32) -> usize {
-        let word = place as usize / 64;
-        let below = !self.bits[word] & ((1u64 << (place % 64)) - 1);
-        (self.others[word] + below.count_ones()) as usize
+    proptest! {
+        #[test]
+        fn plain_are_the_trees_that_nothing_else_leads_to(
+            edges in prop::collection::vec((0u32..40, 0u32..40), 0..60),
+            // Many edges of one node.
+            more in prop::collection::vec(0u32..40, 0..30),
+            holds in prop::collection::btree_set((0u32..4, 0u32..40), 1..8),
+        ) {
+            let edges = edges.into_iter().chain(more.into_iter().map(|to| (7, to)));
+            let graph = Csr::from_edges(40, edges);
+            let entries = Entries::new(vec![ROOT, 0, ROOT, 2], holds.iter().copied().collect());
+            let tree = bfs(&graph, holds.iter().map(|(_, node)| *node));
+            let plain = Plain::of(&Outgoing::of(&graph, &tree), &tree, &entries);
+            let expected = expected(&graph, &tree, &holds);
+            let all_short = (0..40).all(|node| {
+                let row: BTreeSet<_> = graph.targets(node).iter().collect();
+                row.len() < 8
+            });
+            let mut others = 0;
+            for (position, &expected) in expected.iter().enumerate() {
+                let found = plain.has(position);
+                prop_assert!(expected || !found);
+                prop_assert!(found || !expected || !all_short);
+                prop_assert_eq!(plain.others_before(position), others);
+                others += usize::from(!found);
+            }
+            prop_assert_eq!(plain.others_before(expected.len()), others);
+            prop_assert_eq!(plain.others(), others);
+        }
     }
 }

@@ -1,0 +1,26 @@
+//! Columns of numbers, which all threads fill.
+
+use std::sync::atomic::AtomicU32;
+
+/// Makes an empty vector with room for so many.
+pub(crate) type Room = fn(usize) -> Vec<u32>;
+
+/// A column that all threads may write to.
+pub(crate) fn open(room: Room, len: usize, value: u32) -> Vec<AtomicU32> {
+    let mut column = room(len);
+    column.resize(len, value);
+    // In place.
+    column.into_iter().map(AtomicU32::new).collect()
+}
+
+/// The column, to which nobody writes any more.
+pub(crate) fn close(column: Vec<AtomicU32>) -> Vec<u32> {
+    // In place.
+    column.into_iter().map(AtomicU32::into_inner).collect()
+}
+
+/// Makes a column shorter, and gives back its end.
+pub(crate) fn cut(column: &mut Vec<u32>, len: usize) {
+    column.truncate(len);
+    column.shrink_to_fit();
+}
