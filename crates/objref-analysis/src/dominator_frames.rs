@@ -1,6 +1,6 @@
 //! From the dominator tree to the frames of a flame graph.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use objref_go::ObjId;
 use objref_snapshot::{
@@ -46,7 +46,6 @@ pub(crate) fn dominator_frames(
     apart: Option<&Apart<'_>>,
 ) -> FrameTree {
     let (tree, steps) = with_steps(snapshot);
-    let objects = 0..snapshot.objects.len();
     let mut frames = Frames {
         snapshot,
         dominators,
@@ -54,8 +53,9 @@ pub(crate) fn dominator_frames(
         apart,
         is_direct: direct(snapshot, dominators),
         first: 0,
-        frame_of: objects.clone().map(|_| AtomicU32::new(OUTSIDE)).collect(),
-        depth_of: objects.map(|_| AtomicU32::new(0)).collect(),
+        placed: (0..snapshot.objects.len())
+            .map(|_| AtomicU64::new(OUTSIDE.into()))
+            .collect(),
         tree,
         steps,
         kinds: vec![None; snapshot.distinct_views().len()],
@@ -112,10 +112,8 @@ struct Frames<'a> {
     is_direct: Vec<u64>,
     /// Where the objects of the level stand in the order of the search.
     first: usize,
-    /// Per object, its frame or [`OUTSIDE`].
-    frame_of: Vec<AtomicU32>,
-    /// Per object, below how many others it is.
-    depth_of: Vec<AtomicU32>,
+    /// Per object, its frame or [`OUTSIDE`]; in the upper half, below how many others it is. Both are in one line of memory.
+    placed: Vec<AtomicU64>,
     tree: FrameTree,
     /// Per step the name of its frame.
     steps: Vec<u32>,
@@ -180,9 +178,9 @@ impl Frames<'_> {
         let start = self.start;
         match self.dominators.dominator(object) {
             Some(Dominator::Object(above)) => {
-                let frame = self.frame_of[above as usize].load(Relaxed);
+                let placed = self.placed[above as usize].load(Relaxed);
+                let (frame, depth) = (placed as u32, (placed >> 32) as u32);
                 if frame != OUTSIDE {
-                    let depth = self.depth_of[above as usize].load(Relaxed);
                     return (Above::Frame(frame), depth + 1);
                 }
             }
@@ -310,7 +308,7 @@ impl Merge for Frames<'_> {
 
     #[inline]
     fn place(&self, object: u32, place: Place, frame: u32) {
-        self.frame_of[object as usize].store(frame, Relaxed);
-        self.depth_of[object as usize].store(place.depth, Relaxed);
+        let placed = u64::from(place.depth) << 32 | u64::from(frame);
+        self.placed[object as usize].store(placed, Relaxed);
     }
 }
