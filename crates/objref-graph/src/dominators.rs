@@ -47,8 +47,8 @@ pub struct Sums {
 /// of threads.
 pub fn dominators(edges: Outgoing, tree: &BfsTree, entries: &Entries) -> Vec<u32> {
     let room = edges.room();
-    let plain = Plain::of(&edges, tree, entries);
-    let mut rows = Rows::of(edges, tree, entries, &plain);
+    let (plain, parents) = Plain::of(&edges, tree, entries);
+    let mut rows = Rows::of(edges, tree, entries, &plain, parents);
     let Forest { number, parent } = Forest::search(&mut rows, room);
     let incoming = Incoming::of(rows, &number, room);
     let above = immediate(parent, incoming);

@@ -1,5 +1,6 @@
 //! Contraction: which nodes can be set aside before dominators are searched for.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
@@ -18,8 +19,9 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// `edges`: those of the nodes of `tree` that are not in it.
-    pub(crate) fn of(edges: &Outgoing, tree: &BfsTree, entries: &Entries) -> Self {
+    /// `edges`: those of the nodes of `tree` that are not in it. Also returns where the parents stand of those that are neither
+    /// plain nor roots.
+    pub(crate) fn of(edges: &Outgoing, tree: &BfsTree, entries: &Entries) -> (Self, Vec<u32>) {
         // What an edge beside the tree leads to has another referrer, and where it starts leads there.
         let shared = bits(tree.nodes());
         let others = bits(tree.order.len());
@@ -48,7 +50,7 @@ impl Plain {
         });
         let mut others: Vec<u64> = words.collect();
         drop(shared);
-        lift(&mut others, tree);
+        let parents = lift(&mut others, tree);
         let mut sum = 0;
         let before = others.iter().map(|word| {
             let before = sum;
@@ -56,7 +58,7 @@ impl Plain {
             before
         });
         let before = before.collect();
-        Plain { others, before }
+        (Plain { others, before }, parents)
     }
 
     #[inline]
@@ -74,6 +76,17 @@ impl Plain {
         (self.before[position / 64] + below.count_ones()) as usize
     }
 
+    /// The positions in `range` of those that are not plain; it starts at a multiple of 64.
+    pub(crate) fn others_in(&self, range: Range<usize>) -> impl Iterator<Item = usize> {
+        let words = range.start / 64..range.end.div_ceil(64);
+        words.flat_map(|word| {
+            let next = |bits: &u64| Some(bits & (bits - 1)).filter(|bits| *bits != 0);
+            let first = Some(self.others[word]).filter(|bits| *bits != 0);
+            let bits = std::iter::successors(first, next);
+            bits.map(move |bits| word * 64 + bits.trailing_zeros() as usize)
+        })
+    }
+
     /// How many are not plain.
     pub(crate) fn others(&self) -> usize {
         let last = self.others.last().zip(self.before.last());
@@ -81,19 +94,27 @@ impl Plain {
     }
 }
 
-/// Adds to `others` whatever has one of them below it.
-fn lift(others: &mut [u64], tree: &BfsTree) {
+/// Adds to `others` whatever has one of them below it. Returns where the parents stand of them all, but for the roots.
+fn lift(others: &mut [u64], tree: &BfsTree) -> Vec<u32> {
     let (end, roots) = (tree.order.len(), tree.roots());
-    let mut parents = Vec::with_capacity(PIECE);
+    let (mut parents, mut of_others) = (Vec::with_capacity(PIECE), vec![0; PIECE]);
+    let mut found = Vec::new();
     for start in (roots..end).step_by(PIECE).rev() {
         parents.clear();
         parents.extend(tree.parents_at(start).take(PIECE));
+        let mut len = 0;
         for (i, &parent) in parents.iter().enumerate().rev() {
             let position = start + i;
             let is_other = others[position / 64] >> (position % 64) & 1;
             others[parent as usize / 64] |= is_other << (parent % 64);
+            // Without a branch that nobody could foresee.
+            of_others[len] = parent;
+            len += is_other as usize;
         }
+        found.extend_from_slice(&of_others[..len]);
     }
+    found.reverse();
+    found
 }
 
 fn bits(len: usize) -> Vec<AtomicU64> {
@@ -144,22 +165,27 @@ mod tests {
             let graph = Csr::from_edges(40, edges);
             let entries = Entries::new(vec![ROOT, 0, ROOT, 2], holds.iter().copied().collect());
             let tree = bfs(&graph, holds.iter().map(|(_, node)| *node));
-            let plain = Plain::of(&Outgoing::of(&graph, &tree), &tree, &entries);
+            let (plain, parents) = Plain::of(&Outgoing::of(&graph, &tree), &tree, &entries);
             let expected = expected(&graph, &tree, &holds);
             let all_short = (0..40).all(|node| {
                 let row: BTreeSet<_> = graph.targets(node).iter().collect();
                 row.len() < 8
             });
+            let positions: Vec<usize> = plain.others_in(0..tree.order.len()).collect();
             let mut others = 0;
             for (position, &expected) in expected.iter().enumerate() {
                 let found = plain.has(position);
                 prop_assert!(expected || !found);
                 prop_assert!(found || !expected || !all_short);
                 prop_assert_eq!(plain.others_before(position), others);
+                prop_assert_eq!(positions.contains(&position), !found);
                 others += usize::from(!found);
             }
             prop_assert_eq!(plain.others_before(expected.len()), others);
             prop_assert_eq!(plain.others(), others);
+            let all: Vec<u32> = tree.parents_at(tree.roots()).collect();
+            let not_roots = positions.iter().filter_map(|at| at.checked_sub(tree.roots()));
+            prop_assert!(parents.into_iter().eq(not_roots.map(|at| all[at])));
         }
     }
 }

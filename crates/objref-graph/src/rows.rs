@@ -18,7 +18,8 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// What is not `plain` of `tree`, which `entries` hold, and `edges`, those of its nodes that are not in it.
+    /// What is not `plain` of `tree`, which `entries` hold; `parents` as of [`Plain::of`], and `edges` those of the nodes that
+    /// are not in the tree.
     ///
     /// # Panics
     ///
@@ -28,6 +29,7 @@ impl Rows {
         tree: &BfsTree,
         entries: &Entries,
         plain: &Plain,
+        parents: Vec<u32>,
     ) -> Rows {
         let (first, room) = (entries.len() + 1, edges.room());
         let place = |position: usize| (first + plain.others_before(position)) as u32;
@@ -37,10 +39,9 @@ impl Rows {
             held(entries, |node| places[node as usize])
         };
 
-        // Each node that is no root is the child of one; what is plain has no other edges.
-        let children_before = |position: usize| {
-            plain.others_before(tree.first_child(position)) - plain.others_before(tree.roots())
-        };
+        // Each that is no root is the child of one; what is plain has no other edges.
+        let children_before =
+            |position: usize| parents.partition_point(|parent| (*parent as usize) < position);
         let edges_before =
             |position: usize| held.len() + children_before(position) + edges.first_of(position);
         let (places, end) = (first + plain.others(), edges_before(tree.order.len()));
@@ -74,21 +75,24 @@ impl Rows {
         pieces
             .into_par_iter()
             .for_each(|(positions, starts, targets)| {
-                let mut end = edges_before(positions.start) as u32;
-                let (mut starts, mut targets) = (starts.iter_mut(), targets.iter_mut());
-                let mut children = tree.children_from(positions.start);
+                let first = edges_before(positions.start) as u32;
+                let mut end = first;
+                let mut parents = parents[children_before(positions.start)..]
+                    .iter()
+                    .copied()
+                    .peekable();
+                let mut child = place(tree.roots()) + children_before(positions.start) as u32;
                 let mut edges = edges.from(positions.start).peekable();
-                for position in positions {
-                    let children = children.next(position);
-                    if plain.has(position) {
-                        continue;
-                    }
-                    starts.by_ref().take(1).for_each(|start| *start = end);
+                for (position, start) in plain.others_in(positions).zip(starts) {
+                    *start = end;
                     let mut add = |to: u32| {
-                        targets.by_ref().take(1).for_each(|target| *target = to);
+                        targets[(end - first) as usize] = to;
                         end += 1;
                     };
-                    (place(children.start)..place(children.end)).for_each(&mut add);
+                    while parents.next_if_eq(&(position as u32)).is_some() {
+                        add(child);
+                        child += 1;
+                    }
                     while let Some((_, to)) = edges.next_if(|(from, _)| *from == position as u32) {
                         add(to);
                     }

@@ -122,17 +122,12 @@ impl BfsTree {
         })
     }
 
-    /// Where in `order` the first child stands of the nodes from `position` on.
-    pub(crate) fn first_child(&self, position: usize) -> usize {
-        self.roots() + self.above.first_at(position as u32)
-    }
-
     /// Where in `order` the children stand of the nodes from `position` on.
     pub(crate) fn children_from(
         &self,
         position: usize,
     ) -> Children<impl Iterator<Item = u32> + '_> {
-        let child = self.first_child(position);
+        let child = self.roots() + self.above.first_at(position as u32);
         let mut parents = self.parents_at(child);
         Children {
             child,

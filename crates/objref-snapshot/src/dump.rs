@@ -28,7 +28,7 @@ pub struct LoadOptions {
     /// Keep goroutines apart that stand in the same place.
     pub goroutines_each: bool,
     /// Keep the references that are seen on the way, for [`Retained::of`](crate::Retained::of), which then need not read the
-    /// heap again. They take 4 bytes each, and 4 for each object.
+    /// heap again. Those by which an object is reached first take nothing, the others a little more than 4 bytes each.
     pub edges: bool,
 }
 
