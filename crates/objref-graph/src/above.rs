@@ -1,7 +1,8 @@
 //! Where the parent of each node stands, in two bits a node.
 //!
 //! In the order of a breadth-first search the parents of consecutive nodes stand in that order, too. So it is enough to
-//! know for each node how much farther its parent stands than that of the node before it:
+//! know for each node how much farther its parent stands than that of the node before it (and for each edge beside the tree,
+//! how much farther it starts than the one before it):
 //!
 //! ```text
 //! positions of parents:   0  0  2  3  3

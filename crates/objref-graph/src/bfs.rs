@@ -22,7 +22,8 @@ use rayon::prelude::*;
 
 use crate::Successors;
 use crate::above::Above;
-use crate::explore::{BATCH, Explore, Plain, Reach, Reached};
+use crate::explore::{Explore, Plain, Reach, Reached};
+use crate::frontier::{Leaves, Nodes};
 use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
 use crate::outgoing::{Edge, Outgoing, Recent};
 use crate::tree::{BfsTree, NONE};
@@ -159,98 +160,6 @@ struct Claim {
 
 /// More than any label.
 const LEAF: u32 = 1 << 31;
-
-/// Which places in the order are of nodes that have no edges, a bit each.
-#[derive(Clone, Copy)]
-struct Leaves<'c>(&'c [AtomicU64]);
-
-impl<'c> Leaves<'c> {
-    /// To say it of the places from this one on, of which it has not been said.
-    fn from(self, place: u32) -> LeavesFrom<'c> {
-        LeavesFrom {
-            words: &self.0[place as usize / 64..],
-            bits: 0,
-            bit: 1 << (place % 64),
-        }
-    }
-}
-
-/// Says which places are of leaves, one after the other.
-struct LeavesFrom<'c> {
-    words: &'c [AtomicU64],
-    /// Of the first of the words.
-    bits: u64,
-    /// That of the next place; 0 if it is in the next word.
-    bit: u64,
-}
-
-impl LeavesFrom<'_> {
-    #[inline]
-    fn push(&mut self, is_leaf: bool) {
-        if self.bit == 0 {
-            self.put();
-            self.words = &self.words[1..];
-            (self.bits, self.bit) = (0, 1);
-        }
-        self.bits |= if is_leaf { self.bit } else { 0 };
-        self.bit <<= 1;
-    }
-
-    fn put(&self) {
-        if self.bits != 0 {
-            self.words[0].fetch_or(self.bits, Relaxed);
-        }
-    }
-}
-
-impl Drop for LeavesFrom<'_> {
-    fn drop(&mut self) {
-        self.put();
-    }
-}
-
-/// Nodes to explore, which stand near each other in the order.
-struct Nodes {
-    nodes: [u32; BATCH],
-    /// Of each, how far behind the first place that was looked at it stands.
-    places: [u32; BATCH],
-}
-
-impl Default for Nodes {
-    fn default() -> Self {
-        Nodes {
-            nodes: [0; BATCH],
-            places: [0; BATCH],
-        }
-    }
-}
-
-impl Nodes {
-    /// The nodes from `at` on that are not leaves, as many as are explored together but none from `end` on; `at` is then
-    /// behind them. Returns how many.
-    fn fill(&mut self, order: &[u32], leaves: Leaves<'_>, at: &mut usize, end: usize) -> usize {
-        let (first, mut len) = (*at, 0);
-        while *at < end && len < BATCH {
-            let others = !leaves.0[*at / 64].load(Relaxed) >> (*at % 64);
-            let ahead = (64 - *at % 64).min(end - *at);
-            let mut others = others & (u64::MAX >> (64 - ahead));
-            let (nodes, mut next) = (&order[*at..*at + ahead], *at + ahead);
-            while others != 0 {
-                let place = others.trailing_zeros() as usize;
-                if len == BATCH {
-                    next = *at + place;
-                    break;
-                }
-                self.nodes[len] = nodes[place];
-                self.places[len] = (*at - first + place) as u32;
-                len += 1;
-                others &= others - 1;
-            }
-            *at = next;
-        }
-        len
-    }
-}
 
 /// The tree so far.
 struct Search<'c> {

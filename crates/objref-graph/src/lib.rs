@@ -22,6 +22,7 @@ mod dominators;
 mod entries;
 mod explore;
 mod forest;
+mod frontier;
 mod labels;
 mod lengauer;
 mod outgoing;
