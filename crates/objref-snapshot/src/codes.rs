@@ -58,6 +58,7 @@ impl Codes {
     pub(crate) fn number(&self, code: Code) -> Option<u16> {
         match self.find(code) {
             Ok(number) => Some(number),
+            Err(_) if self.is_full() => None,
             Err(_) => self.add(code),
         }
     }
@@ -82,6 +83,11 @@ impl Codes {
             }
             place += 1;
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let last = &self.by_number[usize::from(SPILLED - 1)];
+        last.load(Ordering::Relaxed) != Code::UNKNOWN.0
     }
 
     #[cold]

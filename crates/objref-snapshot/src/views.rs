@@ -1,7 +1,7 @@
 //! What all objects are seen as.
 
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use objref_mem::room;
 use rayon::prelude::*;
@@ -15,17 +15,15 @@ use crate::view::{Code, Fit, View};
 /// Objects per piece of work.
 const PIECE: usize = 1 << 14;
 
-/// Parts of what has no number, so that threads seldom wait for each other.
-const PARTS: usize = 64;
-
 /// The view of every object, a column that all threads may write to.
 #[derive(Debug, Default)]
 pub(crate) struct Views {
     /// Per object the number of its code, or [`SPILLED`].
     column: Vec<AtomicU16>,
     codes: Codes,
-    /// The codes of objects that have none with a number, in one part or another by the object's number.
-    spilled: Vec<Mutex<FxHashMap<u32, Code>>>,
+    /// Per object the best code that was offered when there was no number for it; 0 if none was. Made when there are no
+    /// numbers left.
+    spilled: OnceLock<Vec<AtomicU32>>,
 }
 
 impl Views {
@@ -36,21 +34,21 @@ impl Views {
         Views {
             column,
             codes: Codes::default(),
-            spilled: (0..PARTS).map(|_| Mutex::default()).collect(),
+            spilled: OnceLock::new(),
         }
     }
 
     /// The same once more.
     pub(crate) fn copy(&self) -> Self {
         let numbers = self.column.iter().map(|cell| cell.load(Ordering::Acquire));
-        let parts = self
-            .spilled
-            .iter()
-            .map(|part| Mutex::new(locked(part).clone()));
+        let spilled = self.spilled.get().map(|spilled| {
+            let codes = spilled.iter().map(|cell| cell.load(Ordering::Relaxed));
+            OnceLock::from(codes.map(AtomicU32::new).collect::<Vec<_>>())
+        });
         Views {
             column: numbers.map(AtomicU16::new).collect(),
             codes: self.codes.copy(),
-            spilled: parts.collect(),
+            spilled: spilled.unwrap_or_default(),
         }
     }
 
@@ -100,12 +98,8 @@ impl Views {
 
     #[cold]
     fn read_spilled(&self, object: u32) -> Code {
-        let known = self.part(object).get(&object).copied();
-        known.unwrap_or(Code::UNKNOWN)
-    }
-
-    fn part(&self, object: u32) -> MutexGuard<'_, FxHashMap<u32, Code>> {
-        locked(&self.spilled[object as usize % PARTS])
+        let cell = self.spilled.get().map(|spilled| &spilled[object as usize]);
+        cell.map_or(Code::UNKNOWN, |cell| Code(cell.load(Ordering::Relaxed)))
     }
 
     /// Loads what leads to an object's view, for later. The number tells nothing.
@@ -157,24 +151,30 @@ impl Views {
     }
 
     /// As [`Views::offer`], where there is no number.
+    ///
+    /// What is in `spilled` but not marked in the column was not better than what is there, and so is not better than what
+    /// replaces that.
     #[cold]
     fn spill(&self, object: u32, code: Code, types: &Types) -> bool {
+        let objects = self.column.len();
+        let none = || (0..objects).map(|_| AtomicU32::new(0)).collect();
+        let spilled = &self.spilled.get_or_init(none)[object as usize];
         let cell = &self.column[object as usize];
-        let mut part = self.part(object);
-        loop {
-            let number = cell.load(Ordering::Acquire);
-            let known = match number {
-                SPILLED => part.get(&object).copied().unwrap_or(Code::UNKNOWN),
-                number => self.codes.code(number),
-            };
-            if !code.beats(known, types) {
-                return false;
-            }
-            part.insert(object, code);
-            if replace(cell, number, SPILLED).is_ok() {
-                return true;
+        let mut number = cell.load(Ordering::Acquire);
+        let beats_numbered = |number| code.beats(self.codes.code(number), types);
+        if number != SPILLED && !beats_numbered(number) {
+            return false;
+        }
+        let better = |known| code.beats(Code(known), types).then_some(code.0);
+        let is_best = spilled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, better);
+        while number != SPILLED {
+            match replace(cell, number, SPILLED) {
+                Ok(_) => break,
+                Err(now) if now != SPILLED && !beats_numbered(now) => return false,
+                Err(now) => number = now,
             }
         }
+        is_best.is_ok()
     }
 }
 
@@ -182,10 +182,6 @@ impl Views {
 #[inline]
 fn replace(cell: &AtomicU16, known: u16, number: u16) -> Result<u16, u16> {
     cell.compare_exchange(known, number, Ordering::AcqRel, Ordering::Acquire)
-}
-
-fn locked<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
-    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The view of each object as it is in the end: a column of indices into the distinct ones.
@@ -198,7 +194,7 @@ pub(crate) struct FinalViews {
 impl FinalViews {
     /// The distinct ones are numbered in the order in which objects have them.
     pub(crate) fn new(views: Views) -> Self {
-        if views.spilled.iter().any(|part| !locked(part).is_empty()) {
+        if views.spilled.get().is_some() {
             return FinalViews::of_codes(&views);
         }
         let Views { column, codes, .. } = views;
