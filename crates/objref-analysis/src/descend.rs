@@ -18,7 +18,7 @@ pub(crate) trait Descent: Sync {
     /// So much more has this value, `level` references away from a root.
     fn add(&mut self, value: u32, amount: Amount, level: u32);
 
-    /// Whether [`Descent::place`] is to be told.
+    /// Whether [`Descent::place`] does anything: otherwise it need not be told.
     fn is_placed(&self) -> bool {
         false
     }

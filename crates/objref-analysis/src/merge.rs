@@ -39,7 +39,7 @@ pub(crate) trait Merge: Sync {
     /// What is wanted of objects of this key, of which there are so many more. At most once for the same key and piece.
     fn settle(&mut self, key: Self::Key, amount: Amount) -> u32;
 
-    /// Whether [`Merge::place`] is to be told.
+    /// Whether [`Merge::place`] does anything: otherwise it need not be told.
     fn is_placed(&self) -> bool;
 
     /// This is what was wanted of the object.

@@ -161,6 +161,16 @@ struct Claim {
 /// More than any label.
 const LEAF: u32 = 1 << 31;
 
+impl Claim {
+    fn label(self) -> u32 {
+        self.label & !LEAF
+    }
+
+    fn is_leaf(self) -> bool {
+        self.label & LEAF != 0
+    }
+}
+
 /// The tree so far.
 struct Search<'c> {
     column: &'c [AtomicU16],
@@ -277,8 +287,8 @@ fn append(
             for ((claim, node), at) in claims.iter().zip(nodes.iter_mut()).zip(*at..) {
                 *node = claim.node;
                 above.push(claim.by);
-                far.push(at, claim.label & !LEAF);
-                leaves.push(claim.label & LEAF != 0);
+                far.push(at, claim.label());
+                leaves.push(claim.is_leaf());
             }
         });
     for (piece, (.., its_above, its_far)) in pieces.iter_mut().enumerate() {
@@ -302,7 +312,7 @@ fn settle<const KEEP: bool>(found: &mut [Found], column: &[AtomicU16]) {
             let claimed = &column[claim.node as usize];
             let stands = claimed.load(Relaxed) == CLAIMED | piece as u16;
             if stands {
-                claimed.store(cell(claim.label & !LEAF), Relaxed);
+                claimed.store(cell(claim.label()), Relaxed);
             } else if KEEP {
                 edges.push((claim.by, claim.node));
             }

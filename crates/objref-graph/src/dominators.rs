@@ -109,7 +109,7 @@ fn by_node(
     for (name, &number) in (nodes as u32..).zip(&number[1..first]) {
         names[number as usize] = name;
     }
-    let others = (0..tree.order.len()).filter(|position| !plain.has(*position));
+    let others = plain.others_in(0..tree.order.len());
     for (position, &number) in others.zip(&number[first..]) {
         names[number as usize] = tree.order[position];
     }

@@ -134,12 +134,10 @@ fn places(tree: &BfsTree, plain: &Plain, first: u32, room: Room) -> Vec<u32> {
     let places = open(room, tree.nodes(), NONE);
     let pieces = tree.order.par_chunks(PIECE).enumerate();
     pieces.for_each(|(piece, nodes)| {
-        let mut place = first + plain.others_before(piece * PIECE) as u32;
-        for (position, &node) in (piece * PIECE..).zip(nodes) {
-            if !plain.has(position) {
-                places[node as usize].store(place, Relaxed);
-                place += 1;
-            }
+        let start = piece * PIECE;
+        let others = plain.others_in(start..start + nodes.len());
+        for (place, position) in (first + plain.others_before(start) as u32..).zip(others) {
+            places[nodes[position - start] as usize].store(place, Relaxed);
         }
     });
     close(places)

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 
 use crate::above::Above;
+use crate::columns::{close, open};
 
 /// In [`BfsTree::parents`]: the node was not reached.
 pub const NONE: u32 = u32::MAX;
@@ -102,10 +103,7 @@ impl BfsTree {
     /// Per node of the graph: the node it was first reached from, [`ROOT`] or [`NONE`]. Made when first asked for.
     pub fn parents(&self) -> &[u32] {
         self.parents.get_or_init(|| {
-            let column: Vec<AtomicU32> = (0..self.nodes)
-                .into_par_iter()
-                .map(|_| AtomicU32::new(NONE))
-                .collect();
+            let column = open(Vec::with_capacity, self.nodes, NONE);
             let roots = self.roots();
             for &root in &self.order[..roots] {
                 column[root as usize].store(ROOT, Relaxed);
@@ -117,8 +115,7 @@ impl BfsTree {
                     column[node as usize].store(self.order[parent as usize], Relaxed);
                 }
             });
-            // In place.
-            column.into_iter().map(AtomicU32::into_inner).collect()
+            close(column)
         })
     }
 
