@@ -22,6 +22,7 @@ mod layers;
 mod load_bias;
 mod map;
 mod notes;
+mod prefetch;
 mod read;
 mod read_ahead;
 mod registers;

@@ -45,6 +45,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::image::Image;
 use crate::input::Input;
 use crate::layers::{self, Piece, Source};
+use crate::prefetch::prefetch;
 
 /// Where the bytes of a region come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -124,6 +125,23 @@ impl<'a> Stretch<'a> {
     pub fn get(&self, a: Addr, len: usize) -> Option<&'a [u8]> {
         let from = usize::try_from(a.0.wrapping_sub(self.start)).ok()?;
         self.bytes.get(from..)?.get(..len)
+    }
+
+    /// Has the processor fetch what is at `a`, for later.
+    #[inline]
+    pub fn prefetch(&self, a: Addr) {
+        let from = usize::try_from(a.0.wrapping_sub(self.start));
+        if let Some(byte) = from.ok().and_then(|from| self.bytes.get(from)) {
+            prefetch(byte);
+        }
+    }
+
+    /// The 64-bit integer at `a`, lowest byte first, if all of it is in the stretch.
+    #[inline]
+    pub fn little_u64(&self, a: Addr) -> Option<u64> {
+        let from = usize::try_from(a.0.wrapping_sub(self.start)).ok()?;
+        let raw = self.bytes.get(from..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*raw))
     }
 }
 
@@ -235,6 +253,18 @@ impl AddressSpace {
         Stretch {
             start,
             bytes: crate::bytes::available(bytes, span.offset, span.len),
+        }
+    }
+
+    /// The longest stretch, if words are 64 bits long with the lowest byte first; otherwise one with nothing in it.
+    #[inline]
+    pub fn little_stretch(&self) -> Stretch<'_> {
+        match self.encoding == Encoding::LITTLE_64 {
+            true => self.longest_stretch(),
+            false => Stretch {
+                start: 0,
+                bytes: &[],
+            },
         }
     }
 

@@ -78,7 +78,7 @@ fn extend_path(path: &mut String, step: &str) {
 pub(crate) struct Inference<'p> {
     pub(crate) process: &'p GoProcess,
     pub(crate) heap: &'p Heap,
-    /// Where most of the heap is.
+    /// Where most of the heap is, if its words are the usual ones.
     pub(crate) stretch: Stretch<'p>,
     pub(crate) model: TypeModel<'p>,
     pub(crate) shapes: Shapes,
@@ -137,7 +137,7 @@ impl<'p> Inference<'p> {
         let mut infer = Inference {
             process,
             heap,
-            stretch: process.space.longest_stretch(),
+            stretch: process.space.little_stretch(),
             byte,
             timers: timer_homes(&model),
             model,

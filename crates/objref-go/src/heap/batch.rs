@@ -4,11 +4,9 @@
 //! which tells where the next one is. For a single object the processor waits for them one after the other. Here every
 //! step is taken for some dozens of objects before the next one, in loops whose loads do not wait for each other.
 
-use std::hint::black_box;
+use objref_mem::{Addr, AddressSpace};
 
-use objref_mem::{Addr, AddressSpace, Encoding};
-
-use super::bits::{PointerBits, max_in_span};
+use super::bits::max_in_span;
 use super::table::{Object, ObjectTable, Slot};
 use super::{Heap, ObjId};
 
@@ -17,9 +15,9 @@ const POINTERS: usize = 512;
 
 /// Objects that keep their bits in the span are not larger.
 const HEAD: u64 = max_in_span(8);
-/// How many lines of an object are fetched ahead: more is seldom looked at, and the processor guesses it.
-const AHEAD: usize = 4;
-const LINE: usize = 64;
+/// How much of an object is fetched ahead, line by line: more is seldom looked at, and the processor guesses it.
+const AHEAD: u64 = 4 * LINE;
+const LINE: u64 = 64;
 
 /// A reference from one object to another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +47,6 @@ impl Reference {
 #[derive(Debug, Default)]
 pub struct Batch<'h> {
     objects: Vec<Object<'h>>,
-    /// Of each, its bytes and which of its words are pointers, if both are as simple as that.
-    words: Vec<Option<(&'h [u8], u64)>>,
     found: Found,
 }
 
@@ -69,33 +65,19 @@ impl<'h> Batch<'h> {
         space: &'h AddressSpace,
         ids: impl Iterator<Item = ObjId>,
     ) {
+        let little = space.little_stretch();
+        let mut near = 0;
         self.objects.clear();
         self.objects.extend(ids.map(|id| {
-            let (span, at) = heap.locate(id);
-            Object { id, span, at }
-        }));
-        self.words.clear();
-        let mut all = 0;
-        let stretch = space.longest_stretch();
-        for &Object { span, at, .. } in &self.objects {
-            let mut words = None;
-            let head = span.elem_size.min(HEAD) as usize;
-            if !span.noscan
-                && let Some(bytes) = stretch
-                    .get(Addr(at), head)
-                    .or_else(|| space.slice(Addr(at), head).ok())
-            {
-                for line in bytes.chunks(LINE).take(AHEAD) {
-                    all ^= line[0];
-                }
-                if matches!(span.bits, PointerBits::InSpan { .. }) && space.word_size() == 8 {
-                    let mask = heap.pointer_mask_in(&stretch, space, span, at);
-                    words = mask.map(|mask| (bytes, mask));
-                }
+            let object = heap.object_near(id, &mut near);
+            let Object { span, at, .. } = object;
+            little.prefetch(Addr(at));
+            for line in (LINE..span.elem_size.min(AHEAD)).step_by(LINE as usize) {
+                little.prefetch(Addr(at + line));
             }
-            self.words.push(words);
-        }
-        black_box(all);
+            Heap::prefetch_mask(&little, span, at);
+            object
+        }));
     }
 
     /// The objects of the batch.
@@ -112,25 +94,26 @@ impl<'h> Batch<'h> {
         space: &AddressSpace,
         visit: &mut dyn FnMut(&[Reference]),
     ) {
-        let Batch {
-            objects,
-            words,
-            found,
-            ..
-        } = self;
-        for (holder, (object, words)) in (0..).zip(objects.iter().zip(words)) {
-            if object.span.noscan {
+        let Batch { objects, found } = self;
+        let little = space.little_stretch();
+        for (holder, object) in (0..).zip(objects) {
+            let Object { span, at, .. } = *object;
+            if span.noscan {
                 continue;
             }
-            if let Some((bytes, mask)) = *words {
+            // What is not as simple as most takes longer.
+            if span.elem_size <= HEAD
+                && let Some(bytes) = little.get(Addr(at), span.elem_size as usize)
+                && let Some(mask) = heap.pointer_mask_in(&little, space, span, at)
+            {
                 if found.len > POINTERS - 64 {
                     visit(found.resolve(heap));
                 }
-                found.gather(space.encoding(), holder, bytes, mask);
+                found.gather(holder, bytes, mask);
                 continue;
             }
-            let start = heap.data_offset(object.span);
-            heap.pointers_at(space, object.span, object.at, |offset, value| {
+            let start = heap.data_offset(span);
+            heap.pointers_at(space, span, at, |offset, value| {
                 if found.len == POINTERS {
                     visit(found.resolve(heap));
                 }
@@ -151,30 +134,33 @@ impl Default for Found {
 }
 
 impl Found {
-    /// Takes up the words of `bytes` whose bit is set, unless they are nil. There is room for 64.
+    /// Takes up the words of `bytes`, lowest byte first, whose bit is set, unless they are nil. There is room for 64.
     #[inline]
-    fn gather(&mut self, encoding: Encoding, holder: u16, bytes: &[u8], mut mask: u64) {
+    fn gather(&mut self, holder: u16, bytes: &[u8], mut mask: u64) {
         let (words, _) = bytes.as_chunks::<8>();
+        let mut len = self.len;
         while mask != 0 {
             let word = mask.trailing_zeros();
             mask &= mask - 1;
-            let value = words
-                .get(word as usize)
-                .map_or(0, |word| encoding.sized_word::<8>(word));
-            if value != 0 {
-                self.push(holder, u64::from(word) * 8, value);
-            }
+            let Some(raw) = words.get(word as usize) else {
+                break;
+            };
+            let value = u64::from_le_bytes(*raw);
+            self.put(len, holder, u64::from(word) * 8, value);
+            // Whether a pointer is nil cannot be guessed.
+            len += usize::from(value != 0);
         }
+        self.len = len;
     }
 
     #[inline]
+    fn put(&mut self, at: usize, holder: u16, offset: u64, value: u64) {
+        let reference = &mut self.references[at % POINTERS];
+        (reference.holder, reference.offset, reference.value) = (holder, offset, value);
+    }
+
     fn push(&mut self, holder: u16, offset: u64, value: u64) {
-        self.references[self.len % POINTERS] = Reference {
-            holder,
-            offset,
-            value,
-            ..Reference::default()
-        };
+        self.put(self.len, holder, offset, value);
         self.len += 1;
     }
 

@@ -142,25 +142,37 @@ impl Heap {
         }
     }
 
-    /// As [`Heap::pointer_mask`], and quicker where the object is in `stretch`.
+    /// As [`Heap::pointer_mask`], and quicker where the object is in [`AddressSpace::little_stretch`].
     #[inline]
     pub fn pointer_mask_in(
         &self,
-        stretch: &Stretch<'_>,
+        little: &Stretch<'_>,
         space: &AddressSpace,
         span: &Span,
         at: u64,
     ) -> Option<u64> {
-        if let PointerBits::InSpan { offset } = span.bits
-            && space.word_size() == 8
-        {
-            let word = |at| Some(space.encoding().sized_word::<8>(stretch.get(at, 8)?));
-            let mask = in_span_mask_by::<8>(word, span, offset, at);
-            if mask.is_some() {
-                return mask;
+        if let PointerBits::InSpan { offset } = span.bits {
+            // The byte with the first of the bits, and what follows it: nearly always that is all of them.
+            let (first, count) = ((at - span.start) / 8, span.elem_size / 8);
+            let skip = first % 8;
+            let bits = little.little_u64(Addr(span.start + u64::from(offset) + first / 8));
+            if let Some(bits) = bits
+                && skip + count <= 64
+            {
+                return Some(bits >> skip & low_bits(count));
             }
         }
         self.pointer_mask(space, span, at)
+    }
+
+    /// Has the processor fetch what [`Heap::pointer_mask_in`] looks at, for later.
+    #[inline]
+    pub(super) fn prefetch_mask(little: &Stretch<'_>, span: &Span, at: u64) {
+        if let PointerBits::InSpan { offset } = span.bits {
+            little.prefetch(Addr(
+                span.start + u64::from(offset) + (at - span.start) / 64,
+            ));
+        }
     }
 
     fn mask_of<const WORD: u64>(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<u64> {
@@ -302,12 +314,6 @@ fn every_word<const WORD: u64>(
     }
 }
 
-/// Where the bits of the object at `at` start, in a bitmap at `offset` of its span.
-#[inline]
-fn in_span_word<const WORD: u64>(span: &Span, offset: u32, at: u64) -> Addr {
-    Addr(span.start + u64::from(offset) + (at - span.start) / WORD / const { group(WORD) } * WORD)
-}
-
 /// The bits of the object at `at` in a bitmap at `offset` of its span.
 #[inline]
 fn in_span_mask<const WORD: u64>(
@@ -316,21 +322,11 @@ fn in_span_mask<const WORD: u64>(
     offset: u32,
     at: u64,
 ) -> Option<u64> {
-    in_span_mask_by::<WORD>(|word| space.sized_word::<WORD>(word).ok(), span, offset, at)
-}
-
-/// As [`in_span_mask`], with the words that `read` finds.
-#[inline]
-fn in_span_mask_by<const WORD: u64>(
-    read: impl Fn(Addr) -> Option<u64>,
-    span: &Span,
-    offset: u32,
-    at: u64,
-) -> Option<u64> {
-    let first = (at - span.start) / WORD;
-    let word = in_span_word::<WORD>(span, offset, at);
+    let read = |word| space.sized_word::<WORD>(word).ok();
     let group = const { group(WORD) };
-    let (skip, count) = (first % group, span.elem_size / WORD);
+    let (first, count) = ((at - span.start) / WORD, span.elem_size / WORD);
+    let word = Addr(span.start + u64::from(offset) + first / group * WORD);
+    let skip = first % group;
     let mut mask = read(word)? >> skip;
     if skip + count > group {
         mask |= read(word.add(WORD))? << (group - skip);

@@ -190,6 +190,7 @@ impl Heap {
     }
 
     /// The type descriptor the runtime itself keeps for the object at `at`: of the object or, for arrays, of the element.
+    #[inline]
     pub fn stored_type(&self, space: &AddressSpace, span: &Span, at: u64) -> Option<Addr> {
         let ty = match span.bits {
             PointerBits::Header => space.ptr(Addr(at)).ok()?,
@@ -243,6 +244,7 @@ fn place(
             first_word: 0,
             first_id: 0,
             reciprocal: 0,
+            kind: 0,
         });
     }
     ObjectTable::new(spans, &words, totals).ok_or(ReadError::TooManyObjects)

@@ -2,8 +2,9 @@
 
 use objref_mem::room;
 
+use super::ObjId;
 use super::span::PAGE;
-use super::table::Span;
+use super::table::{SlotWord, Span};
 
 /// From an address to the span that covers it: two levels, the first indexed by 64 MiB of address space.
 #[derive(Debug, Default)]
@@ -22,11 +23,12 @@ pub(super) struct PageTable {
 pub(super) struct Page {
     /// Index of the span that covers it, or `NONE`.
     pub(super) span: u32,
-    /// As those of the span.
-    first_id: u32,
+    /// Of the span, if it is [`FULL`] the id of its first object, and else its first word of slots.
+    first: u32,
+    /// As that of the span.
     reciprocal: u32,
-    /// Number of the span's slots if all of them hold objects; 0 if the span has to be asked. With [`LEAVES`] if objects here
-    /// are known to hold no pointers.
+    /// Number of the span's slots; 0 if the span has to be asked. With [`FULL`] if all of them hold objects, and with
+    /// [`LEAVES`] if objects here are known to hold no pointers.
     slots: u16,
     /// How many pages of the span come before it.
     before: u16,
@@ -34,6 +36,7 @@ pub(super) struct Page {
 
 const NONE: u32 = u32::MAX;
 const LEAVES: u16 = 1 << 15;
+const FULL: u16 = 1 << 14;
 const WHOLE: u32 = 1 << 31;
 const CHUNK_SHIFT: u32 = 26;
 const PAGES_PER_CHUNK: u64 = (1 << CHUNK_SHIFT) / PAGE;
@@ -45,7 +48,7 @@ impl Page {
     const fn of_span(span: u32) -> Page {
         Page {
             span,
-            first_id: 0,
+            first: 0,
             reciprocal: 0,
             slots: 0,
             before: 0,
@@ -54,15 +57,19 @@ impl Page {
 
     /// The first page of the span with this index.
     fn first(index: u32, span: &Span) -> Page {
-        let quick = span.full && span.reciprocal != 0 && span.npages <= u64::from(u16::MAX);
+        let quick = span.reciprocal != 0 && span.npages <= u64::from(u16::MAX);
+        let slots = match u16::try_from(span.nelems) {
+            Ok(slots) if quick && slots < FULL => slots,
+            _ => 0,
+        };
         Page {
             span: index,
-            first_id: span.first_id,
+            first: match span.full {
+                true => span.first_id,
+                false => span.first_word,
+            },
             reciprocal: span.reciprocal,
-            slots: match u16::try_from(span.nelems) {
-                Ok(slots) if quick && slots < LEAVES => slots,
-                _ => 0,
-            } | if span.noscan { LEAVES } else { 0 },
+            slots: slots | if span.full { FULL } else { 0 } | if span.noscan { LEAVES } else { 0 },
             before: 0,
         }
     }
@@ -73,13 +80,21 @@ impl Page {
         self.slots & LEAVES != 0
     }
 
-    /// Which slot of the span the address in this page lies in, and the id of the object there; `None` where that takes a
-    /// look at the span.
+    /// Which slot of the span the address in this page lies in; `None` where that takes a look at the span.
     #[inline]
-    pub(super) fn object(&self, addr: u64) -> Option<(u32, u32)> {
+    pub(super) fn slot(&self, addr: u64) -> Option<u32> {
         let offset = addr % PAGE + u64::from(self.before) * PAGE;
         let index = ((offset * u64::from(self.reciprocal)) >> 32) as u32;
-        (index < u32::from(self.slots & !LEAVES)).then(|| (index, self.first_id + index))
+        (index < u32::from(self.slots & !(LEAVES | FULL))).then_some(index)
+    }
+
+    /// The id of the object in this slot of the span, if there is one; `words` are those of all spans.
+    #[inline]
+    pub(super) fn id(&self, slot: u32, words: &[SlotWord]) -> Option<ObjId> {
+        match self.slots & FULL != 0 {
+            true => Some(ObjId(self.first + slot)),
+            false => words[(self.first + slot / 64) as usize].id(slot % 64),
+        }
     }
 }
 

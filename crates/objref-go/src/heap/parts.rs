@@ -101,6 +101,7 @@ impl ObjectTable {
                 first_word: 0,
                 first_id: 0,
                 reciprocal: 0,
+                kind: 0,
             });
         }
         let first = spans.first().map_or(0, |span| span.start);

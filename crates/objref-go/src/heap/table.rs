@@ -9,6 +9,9 @@ use super::bits::{HEADER, PointerBits};
 use super::classes::fills_slot;
 use super::pages::PageTable;
 
+/// The highest bit of [`Span::kind`]: whether objects start with a header.
+const HEADER_BIT: u32 = 9;
+
 /// An allocated object of the heap: dense, in address order.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
@@ -46,6 +49,8 @@ pub struct Span {
     pub(super) first_id: u32,
     /// Fixed-point reciprocal: `(offset * reciprocal) >> 32` is `offset / elem_size` within a small span.
     pub(super) reciprocal: u32,
+    /// See [`Span::kind`].
+    pub(super) kind: u16,
 }
 
 /// An object, with the span it was found in.
@@ -72,6 +77,16 @@ pub(super) struct Slot {
 pub(super) struct SlotWord {
     pub(super) live: u64,
     pub(super) first_id: u32,
+}
+
+impl SlotWord {
+    /// The id of the object in this slot of the 64, if there is one.
+    #[inline]
+    pub(super) fn id(&self, slot: u32) -> Option<ObjId> {
+        let bit = 1u64 << slot;
+        let rank = (self.live & (bit - 1)).count_ones();
+        (self.live & bit != 0).then(|| ObjId(self.first_id + rank))
+    }
 }
 
 /// Bytes and number of objects.
@@ -161,6 +176,10 @@ impl ObjectTable {
                 0 => 0,
                 _ => (u64::from(u32::MAX) / span.elem_size) as u32 + 1,
             };
+            let header = matches!(span.bits, PointerBits::Header);
+            span.kind = u16::from(span.size_class)
+                | u16::from(span.noscan) << 8
+                | u16::from(header) << HEADER_BIT;
             for live in &live[words.len()..][..span.word_count()] {
                 words.push(SlotWord {
                     live: *live,
@@ -222,12 +241,13 @@ impl ObjectTable {
     }
 
     /// The object whose slot contains `addr`, the slot, and whether objects there are known to hold no pointers.
-    #[inline]
+    // In the loop over all references.
+    #[inline(always)]
     pub(super) fn place(&self, addr: u64) -> Option<(ObjId, Slot, bool)> {
         let page = self.pages.page(addr)?;
         let span = page.span;
-        let (id, slot) = match page.object(addr) {
-            Some((index, id)) => (ObjId(id), Slot { span, index }),
+        let (id, slot) = match page.slot(addr) {
+            Some(index) => (page.id(index, &self.words)?, Slot { span, index }),
             None => self.place_in(span, addr)?,
         };
         Some((id, slot, page.is_of_leaves()))
@@ -247,13 +267,7 @@ impl ObjectTable {
         if span.full {
             return Some(ObjId(span.first_id + index));
         }
-        let word = self.words[(span.first_word + index / 64) as usize];
-        let bit = 1u64 << (index % 64);
-        if word.live & bit == 0 {
-            return None;
-        }
-        let rank = (word.live & (bit - 1)).count_ones();
-        Some(ObjId(word.first_id + rank))
+        self.words[(span.first_word + index / 64) as usize].id(index % 64)
     }
 
     /// An object whose slot is known.
@@ -299,6 +313,18 @@ impl ObjectTable {
                 w as u32 * 64 + select(words[w].live, id.0 - words[w].first_id)
             }
         }
+    }
+
+    /// The object, where it is likely to be in the span with the index `near`; that is then the index of its own.
+    #[inline]
+    pub(super) fn object_near(&self, id: ObjId, near: &mut usize) -> Object<'_> {
+        if !matches!(self.first_ids.get(*near..*near + 2), Some([first, next]) if (*first..*next).contains(&id.0))
+        {
+            *near = self.span_number(id);
+        }
+        let span = &self.spans[*near];
+        let at = self.address_in(span, id);
+        Object { id, span, at }
     }
 
     /// The object's span.
@@ -358,11 +384,7 @@ impl ObjectTable {
     /// Where in the slot the program's data starts: behind the allocation header, if there is one.
     #[inline]
     pub fn data_offset(&self, span: &Span) -> u64 {
-        if matches!(span.bits, PointerBits::Header) {
-            HEADER
-        } else {
-            0
-        }
+        u64::from(span.kind >> HEADER_BIT) * HEADER
     }
 }
 
@@ -392,8 +414,7 @@ impl Span {
     /// Size class, whether objects hold no pointers, and where in the slot their data starts, in one number.
     #[inline]
     pub fn kind(&self) -> u16 {
-        let header = matches!(self.bits, PointerBits::Header);
-        u16::from(self.size_class) | u16::from(self.noscan) << 8 | u16::from(header) << 9
+        self.kind
     }
 
     /// Whether an allocation of `size` bytes, its header included, would have got a slot of this span's size.
