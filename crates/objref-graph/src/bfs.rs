@@ -10,10 +10,11 @@
 //!         label of the edge by which it was reached first ([`crate::labels`])
 //! ```
 //!
-//! Every thread lowers the claims of the successors of its piece of the frontier (`fetch_min`) and
-//! notes the ones that it lowered, in the order in which it came by. When all are done, a note
-//! counts only if its claim still stands. Notes that count, read piece by piece, are the next level
-//! in queue order: each node stands where its first holder came by first.
+//! Every thread lowers the claims of the successors of its piece of the frontier and notes the ones
+//! that it lowered, in the order in which it came by. Two of them may do so to one claim at once, and
+//! the higher one may be left: so when all are done, those that were noted are lowered once more.
+//! Then a note counts only if its claim stands. Notes that count, read piece by piece, are the next
+//! level in queue order: each node stands where its first holder came by first.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -22,7 +23,7 @@ use rayon::prelude::*;
 
 use crate::Successors;
 use crate::above::Above;
-use crate::explore::{Explore, Plain, Reach, Reached};
+use crate::explore::{Explore, LabeledEdge, Plain, Reach, Reached};
 use crate::frontier::{Leaves, Nodes};
 use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
 use crate::outgoing::{Edge, Outgoing, Recent};
@@ -35,9 +36,10 @@ const PARALLEL_FRONTIER: usize = 4096;
 /// Nodes of the frontier per piece of work.
 const PIECE: usize = 1024;
 
-/// Nodes of the frontier whose successors are settled together: until then all of them are noted. Their pieces have numbers
-/// of one byte.
-const ROUND: usize = 256 * PIECE;
+/// Pieces for each thread whose successors are settled together: until then all of them are noted.
+const AT_ONCE: usize = 32;
+/// At most as many are, for all threads: they have numbers of one byte.
+const MOST_AT_ONCE: usize = 256;
 
 /// The breadth-first tree of `graph` from `roots`.
 ///
@@ -110,7 +112,9 @@ fn search<G: Explore, const KEEP: bool>(
         above: Above::default(),
         far: FarLabels::default(),
         kept: Outgoing::with_room(if KEEP { nodes } else { 0 }, G::room),
+        found: Vec::new(),
     };
+    let round = (AT_ONCE * rayon::current_num_threads()).min(MOST_AT_ONCE) * PIECE;
     let mut levels = vec![0];
     let mut start = 0;
     let (mut scratch, mut notes) = (G::Scratch::default(), [G::Notes::default()]);
@@ -128,8 +132,8 @@ fn search<G: Explore, const KEEP: bool>(
             mark(level, search.reached);
             graph.prepare(level, search.reached);
             let mut notes = Vec::new();
-            for first in (start..end).step_by(ROUND) {
-                search.walk_parallel::<G, KEEP>(graph, first..end.min(first + ROUND), &mut notes);
+            for first in (start..end).step_by(round) {
+                search.walk_parallel::<G, KEEP>(graph, first..end.min(first + round), &mut notes);
             }
             graph.settle(search.reached, &mut notes);
         }
@@ -181,6 +185,8 @@ struct Search<'c> {
     far: FarLabels,
     /// The edges that are not in the tree.
     kept: Outgoing,
+    /// Of each piece that is walked at once with others: their memory is used again.
+    found: Vec<Found>,
 }
 
 impl Search<'_> {
@@ -219,42 +225,52 @@ impl Search<'_> {
             reached,
             leaves,
             ref order,
+            ref mut found,
             ..
         } = self;
-        let pieces = (0..part.len().div_ceil(PIECE)).into_par_iter();
-        let (mut found, new): (Vec<Found>, Vec<G::Notes>) = pieces
-            .map_init(Default::default, |(scratch, batch), piece| {
-                let (mut notes, mut found) = (G::Notes::default(), Found::default());
-                let mut at = part.start + piece * PIECE;
-                let end = part.end.min(at + PIECE);
-                let batch: &mut Nodes = batch;
-                while at < end {
-                    let first = at;
-                    let len = batch.fill(order, leaves, &mut at, end);
-                    let mut claim = Claiming::<KEEP> {
-                        column,
-                        mine: CLAIMED | piece as u16,
-                        first: first as u32,
-                        nodes: batch,
-                        found: &mut found,
-                    };
-                    let nodes = &batch.nodes[..len];
-                    graph.explore(nodes, reached, scratch, &mut notes, &mut claim);
-                }
-                (found, notes)
-            })
-            .unzip();
-        notes.extend(new);
-        settle::<KEEP>(&mut found, column);
-        let found = found.into_iter().map(|piece| (piece.claims, piece.edges));
-        let (claims, edges): (Vec<_>, Vec<_>) = found.unzip();
+        let pieces = part.len().div_ceil(PIECE);
+        if found.len() < pieces {
+            found.resize_with(pieces, Found::default);
+        }
+        let found = &mut found[..pieces];
+        let walk = |(scratch, batch): &mut (_, Nodes), (piece, found): (usize, &mut Found)| {
+            let mut notes = G::Notes::default();
+            let mut at = part.start + piece * PIECE;
+            let end = part.end.min(at + PIECE);
+            while at < end {
+                let first = at;
+                let len = batch.fill(order, leaves, &mut at, end);
+                let mut claim = Claiming::<KEEP> {
+                    column,
+                    mine: CLAIMED | piece as u16,
+                    first: first as u32,
+                    nodes: batch,
+                    found,
+                };
+                let nodes = &batch.nodes[..len];
+                graph.explore(nodes, reached, scratch, &mut notes, &mut claim);
+            }
+            notes
+        };
+        let pieces = found.par_iter_mut().enumerate();
+        let new = pieces.map_init(Default::default, walk);
+        notes.par_extend(new);
+        settle::<KEEP>(found, column);
+        let parts = found
+            .iter_mut()
+            .map(|piece| (&piece.claims[..], &mut piece.edges));
+        let (claims, edges): (Vec<_>, Vec<_>) = parts.unzip();
         let kept = &mut self.kept;
-        let put_by = || edges.into_iter().for_each(|edges| kept.extend(edges));
-        let leaves = self.leaves;
+        let put_by = || {
+            edges
+                .into_iter()
+                .for_each(|edges| kept.extend(edges.drain(..)))
+        };
         let (order, above, far) = (&mut self.order, &mut self.above, &mut self.far);
         rayon::join(put_by, || {
             append(order, above, far, leaves, &claims, part.start)
         });
+        found.iter_mut().for_each(Found::clear);
     }
 }
 
@@ -264,12 +280,12 @@ fn append(
     above: &mut Above,
     far: &mut FarLabels,
     leaves: Leaves<'_>,
-    claims: &[Vec<Claim>],
+    claims: &[&[Claim]],
     first: usize,
 ) {
     let position = |piece: usize| (first + piece * PIECE) as u32;
     let (mut start, mut before) = (order.len(), above.len());
-    let new: usize = claims.iter().map(Vec::len).sum();
+    let new: usize = claims.iter().map(|claims| claims.len()).sum();
     order.resize(start + new, 0);
     let mut rest = &mut order[start..];
     let mut pieces = Vec::with_capacity(claims.len());
@@ -304,13 +320,23 @@ fn mark(nodes: &[u32], reached: Reached<'_>) {
 }
 
 /// Leaves of the claims of each piece those that stand, and their labels in the column. The others are edges beside the tree.
+/// One that was made twice stands once.
 fn settle<const KEEP: bool>(found: &mut [Found], column: &[AtomicU16]) {
+    let mine = |piece: usize| CLAIMED | piece as u16;
+    found.par_iter().enumerate().for_each(|(piece, found)| {
+        for claim in &found.claims {
+            let cell = &column[claim.node as usize];
+            if cell.load(Relaxed) > mine(piece) {
+                cell.fetch_min(mine(piece), Relaxed);
+            }
+        }
+    });
     let pieces = found.par_iter_mut().enumerate();
     pieces.for_each(|(piece, Found { claims, edges, .. })| {
         let known = edges.len();
         claims.retain(|claim| {
             let claimed = &column[claim.node as usize];
-            let stands = claimed.load(Relaxed) == CLAIMED | piece as u16;
+            let stands = claimed.load(Relaxed) == mine(piece);
             if stands {
                 claimed.store(cell(claim.label()), Relaxed);
             } else if KEEP {
@@ -341,17 +367,18 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
     }
 
     #[inline]
-    fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool {
-        let from = from as usize;
+    fn edge(&mut self, edge: LabeledEdge, seen: u32) -> bool {
+        let LabeledEdge { from, to, .. } = edge;
         let by = self.first + self.nodes.places[from];
         let adds = KEEP && self.recent.adds(by, || self.nodes.nodes[from], to);
         let claimed = &self.search.column[to as usize];
-        let new = claimed.load(Relaxed) == NOWHERE;
+        // An edge that was told after it was seen may have come first.
+        let new = seen == u32::from(NOWHERE) && claimed.load(Relaxed) == NOWHERE;
         if new {
-            claimed.store(cell(label), Relaxed);
+            claimed.store(cell(edge.label), Relaxed);
             let at = self.search.order.len() as u32;
-            self.search.far.push(at, label);
-            self.search.leaves.from(at).push(is_leaf);
+            self.search.far.push(at, edge.label);
+            self.search.leaves.from(at).push(edge.to_leaf);
             self.search.order.push(to);
             self.search.above.push(by);
         } else if adds {
@@ -381,6 +408,15 @@ struct Found {
     edges: Vec<Edge>,
 }
 
+impl Found {
+    /// Keeps no more memory than most pieces need: a single node may have millions of edges.
+    fn clear(&mut self) {
+        self.claims.clear();
+        self.claims.shrink_to(4 * PIECE);
+        self.edges.shrink_to(4 * PIECE);
+    }
+}
+
 impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
     #[inline]
     fn touch(&self, to: u32) -> u32 {
@@ -388,24 +424,26 @@ impl<const KEEP: bool> Reach for Claiming<'_, KEEP> {
     }
 
     #[inline]
-    fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool {
-        let from = from as usize;
-        let by = self.first + self.nodes.places[from];
+    fn edge(&mut self, edge: LabeledEdge, seen: u32) -> bool {
+        let LabeledEdge { from, to, .. } = edge;
         let found = &mut *self.found;
+        let by = self.first + self.nodes.places[from];
         let adds = KEEP && found.recent.adds(by, || self.nodes.nodes[from], to);
-        let cell = &self.column[to as usize];
-        let claimed = cell.load(Relaxed);
-        if claimed > self.mine && cell.fetch_min(self.mine, Relaxed) > self.mine {
+        let (mine, cell) = (self.mine, &self.column[to as usize]);
+        // An edge that was told after it was seen may have claimed it. In two steps, between which another piece may claim
+        // it: a `fetch_min` for each object would take longer than to settle that.
+        if seen > mine.into() && cell.load(Relaxed) > mine {
+            cell.store(mine, Relaxed);
             found.claims.push(Claim {
                 node: to,
                 by,
-                label: label | if is_leaf { LEAF } else { 0 },
+                label: edge.label | if edge.to_leaf { LEAF } else { 0 },
             });
         } else if adds {
             found.edges.push((by, to));
         }
         // Claims of this level become labels only when a part of it has been walked.
-        claimed >= CLAIMED
+        seen >= CLAIMED.into()
     }
 }
 
@@ -434,7 +472,14 @@ mod tests {
                 found,
             };
             for &(from, to) in edges {
-                claiming.edge(from, to, 30 * piece + to, false);
+                let edge = LabeledEdge {
+                    from: from as usize,
+                    to,
+                    label: 30 * piece + to,
+                    to_leaf: false,
+                };
+                let seen = claiming.touch(to);
+                claiming.edge(edge, seen);
             }
         };
         // The later piece comes by first, more than once.

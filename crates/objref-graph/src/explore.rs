@@ -1,6 +1,5 @@
 //! Graphs that are looked at while they are searched.
 
-use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Successors;
@@ -8,17 +7,27 @@ use crate::Successors;
 /// At most as many nodes are explored in one call.
 pub const BATCH: usize = 64;
 
+/// An edge of a graph that is explored.
+#[derive(Clone, Copy, Debug)]
+pub struct LabeledEdge {
+    /// Which of the nodes that are explored it leaves.
+    pub from: usize,
+    /// Where it leads.
+    pub to: u32,
+    /// Less than [`crate::LABELS`]; kept if it turns out to be the edge by which `to` is reached first.
+    pub label: u32,
+    /// Whether `to` is known to have no edges itself, and need not be explored.
+    pub to_leaf: bool,
+}
+
 /// Who is told of edges.
 pub trait Reach {
-    /// Loads what [`Reach::edge`] will look at: the loads for many targets do not wait for each other. The number tells
-    /// nothing; who uses it keeps the load from being left out.
+    /// What is known of a node now, for [`Reach::edge`]: asked for many of them, the loads do not wait for each other.
     fn touch(&self, to: u32) -> u32;
 
-    /// There is an edge from the `from`th of the nodes that are explored to `to`, which is known to have no edges itself if
-    /// it `is_leaf`, and then need not be explored. `label`, which is less than [`crate::LABELS`], is kept of it if it turns
-    /// out to be the one by which its target is reached first. Returns whether the target is sure not to be one of those that
-    /// [`Reached`] has.
-    fn edge(&mut self, from: u32, to: u32, label: u32, is_leaf: bool) -> bool;
+    /// There is this edge; `seen` is what [`Reach::touch`] said of its target not long ago. Returns whether the target is
+    /// sure not to be one of those that [`Reached`] has.
+    fn edge(&mut self, edge: LabeledEdge, seen: u32) -> bool;
 }
 
 /// A graph whose edges are expensive to come by: who looks at a node's edges for another reason can do so while
@@ -86,7 +95,7 @@ pub(crate) struct Plain<'g, G>(pub(crate) &'g G);
 
 impl<G: Successors> Explore for Plain<'_, G> {
     type Notes = ();
-    type Scratch = Vec<(u32, u32)>;
+    type Scratch = Vec<Met>;
 
     fn len(&self) -> usize {
         self.0.len()
@@ -96,16 +105,16 @@ impl<G: Successors> Explore for Plain<'_, G> {
         &self,
         nodes: &[u32],
         _: Reached<'_>,
-        edges: &mut Vec<(u32, u32)>,
+        edges: &mut Vec<Met>,
         (): &mut (),
         reach: &mut impl Reach,
     ) {
-        for (from, &node) in (0..).zip(nodes) {
+        for (from, &node) in nodes.iter().enumerate() {
             self.0.successors(node, &mut |to| {
                 if edges.len() == EDGES {
                     tell(edges, reach);
                 }
-                edges.push((from, to));
+                edges.push(Met { from, to, seen: 0 });
             });
         }
         tell(edges, reach);
@@ -116,13 +125,28 @@ impl<G: Successors> Explore for Plain<'_, G> {
     fn settle(&mut self, _: Reached<'_>, _: &mut [()]) {}
 }
 
+/// An edge, and what [`Reach::touch`] said of where it leads.
+pub(crate) struct Met {
+    from: usize,
+    to: u32,
+    seen: u32,
+}
+
 /// Edges that are gathered before they are told: a node may have millions.
 const EDGES: usize = 1024;
 
 /// Tells of edges, and forgets them.
-fn tell(edges: &mut Vec<(u32, u32)>, reach: &mut impl Reach) {
-    black_box(edges.iter().fold(0, |all, (_, to)| all ^ reach.touch(*to)));
-    for (from, to) in edges.drain(..) {
-        reach.edge(from, to, 0, false);
+fn tell(edges: &mut Vec<Met>, reach: &mut impl Reach) {
+    for met in edges.iter_mut() {
+        met.seen = reach.touch(met.to);
+    }
+    for Met { from, to, seen } in edges.drain(..) {
+        let edge = LabeledEdge {
+            from,
+            to,
+            label: 0,
+            to_leaf: false,
+        };
+        reach.edge(edge, seen);
     }
 }

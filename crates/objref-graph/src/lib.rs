@@ -36,7 +36,7 @@ pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Sums, dominators, retained};
 pub use entries::Entries;
-pub use explore::{BATCH, Explore, Reach, Reached};
+pub use explore::{BATCH, Explore, LabeledEdge, Reach, Reached};
 pub use labels::{FarLabels, LABELS, Labels};
 pub use outgoing::Outgoing;
 pub use petgraph::{Edge, Edges, Visited};

@@ -95,7 +95,7 @@ impl Outgoing {
     }
 
     /// Puts by the edges of the next nodes.
-    pub(crate) fn extend(&mut self, edges: Vec<Edge>) {
+    pub(crate) fn extend(&mut self, edges: impl IntoIterator<Item = Edge>) {
         edges.into_iter().for_each(|edge| self.push(edge));
     }
 

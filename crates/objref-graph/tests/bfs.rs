@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use objref_graph::{
-    BATCH, BfsTree, Csr, Explore, NONE, ROOT, Reach, Reached, Successors, bfs, explore,
+    BATCH, BfsTree, Csr, Explore, LabeledEdge, NONE, ROOT, Reach, Reached, Successors, bfs, explore,
 };
 use petgraph::visit::{Bfs, NodeCount};
 use proptest::prelude::*;
@@ -119,11 +119,20 @@ impl Explore for Curious<'_> {
     ) {
         assert!(nodes.len() <= BATCH && nodes.iter().all(|node| reached.has(*node)));
         ends.clear();
-        for (from, &node) in (0..).zip(nodes) {
+        // All are looked at before the first of them is told.
+        let targets = nodes.iter().flat_map(|node| self.graph.targets(*node));
+        let seen: Vec<u32> = targets.map(|to| reach.touch(*to)).collect();
+        let mut seen = seen.into_iter();
+        for (from, &node) in nodes.iter().enumerate() {
             for (label, &to) in (0..).zip(self.graph.targets(node)) {
-                // The label says the how-manieth edge of its node it is.
-                let is_leaf = to.is_multiple_of(2) && self.graph.targets(to).is_empty();
-                reach.edge(from, to, label, is_leaf);
+                let edge = LabeledEdge {
+                    from,
+                    to,
+                    // The how-manieth edge of its node it is.
+                    label,
+                    to_leaf: to.is_multiple_of(2) && self.graph.targets(to).is_empty(),
+                };
+                reach.edge(edge, seen.next().unwrap());
                 ends.push(to);
                 match reached.has(to) {
                     true => notes.0.push(to),

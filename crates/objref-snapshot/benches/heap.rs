@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use objref_go::{Batch, ObjId};
-use objref_graph::{Explore, Reach, Reached, explore};
+use objref_graph::{Explore, LabeledEdge, Reach, Reached, explore};
 use objref_mem::{Core, Image, Input};
 use objref_snapshot::{Dump, LoadOptions, NoProgress, Progress, Retained};
 
@@ -65,7 +65,7 @@ struct Bare<'d>(&'d Dump);
 
 impl<'d> Explore for Bare<'d> {
     type Notes = ();
-    type Scratch = Batch<'d>;
+    type Scratch = (Batch<'d>, Vec<u32>);
 
     fn len(&self) -> usize {
         self.0.heap.len()
@@ -75,22 +75,23 @@ impl<'d> Explore for Bare<'d> {
         &self,
         nodes: &[u32],
         _: Reached<'_>,
-        batch: &mut Batch<'d>,
+        (batch, seen): &mut (Batch<'d>, Vec<u32>),
         (): &mut (),
         reach: &mut impl Reach,
     ) {
         let (heap, space) = (&self.0.heap, &self.0.process.space);
         batch.load(heap, space, nodes.iter().copied().map(ObjId));
         batch.references(heap, space, &mut |references| {
-            let touched = references.iter().map(|r| reach.touch(r.target.0));
-            black_box(touched.fold(0, |all, one| all ^ one));
-            for reference in references {
-                reach.edge(
-                    reference.holder.into(),
-                    reference.target.0,
-                    0,
-                    reference.to_leaf,
-                );
+            seen.clear();
+            seen.extend(references.iter().map(|r| reach.touch(r.target.0)));
+            for (reference, seen) in references.iter().zip(&*seen) {
+                let edge = LabeledEdge {
+                    from: reference.holder.into(),
+                    to: reference.target.0,
+                    label: 0,
+                    to_leaf: reference.to_leaf,
+                };
+                reach.edge(edge, *seen);
             }
         });
     }

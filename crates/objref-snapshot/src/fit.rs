@@ -43,27 +43,40 @@ enum Plan {
     Ask,
 }
 
-/// The plans of one thread.
+/// The plans of one thread, each at the only index where it can be.
 #[derive(Debug)]
-pub(crate) struct Plans(Vec<(Statement, Plan)>);
+pub(crate) struct Plans(Box<[(Statement, Plan); PLANS]>);
 
-/// What a plan is for: the view that is stated, and what kind of span the object is in.
-type Statement = (Code, u16);
+/// Plans that are remembered.
+const PLANS: usize = 256;
+
+/// What a plan is for, in one number: the view that is stated, and what kind of span the object is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Statement(u64);
+
+impl Statement {
+    #[inline]
+    fn new(best: Code, span: &Span) -> Statement {
+        Statement(u64::from(best.0) << 16 | u64::from(span.kind()))
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize % PLANS
+    }
+}
 
 impl Default for Plans {
     fn default() -> Self {
-        Plans(vec![((Code::UNKNOWN, 0), Plan::Ask); Plans::REMEMBERED])
+        Plans(Box::new([(Statement(0), Plan::Ask); PLANS]))
     }
 }
 
 impl Plans {
-    const REMEMBERED: usize = 256;
-
     #[inline]
     fn of(&mut self, infer: &Inference<'_>, best: Code, span: &Span) -> Plan {
-        let statement = (best, span.kind());
-        let at = best.ty().0.wrapping_mul(31) ^ u32::from(statement.1) ^ (best.form() as u32) << 6;
-        let (known, plan) = &mut self.0[at as usize % Plans::REMEMBERED];
+        let statement = Statement::new(best, span);
+        let (known, plan) = &mut self.0[statement.index()];
         if *known != statement {
             (*known, *plan) = (statement, infer.plan(best, span));
         }
@@ -102,7 +115,7 @@ impl<'p> Inference<'p> {
         let start = self.heap.data_offset(span) + inside;
         let filled = |extent: u64| span.is_filled_by(start.saturating_add(extent));
         let (heap, space) = (self.heap, &self.process.space);
-        let mask = || heap.pointer_mask_in(&self.stretch, space, span, target.at);
+        let mask = || heap.pointer_mask_in(&self.little, space, span, target.at);
         let verdict = match plans.of(self, best, span) {
             Plan::Never => Verdict::Nothing,
             Plan::Fills => view(Fit::Whole),

@@ -9,7 +9,7 @@ use objref_mem::{Addr, Stretch};
 use rustc_hash::FxHashMap;
 
 use crate::closure::{Closures, closure_type};
-use crate::shape::{Found, Hold, Shapes, Slot};
+use crate::shape::{Found, Hold, SLICE_COUNT, STRING_COUNT, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
 use crate::view::{Form, Source};
 use crate::views::Views;
@@ -79,7 +79,7 @@ pub(crate) struct Inference<'p> {
     pub(crate) process: &'p GoProcess,
     pub(crate) heap: &'p Heap,
     /// Where most of the heap is, if its words are the usual ones.
-    pub(crate) stretch: Stretch<'p>,
+    pub(crate) little: Stretch<'p>,
     pub(crate) model: TypeModel<'p>,
     pub(crate) shapes: Shapes,
     pub(crate) views: Views,
@@ -137,7 +137,7 @@ impl<'p> Inference<'p> {
         let mut infer = Inference {
             process,
             heap,
-            stretch: process.space.little_stretch(),
+            little: process.space.little_stretch(),
             byte,
             timers: timer_homes(&model),
             model,
@@ -349,25 +349,25 @@ impl<'p> Inference<'p> {
     /// The word at `at`.
     #[inline]
     pub(crate) fn word(&self, at: Addr) -> Option<u64> {
-        let space = &self.process.space;
-        match self.stretch.get(at, 8) {
-            Some(bytes) if space.word_size() == 8 => Some(space.encoding().sized_word::<8>(bytes)),
-            _ => space.word(at).ok(),
-        }
+        let word = self.little.little_u64(at);
+        word.or_else(|| self.process.space.word(at).ok())
     }
 
     /// How many bytes from the pointer on belong to the object, if a reference of this kind at `at` says.
     #[inline]
     pub(crate) fn extent(&self, hold: Hold, at: Addr) -> Option<u64> {
         match hold {
-            Hold::Slice(ty) => {
-                let capacity = self.word(at.add(16)).unwrap_or(0);
-                let extent = capacity.checked_mul(self.model.get(ty).size);
-                Some(extent.unwrap_or(u64::MAX))
-            }
-            Hold::String => Some(self.word(at.add(8)).unwrap_or(0)),
+            Hold::Slice(ty) => Some(self.extent_of(ty, at.add(SLICE_COUNT))),
+            Hold::String => Some(self.extent_of(self.byte, at.add(STRING_COUNT))),
             _ => None,
         }
+    }
+
+    /// Bytes of as many values of `ty` as the word at `count` says.
+    #[inline]
+    pub(crate) fn extent_of(&self, ty: TypeId, count: Addr) -> u64 {
+        let count = self.word(count).unwrap_or(0);
+        count.saturating_mul(self.model.get(ty).size)
     }
 
     /// Whether a timer fires more than once.

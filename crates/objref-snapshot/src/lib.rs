@@ -10,6 +10,7 @@ mod described;
 mod descriptors;
 mod diagnose;
 mod dump;
+mod dynamic;
 mod edges;
 mod evidence;
 mod facts;

@@ -6,19 +6,19 @@
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
 //! followed again, before the next level.
 
-use std::hint::black_box;
-
-use arrayvec::ArrayVec;
 use objref_go::{Batch, ObjId, Object};
 use objref_graph::{
-    BATCH, BfsTree, Explore, LABELS, Labels, Outgoing, Reach, Reached, explore, explore_keeping,
+    BATCH, BfsTree, Explore, LABELS, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
+    explore_keeping,
 };
 use objref_mem::{Addr, room};
 use rayon::prelude::*;
 
+use crate::codes::SPILLED;
+use crate::dynamic::Dynamic;
 use crate::fit::{Plans, Verdict};
 use crate::infer::{Inference, Miss, Said};
-use crate::shape::{Hold, Pointer, Shape};
+use crate::shape::{Pointer, Shape};
 use crate::view::{Code, Fit, Form, Source};
 
 /// Fewer objects are followed again by one thread.
@@ -62,6 +62,7 @@ impl Offset {
     /// Farther from the start than can be told.
     const FAR: u32 = LABELS - 1;
 
+    #[inline]
     fn new(bytes: u64) -> Offset {
         Offset((bytes / Offset::UNIT).min(u64::from(Offset::FAR)) as u32)
     }
@@ -76,18 +77,43 @@ impl Offset {
 #[derive(Default)]
 pub(crate) struct Work<'p> {
     batch: Batch<'p>,
-    plans: Plans,
+    seen: Vec<Seen>,
+    memory: Memory,
 }
 
-/// An object whose type says what its references lead to.
+/// What is remembered of types.
+#[derive(Default)]
+struct Memory {
+    plans: Plans,
+    dynamic: Dynamic,
+}
+
+/// What is known of where a reference leads.
 #[derive(Clone, Copy)]
-struct Holder<'s> {
+struct Seen {
+    /// To [`Reach`].
+    reach: u32,
+    /// By the number of its view.
+    view: u16,
+    /// Whether it is sure not to have been followed.
+    is_ahead: bool,
+}
+
+/// What a type says of what its references lead to.
+#[derive(Clone, Copy)]
+struct Role<'s> {
     code: Code,
-    /// Address of its data.
-    start: u64,
-    /// Of each of the values that it consists of; of more than any object where there is one.
+    /// Of each of the values that an object consists of; of more than any object where there is one.
     size: u64,
     shape: &'s Shape,
+}
+
+/// An object with a role.
+#[derive(Clone, Copy)]
+struct Holder<'s> {
+    role: Role<'s>,
+    /// Address of its data.
+    start: u64,
 }
 
 /// What came of the search.
@@ -244,149 +270,162 @@ impl<'p> Inference<'p> {
         reach: &mut impl Reach,
     ) {
         let (heap, space) = (self.heap, &self.process.space);
-        let Work { batch, plans } = work;
+        let Work {
+            batch,
+            seen,
+            memory,
+        } = work;
         batch.load(heap, space, objects.iter().copied().map(ObjId));
-        let mut holders = ArrayVec::<_, BATCH>::new();
-        for &object in batch.objects() {
-            holders.push(self.holder(object, &followed, plans, found));
+        let mut holders = [None; BATCH];
+        let mut last = (0, None);
+        for (holder, &object) in holders.iter_mut().zip(batch.objects()) {
+            let Object { id, span, at } = object;
+            if span.noscan {
+                continue;
+            }
+            if let Some(descriptor) = heap.stored_type(space, span, at)
+                && !self.state(object, descriptor, found)
+            {
+                continue;
+            }
+            let number = self.views.number(id.0);
+            if number == 0 {
+                self.follow_untyped(object, &mut |said, value, target| match said {
+                    Ok(said) => self.propose(target, said, value, &followed, memory, found),
+                    Err(miss) => found.miss(miss, id.0),
+                });
+                continue;
+            }
+            if number != last.0 || number == SPILLED {
+                last = (number, self.role(self.views.of_number(id.0, number)));
+            }
+            let start = at + heap.data_offset(span);
+            *holder = last.1.map(|role| Holder { role, start });
         }
         batch.references(heap, space, &mut |references| {
-            let touched = references
-                .iter()
-                .map(|r| reach.touch(r.target.0) ^ self.views.touch(r.target.0));
-            black_box(touched.fold(0, |all, one| all ^ one));
-            for reference in references {
-                let target = reference.target.0;
-                let label = Offset::new(reference.offset);
-                let ahead = reach.edge(reference.holder.into(), target, label.0, reference.to_leaf);
-                let Some(holder) = &holders[usize::from(reference.holder)] else {
+            // In loops of their own, so that the loads of one reference do not wait for what is made of another.
+            seen.clear();
+            seen.extend(references.iter().map(|reference| Seen {
+                reach: reach.touch(reference.target.0),
+                view: self.views.number(reference.target.0),
+                is_ahead: false,
+            }));
+            for (seen, reference) in seen.iter_mut().zip(references) {
+                let edge = LabeledEdge {
+                    from: reference.holder.into(),
+                    to: reference.target.0,
+                    label: Offset::new(reference.offset).0,
+                    to_leaf: reference.to_leaf,
+                };
+                seen.is_ahead = reach.edge(edge, seen.reach);
+            }
+            for (seen, reference) in seen.iter().zip(references) {
+                let Some(Holder { role, start }) = &holders[usize::from(reference.holder)] else {
                     continue;
                 };
-                let offset = remainder(reference.offset, holder.size);
-                let known = self.views.code(target);
-                let pointer = holder.shape.pointer(offset);
-                if pointer.is_some_and(|pointer| known.covers(pointer.best)) {
+                let offset = remainder(reference.offset, role.size);
+                let word = Addr(start.wrapping_add(reference.offset));
+                let pointer = role.shape.pointer(offset);
+                let best = match role.shape.interface(pointer, word) {
+                    Some((hold, at)) => memory.dynamic.best(self, hold, at),
+                    None => pointer.best,
+                };
+                let known = self.views.of_number(reference.target.0, seen.view);
+                if known.covers(best) {
                     // Most objects are referred to by others that say the same.
                     continue;
                 }
-                let followed = |object| !ahead && followed(object);
                 let (object, value) = (reference.object(heap), reference.value);
-                let word = Addr(holder.start.wrapping_add(reference.offset));
-                if let Some(pointer) = pointer.filter(|pointer| pointer.best.is_known()) {
-                    let best = pointer.best;
-                    let inside = self.inside(&object, value);
-                    if known.is_known() {
-                        if self.explains(known, best, &object, inside) {
-                            continue;
-                        }
-                    } else if holder.code.source() != Source::Layout {
-                        let extent = || {
-                            let (hold, at) = holder.shape.hold(pointer, word)?;
-                            self.extent(hold, at)
-                        };
-                        match self.first_verdict(&object, best, inside, extent, plans) {
-                            Verdict::View(code) => {
-                                self.offer(target, code, followed, found);
-                                continue;
+                let inside = self.inside(&object, value);
+                let verdict = if !best.is_known() {
+                    Verdict::Ask
+                } else if known.is_known() {
+                    match self.explains(known, best, &object, inside) {
+                        true => Verdict::Nothing,
+                        false => Verdict::Ask,
+                    }
+                } else if role.code.source() == Source::Layout {
+                    Verdict::Ask
+                } else {
+                    let count = pointer.count(word);
+                    let extent = || count.map(|count| self.extent_of(best.ty(), count));
+                    self.first_verdict(&object, best, inside, extent, &mut memory.plans)
+                };
+                let followed = |object| !seen.is_ahead && followed(object);
+                match verdict {
+                    Verdict::View(code) => self.offer(object.id.0, code, followed, found),
+                    Verdict::Nothing => {}
+                    Verdict::Ask => {
+                        let place = (pointer, offset, word);
+                        match self.look(role, place, known, value) {
+                            Ok(Some(said)) => {
+                                self.propose(object, said, value, followed, memory, found)
                             }
-                            Verdict::Nothing => continue,
-                            Verdict::Ask => {}
+                            Ok(None) => {}
+                            Err(miss) => found.miss(miss, objects[usize::from(reference.holder)]),
                         }
                     }
-                }
-                let Some((hold, at)) = self.hold(holder, pointer, offset, word) else {
-                    continue;
-                };
-                if known.covers(hold.best(self.byte)) {
-                    continue;
-                }
-                match self.says(holder, hold, at, value) {
-                    Ok(Some(said)) => self.propose(object, said, value, followed, plans, found),
-                    Ok(None) => {}
-                    Err(miss) => found.miss(miss, objects[usize::from(reference.holder)]),
                 }
             }
         });
     }
 
-    /// The object as a holder of references; `None` if they say nothing.
-    fn holder(
-        &self,
-        object: Object<'p>,
-        followed: impl Fn(u32) -> bool,
-        plans: &mut Plans,
-        found: &mut Findings,
-    ) -> Option<Holder<'_>> {
-        let (heap, space) = (self.heap, &self.process.space);
-        let Object { id, span, at } = object;
-        if span.noscan {
-            return None;
-        }
-        let start = heap.data_offset(span);
-        if let Some(descriptor) = heap.stored_type(space, span, at) {
-            match self.stored(descriptor) {
-                Ok(ty) => {
-                    let stated = ty.and_then(|ty| self.statement(ty, span.elem_size - start));
-                    if let Some(code) = stated {
-                        self.views.offer(id.0, code, &self.model.types);
-                    }
+    /// Makes known the type that the allocator keeps with the object. Whether it need not be looked up first.
+    #[inline(never)]
+    fn state(&self, object: Object<'p>, descriptor: Addr, found: &mut Findings) -> bool {
+        let Object { id, span, .. } = object;
+        match self.stored(descriptor) {
+            Ok(ty) => {
+                let room = span.elem_size - self.heap.data_offset(span);
+                if let Some(code) = ty.and_then(|ty| self.statement(ty, room)) {
+                    self.views.offer(id.0, code, &self.model.types);
                 }
-                Err(miss) => {
-                    found.miss(miss, id.0);
-                    return None;
-                }
+                true
+            }
+            Err(miss) => {
+                found.miss(miss, id.0);
+                false
             }
         }
-        let code = self.views.code(id.0);
-        if !code.is_known() {
-            self.follow_untyped(object, &mut |said, value, target| match said {
-                Ok(said) => self.propose(target, said, value, &followed, plans, found),
-                Err(miss) => found.miss(miss, id.0),
-            });
+    }
+
+    /// What an object that is seen like this says of what it refers to; `None` if nothing.
+    fn role(&self, code: Code) -> Option<Role<'_>> {
+        if code.form() == Form::Opaque {
             return None;
         }
         let shape = self.shapes.get(&self.model, code.ty());
         let size = match code.form() {
-            Form::Opaque => return None,
             Form::Many => shape.size.max(1),
             _ => u64::MAX,
         };
-        Some(Holder {
-            code,
-            start: at + start,
-            size,
-            shape,
-        })
+        Some(Role { code, size, shape })
     }
 
-    /// What kind of reference the pointer at `word` is, which is `offset` bytes into the holder's value, and where the value
-    /// starts that it is part of; `None` where it says nothing.
-    #[inline]
-    fn hold(
+    /// What a reference says of where it leads, of which this much is known. `place`: what is known of the pointer, how many
+    /// bytes into the holder's value it is, and its address.
+    #[inline(never)]
+    fn look(
         &self,
-        holder: &Holder<'_>,
-        pointer: Option<Pointer>,
-        offset: u64,
-        word: Addr,
-    ) -> Option<(Hold, Addr)> {
-        let quick = pointer.and_then(|pointer| holder.shape.hold(pointer, word));
-        quick.or_else(|| {
-            let place = self.place(holder.code.ty(), offset, word)?;
-            Some((place.slot().hold, place.at))
-        })
-    }
-
-    /// What a reference says of where it leads.
-    #[inline]
-    fn says(
-        &self,
-        holder: &Holder<'_>,
-        hold: Hold,
-        at: Addr,
+        role: &Role<'_>,
+        place: (Pointer, u64, Addr),
+        known: Code,
         value: u64,
     ) -> Result<Option<Said>, Miss> {
+        let (pointer, offset, word) = place;
+        let quick = role.shape.hold(pointer, word);
+        let hold = quick.or_else(|| {
+            let place = self.place(role.code.ty(), offset, word)?;
+            Some((place.slot().hold, place.at))
+        });
+        let Some((hold, at)) = hold else {
+            return Ok(None);
+        };
+        if known.covers(hold.best(self.byte)) {
+            return Ok(None);
+        }
         let said = self.said(hold, at, value)?;
-        Ok(said.map(|said| match (holder.code.source(), said.source) {
+        Ok(said.map(|said| match (role.code.source(), said.source) {
             (Source::Layout, Source::Reference) => Said {
                 source: Source::Layout,
                 ..said
@@ -425,7 +464,7 @@ impl<'p> Inference<'p> {
         said: Said,
         value: u64,
         followed: impl Fn(u32) -> bool,
-        plans: &mut Plans,
+        memory: &mut Memory,
         found: &mut Findings,
     ) {
         let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
@@ -435,7 +474,7 @@ impl<'p> Inference<'p> {
             return;
         }
         let quick = match !known.is_known() && said.source != Source::Layout {
-            true => self.first_verdict(&target, best, inside, || said.extent, plans),
+            true => self.first_verdict(&target, best, inside, || said.extent, &mut memory.plans),
             false => Verdict::Ask,
         };
         let code = match quick {
@@ -468,7 +507,7 @@ impl Reach for Nobody {
         0
     }
 
-    fn edge(&mut self, _: u32, _: u32, _: u32, _: bool) -> bool {
+    fn edge(&mut self, _: LabeledEdge, _: u32) -> bool {
         false
     }
 }

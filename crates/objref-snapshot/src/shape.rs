@@ -9,6 +9,13 @@ use crate::mask::pointer_mask;
 use crate::types::{TypeId, TypeModel};
 use crate::view::{Code, Fit, Form, Source};
 
+/// How far behind the pointer of a slice its capacity is.
+// internal/unsafeheader/unsafeheader.go: Slice
+pub(crate) const SLICE_COUNT: u64 = 16;
+/// How far behind the pointer of a string its length is.
+// internal/unsafeheader/unsafeheader.go: String
+pub(crate) const STRING_COUNT: u64 = 8;
+
 /// One reference held by a type.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
@@ -73,6 +80,15 @@ impl Hold {
             _ => Code::UNKNOWN,
         }
     }
+
+    /// How many bytes behind the pointer the number of values is that it leads to; 0 where none is.
+    fn count(self) -> u8 {
+        match self {
+            Hold::Slice(_) => SLICE_COUNT as u8,
+            Hold::String => STRING_COUNT as u8,
+            _ => 0,
+        }
+    }
 }
 
 /// The references of a type, in the order of their offsets.
@@ -101,6 +117,8 @@ pub(crate) struct Pointer {
     slot: u16,
     /// How many bytes before the pointer the slot starts.
     back: u8,
+    /// How many bytes behind it is how many values it leads to; 0 if the reference does not say.
+    count: u8,
 }
 
 impl Pointer {
@@ -110,7 +128,14 @@ impl Pointer {
         best: Code::UNKNOWN,
         slot: Pointer::NONE,
         back: 0,
+        count: 0,
     };
+
+    /// Where the number of values is that the pointer at `word` leads to, if the reference says.
+    #[inline]
+    pub(crate) fn count(self, word: Addr) -> Option<Addr> {
+        (self.count != 0).then(|| Addr(word.0.wrapping_add(self.count.into())))
+    }
 }
 
 /// A long array of values that hold references.
@@ -159,6 +184,7 @@ impl Shape {
                         best: slot.hold.best(byte),
                         slot: i as u16,
                         back: (pointer - slot.offset) as u8,
+                        count: slot.hold.count(),
                     };
                 }
                 for word in slot.offset / 8..slot.end() / 8 {
@@ -183,11 +209,13 @@ impl Shape {
         self.search(offset)
     }
 
-    /// What is known of the pointer at `offset`, of a type that is not large.
+    /// What is known of the pointer at `offset`: nothing of those of a type that is large.
     #[inline]
-    pub(crate) fn pointer(&self, offset: u64) -> Option<Pointer> {
-        let pointer = self.pointers.get((offset / 8) as usize)?;
-        offset.is_multiple_of(8).then_some(*pointer)
+    pub(crate) fn pointer(&self, offset: u64) -> Pointer {
+        match self.pointers.get((offset / 8) as usize) {
+            Some(pointer) if offset.is_multiple_of(8) => *pointer,
+            _ => Pointer::NOTHING,
+        }
     }
 
     /// What kind of reference this pointer at `word` is, and where in memory its slot starts; `None` where that takes a
@@ -197,6 +225,13 @@ impl Shape {
         let slot = self.slots.get(usize::from(pointer.slot))?;
         let start = Addr(word.0.wrapping_sub(u64::from(pointer.back)));
         Some((slot.hold, start))
+    }
+
+    /// As [`Shape::hold`], if it is the pointer of an interface.
+    #[inline]
+    pub(crate) fn interface(&self, pointer: Pointer, word: Addr) -> Option<(Hold, Addr)> {
+        // Only those have something before their pointer.
+        (pointer.back != 0).then(|| self.hold(pointer, word))?
     }
 
     fn search(&self, offset: u64) -> Option<Found<'_>> {

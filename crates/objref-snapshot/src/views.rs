@@ -85,15 +85,27 @@ impl Views {
 
     #[inline]
     pub(crate) fn code(&self, object: u32) -> Code {
-        self.read(object, &self.column[object as usize])
+        self.of_number(object, self.number(object))
+    }
+
+    /// The number of what the object is seen as: 0 if nothing is known, and else of use for [`Views::of_number`] alone.
+    #[inline]
+    pub(crate) fn number(&self, object: u32) -> u16 {
+        self.column[object as usize].load(Ordering::Acquire)
+    }
+
+    /// What the object is seen as, whose number this is.
+    #[inline]
+    pub(crate) fn of_number(&self, object: u32, number: u16) -> Code {
+        match number {
+            SPILLED => self.read_spilled(object),
+            number => self.codes.code(number),
+        }
     }
 
     #[inline]
     fn read(&self, object: u32, cell: &AtomicU16) -> Code {
-        match cell.load(Ordering::Acquire) {
-            SPILLED => self.read_spilled(object),
-            number => self.codes.code(number),
-        }
+        self.of_number(object, cell.load(Ordering::Acquire))
     }
 
     #[cold]
