@@ -1,12 +1,14 @@
 //! From the dominator tree to the frames of a flame graph.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_go::ObjId;
+use objref_mem::room;
 use objref_snapshot::{
     Dominator, DominatorTree, Holder, INSIDE, Retained, Snapshot, StepId, short,
 };
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
 use crate::frames::with_steps;
 use crate::merge::{Key, Merge, merge};
@@ -35,7 +37,7 @@ pub(crate) struct Apart<'a> {
     pub(crate) max_depth: u32,
 }
 
-/// No frame: what is not below the start.
+/// No place: what is not below the start.
 const OUTSIDE: u32 = u32::MAX;
 
 /// The tree below `start`, with the objects that `apart` says by themselves.
@@ -46,6 +48,8 @@ pub(crate) fn dominator_frames(
     apart: Option<&Apart<'_>>,
 ) -> FrameTree {
     let (tree, steps) = with_steps(snapshot);
+    let mut placed = room(snapshot.objects.len());
+    placed.resize_with(snapshot.objects.len(), || AtomicU32::new(OUTSIDE));
     let mut frames = Frames {
         snapshot,
         dominators,
@@ -53,9 +57,8 @@ pub(crate) fn dominator_frames(
         apart,
         is_direct: direct(snapshot, dominators),
         first: 0,
-        placed: (0..snapshot.objects.len())
-            .map(|_| AtomicU64::new(OUTSIDE.into()))
-            .collect(),
+        placed,
+        places: Places::default(),
         tree,
         steps,
         kinds: vec![None; snapshot.distinct_views().len()],
@@ -112,8 +115,9 @@ struct Frames<'a> {
     is_direct: Vec<u64>,
     /// Where the objects of the level stand in the order of the search.
     first: usize,
-    /// Per object, its frame or [`OUTSIDE`]; in the upper half, below how many others it is. Both are in one line of memory.
-    placed: Vec<AtomicU64>,
+    /// Per object, its place or [`OUTSIDE`].
+    placed: Vec<AtomicU32>,
+    places: Places,
     tree: FrameTree,
     /// Per step the name of its frame.
     steps: Vec<u32>,
@@ -123,19 +127,36 @@ struct Frames<'a> {
     shared: Option<u32>,
 }
 
-/// What decides in which frame an object is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Place {
-    above: Above,
-    way: Way,
-    /// Below how many others it is.
-    depth: u32,
+/// Where objects are: few are where no other is.
+#[derive(Default)]
+struct Places {
+    /// The frame, and below how many others the object is.
+    places: Vec<(u32, u32)>,
+    indices: FxHashMap<(u32, u32), u32>,
 }
 
-/// What an object's frame is below.
+impl Places {
+    fn index(&mut self, frame: u32, depth: u32) -> u32 {
+        let next = self.places.len() as u32;
+        *self.indices.entry((frame, depth)).or_insert_with(|| {
+            self.places.push((frame, depth));
+            next
+        })
+    }
+}
+
+/// What decides about the place of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Deciding {
+    above: Above,
+    way: Way,
+}
+
+/// What an object is below.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Above {
-    Frame(u32),
+    /// An object at this place.
+    Place(u32),
     Holder(Holder),
     Shared,
     /// It is the object to start at.
@@ -156,11 +177,11 @@ enum Way {
     Apart(u32, Option<StepId>),
 }
 
-impl Key for Place {
+impl Key for Deciding {
     #[inline]
     fn mix(self) -> u32 {
         let above = match self.above {
-            Above::Frame(frame) => frame,
+            Above::Place(place) => place,
             _ => OUTSIDE,
         };
         let way = match self.way {
@@ -168,44 +189,51 @@ impl Key for Place {
             Way::Kind(view, _) => !view,
             Way::Apart(object, _) => object,
         };
-        above.wrapping_mul(31) ^ way ^ self.depth << 4
+        above.wrapping_mul(31) ^ way
     }
 }
 
 impl Frames<'_> {
-    /// What the frame of an object is below, and below how many others the object is.
-    fn above(&self, object: u32) -> (Above, u32) {
+    /// What an object is below.
+    fn above(&self, object: u32) -> Above {
         let start = self.start;
         match self.dominators.dominator(object) {
             Some(Dominator::Object(above)) => {
-                let placed = self.placed[above as usize].load(Relaxed);
-                let (frame, depth) = (placed as u32, (placed >> 32) as u32);
-                if frame != OUTSIDE {
-                    return (Above::Frame(frame), depth + 1);
+                let place = self.placed[above as usize].load(Relaxed);
+                if place != OUTSIDE {
+                    return Above::Place(place);
                 }
             }
             Some(Dominator::Holder(holder)) if start.has_root(holder) => {
-                return (Above::Holder(holder), 0);
+                return Above::Holder(holder);
             }
-            Some(Dominator::Shared) if start.has_shared() => return (Above::Shared, 0),
+            Some(Dominator::Shared) if start.has_shared() => return Above::Shared,
             _ => {}
         }
         let view = self.snapshot.view_index(object);
-        let above = match start {
+        match start {
             Start::Object(this) if *this == object => Above::Start(object),
             Start::Type(views) if views.get(view as usize) == Some(&true) => Above::StartType(view),
             _ => Above::Outside,
-        };
-        (above, 0)
+        }
     }
 
-    fn way(&self, index: usize, object: u32, bytes: u64, depth: u32) -> Way {
+    /// Below how many others is what is below this.
+    fn depth(&self, above: Above) -> u32 {
+        match above {
+            Above::Place(place) => self.places.places[place as usize].1 + 1,
+            _ => 0,
+        }
+    }
+
+    fn way(&self, index: usize, object: u32, bytes: u64, above: Above) -> Way {
         let place = self.first + index;
         let is_direct = self.is_direct[place / 64] >> (place % 64) & 1 != 0;
         let step = is_direct.then(|| self.snapshot.step(object));
         let is_apart = || {
             self.apart.is_some_and(|apart| {
-                apart.retained.bytes(object) >= apart.min_bytes && depth < apart.max_depth
+                apart.retained.bytes(object) >= apart.min_bytes
+                    && self.depth(above) < apart.max_depth
             })
         };
         match step {
@@ -258,24 +286,25 @@ impl Frames<'_> {
 }
 
 impl Merge for Frames<'_> {
-    type Key = Place;
+    type Key = Deciding;
 
     #[inline]
-    fn keys(&self, first: usize, objects: &[u32], mut visit: impl FnMut(Place, u64)) {
+    fn keys(&self, first: usize, objects: &[u32], mut visit: impl FnMut(Deciding, u64)) {
         for (index, &object) in (first..).zip(objects) {
             let bytes = self.snapshot.objects.size(ObjId(object));
-            let (above, depth) = self.above(object);
+            let above = self.above(object);
             let way = match above {
                 Above::Start(_) | Above::StartType(_) | Above::Outside => Way::Step(INSIDE),
-                _ => self.way(index, object, bytes, depth),
+                _ => self.way(index, object, bytes, above),
             };
-            visit(Place { above, way, depth }, bytes);
+            visit(Deciding { above, way }, bytes);
         }
     }
 
-    fn settle(&mut self, Place { above, way, depth }: Place, amount: Amount) -> u32 {
+    fn settle(&mut self, Deciding { above, way }: Deciding, amount: Amount) -> u32 {
+        let depth = self.depth(above);
         let above = match above {
-            Above::Frame(frame) => frame,
+            Above::Place(place) => self.places.places[place as usize].0,
             Above::Holder(holder) => self.roots.frame(&mut self.tree, holder),
             Above::Shared => match self.shared {
                 Some(frame) => frame,
@@ -299,7 +328,7 @@ impl Merge for Frames<'_> {
             }
         };
         self.tree.add(frame, amount.bytes, amount.objects, depth);
-        frame
+        self.places.index(frame, depth)
     }
 
     fn is_placed(&self) -> bool {
@@ -307,8 +336,7 @@ impl Merge for Frames<'_> {
     }
 
     #[inline]
-    fn place(&self, object: u32, place: Place, frame: u32) {
-        let placed = u64::from(place.depth) << 32 | u64::from(frame);
-        self.placed[object as usize].store(placed, Relaxed);
+    fn place(&self, object: u32, _: Deciding, place: u32) {
+        self.placed[object as usize].store(place, Relaxed);
     }
 }
