@@ -4,6 +4,8 @@
 //! frame that it is drawn in, the kind of root that holds it. Few pairs of such a value and a step serve many objects, which
 //! are merged by them.
 
+use std::mem;
+
 use objref_graph::{BfsTree, Positions};
 use objref_snapshot::{INSIDE, Snapshot, StepId};
 
@@ -41,12 +43,15 @@ pub(crate) fn descend<D: Descent>(snapshot: &Snapshot, first: Vec<u32>, descent:
         descent,
         level: 0,
     };
-    let first = Values::Few(first);
-    let mut batch = Batch::default();
-    let mut above = match tree.roots() < PARALLEL {
-        true => way.narrow(tree.level(0), &first, &mut Parents::of_roots(0), &mut batch),
-        false => way.wide(tree.level(0), first, Parents::of_roots),
-    };
+    let mut above = Values::Few(first);
+    let (mut batch, mut this) = (Batch::default(), Vec::new());
+    if tree.roots() < PARALLEL {
+        let mut parents = Parents::of_roots(0);
+        way.narrow(tree.level(0), &above, &mut parents, &mut batch, &mut this);
+        above = Values::Few(mem::take(&mut this));
+    } else {
+        above = way.wide(tree.level(0), above, Parents::of_roots);
+    }
     // Narrow levels are many, and go on where the one before ended.
     let mut at = tree.roots();
     let mut parents = Parents::of(tree, at, 0);
@@ -54,18 +59,23 @@ pub(crate) fn descend<D: Descent>(snapshot: &Snapshot, first: Vec<u32>, descent:
         let (start, objects) = (tree.levels[level] as usize, tree.level(level));
         let first = tree.levels[level - 1];
         way.level = level as u32;
-        above = if objects.len() < PARALLEL {
+        if objects.len() < PARALLEL {
             if at != start {
                 parents = Parents::of(tree, start, first);
             }
             at = start + objects.len();
             parents.first = first;
-            way.narrow(objects, &above, &mut parents, &mut batch)
+            way.narrow(objects, &above, &mut parents, &mut batch, &mut this);
+            let values = Values::Few(mem::take(&mut this));
+            if let Values::Few(done) = mem::replace(&mut above, values) {
+                // Its memory serves the next level.
+                this = done;
+            }
         } else {
-            way.wide(objects, above, |inside| {
+            above = way.wide(objects, above, |inside| {
                 Parents::of(tree, start + inside, first)
-            })
-        };
+            });
+        }
     }
 }
 
@@ -138,30 +148,30 @@ struct Way<'s, D> {
 }
 
 impl<D: Descent> Way<'_, D> {
-    /// The values of the `objects` of a level, by one thread. `values` are those of the level above.
+    /// Puts the values of the `objects` of a level into `this`, by one thread. `values` are those of the level above.
     fn narrow(
         &mut self,
         objects: &[u32],
         values: &Values,
         parents: &mut Parents<'_>,
         batch: &mut Batch,
-    ) -> Values {
-        let mut this = Vec::with_capacity(objects.len());
+        this: &mut Vec<u32>,
+    ) {
+        this.clear();
         for objects in objects.chunks(BATCH) {
             self.look_up(objects, values, parents, batch);
-            let related = batch.above.iter().zip(&batch.steps).zip(&batch.bytes);
-            for (&object, ((&above, &step), &bytes)) in objects.iter().zip(related) {
-                let value = self.descent.follow(above, step);
+            for (index, &object) in objects.iter().enumerate() {
+                let value = self.descent.follow(batch.above[index], batch.steps[index]);
+                let bytes = batch.bytes[index];
                 let amount = Amount { bytes, objects: 1 };
                 self.descent.add(value, amount, self.level);
                 self.descent.place(object, value);
                 this.push(value);
             }
         }
-        Values::Few(this)
     }
 
-    /// The same by all threads; `parents` are those of the objects from the given one on.
+    /// The values of the `objects` of a level, by all threads; `parents` are those of the objects from the given one on.
     fn wide<'p>(
         &mut self,
         objects: &[u32],
