@@ -4,11 +4,14 @@
 //! frame that it is drawn in, the kind of root that holds it. Few pairs of such a value and a step serve many objects, which
 //! are merged by them.
 
-use objref_go::ObjId;
-use objref_snapshot::{Snapshot, StepId};
+use std::mem;
+
+use objref_graph::{BfsTree, Positions};
+use objref_snapshot::{INSIDE, Snapshot, StepId};
 
 use crate::Amount;
 use crate::merge::{BATCH, Key, Merge, PARALLEL, Values, merge};
+use crate::sizes::Sizes;
 
 /// What becomes of the values.
 pub(crate) trait Descent: Sync {
@@ -36,74 +39,144 @@ pub(crate) fn descend<D: Descent>(snapshot: &Snapshot, first: Vec<u32>, descent:
     }
     let mut way = Way {
         snapshot,
+        sizes: Sizes::new(&snapshot.objects),
         descent,
         level: 0,
     };
-    let roots = first.len();
-    let first = Values::Few(first);
-    let mut above = match roots < PARALLEL {
-        true => way.narrow(tree.level(0), &first, 0..roots),
-        false => way.wide(tree.level(0), first, |start| start..roots),
-    };
+    let mut above = Values::Few(first);
+    let (mut batch, mut this) = (Batch::default(), Vec::new());
+    if tree.roots() < PARALLEL {
+        let mut parents = Parents::of_roots(0);
+        way.narrow(tree.level(0), &above, &mut parents, &mut batch, &mut this);
+        above = Values::Few(mem::take(&mut this));
+    } else {
+        above = way.wide(tree.level(0), above, Parents::of_roots);
+    }
     // Narrow levels are many, and go on where the one before ended.
     let mut at = tree.roots();
-    let mut parents = tree.parents_at(at);
+    let mut parents = Parents::of(tree, at, 0);
     for level in 1..tree.depth() {
         let (start, objects) = (tree.levels[level] as usize, tree.level(level));
         let first = tree.levels[level - 1];
-        let place = |parent: u32| (parent - first) as usize;
         way.level = level as u32;
-        above = if objects.len() < PARALLEL {
+        if objects.len() < PARALLEL {
             if at != start {
-                parents = tree.parents_at(start);
+                parents = Parents::of(tree, start, first);
             }
             at = start + objects.len();
-            way.narrow(objects, &above, parents.by_ref().map(place))
+            parents.first = first;
+            way.narrow(objects, &above, &mut parents, &mut batch, &mut this);
+            let values = Values::Few(mem::take(&mut this));
+            if let Values::Few(done) = mem::replace(&mut above, values) {
+                // Its memory serves the next level.
+                this = done;
+            }
         } else {
-            way.wide(objects, above, |inside| {
-                tree.parents_at(start + inside).map(place)
-            })
-        };
+            above = way.wide(objects, above, |inside| {
+                Parents::of(tree, start + inside, first)
+            });
+        }
+    }
+}
+
+/// Tells of one object after the other where among the values of the level above that of its parent stands.
+struct Parents<'s> {
+    /// Where the parents stand in the order of the search; `None` for roots, above each of which there is a value of its own.
+    positions: Option<Positions<'s>>,
+    /// Where the level above starts; the index of the next root.
+    first: u32,
+}
+
+impl<'s> Parents<'s> {
+    /// Of the objects that stand from `position` on; the level above them starts at `first`.
+    fn of(tree: &'s BfsTree, position: usize, first: u32) -> Self {
+        Parents {
+            positions: Some(tree.parents_at(position)),
+            first,
+        }
+    }
+
+    /// Of the roots from this one on.
+    fn of_roots(first: usize) -> Self {
+        Parents {
+            positions: None,
+            first: first as u32,
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, to: &mut [u32]) {
+        match &mut self.positions {
+            Some(positions) => {
+                positions.fill(to);
+                to.iter_mut().for_each(|position| *position -= self.first);
+            }
+            None => {
+                to.iter_mut()
+                    .zip(self.first..)
+                    .for_each(|(to, root)| *to = root);
+                self.first += to.len() as u32;
+            }
+        }
+    }
+}
+
+/// What is looked up of objects, some at a time: none of the loads waits for another.
+struct Batch {
+    /// The values of what they hang from.
+    above: [u32; BATCH],
+    steps: [StepId; BATCH],
+    bytes: [u64; BATCH],
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch {
+            above: [0; BATCH],
+            steps: [INSIDE; BATCH],
+            bytes: [0; BATCH],
+        }
     }
 }
 
 /// A descent on its way.
 struct Way<'s, D> {
     snapshot: &'s Snapshot,
+    sizes: Sizes<'s>,
     descent: &'s mut D,
     level: u32,
 }
 
 impl<D: Descent> Way<'_, D> {
-    /// The values of the `objects` of a level, by one thread. `values` are those of the level above, and `parents` tells of
-    /// each object where among those stands the one that it hangs from.
+    /// Puts the values of the `objects` of a level into `this`, by one thread. `values` are those of the level above.
     fn narrow(
         &mut self,
         objects: &[u32],
         values: &Values,
-        parents: impl Iterator<Item = usize>,
-    ) -> Values {
-        let mut this = Vec::with_capacity(objects.len());
-        let Way {
-            snapshot,
-            descent,
-            level,
-        } = self;
-        look_up(snapshot, objects, parents, |object, parent, step, bytes| {
-            let value = descent.follow(values.get(parent), step);
-            descent.add(value, Amount { bytes, objects: 1 }, *level);
-            descent.place(object, value);
-            this.push(value);
-        });
-        Values::Few(this)
+        parents: &mut Parents<'_>,
+        batch: &mut Batch,
+        this: &mut Vec<u32>,
+    ) {
+        this.clear();
+        for objects in objects.chunks(BATCH) {
+            self.look_up(objects, values, parents, batch);
+            for (index, &object) in objects.iter().enumerate() {
+                let value = self.descent.follow(batch.above[index], batch.steps[index]);
+                let bytes = batch.bytes[index];
+                let amount = Amount { bytes, objects: 1 };
+                self.descent.add(value, amount, self.level);
+                self.descent.place(object, value);
+                this.push(value);
+            }
+        }
     }
 
-    /// The same by all threads; `parents` tells it for the objects from the given one on.
-    fn wide<P: Iterator<Item = usize>>(
+    /// The values of the `objects` of a level, by all threads; `parents` are those of the objects from the given one on.
+    fn wide<'p>(
         &mut self,
         objects: &[u32],
         values: Values,
-        parents: impl Fn(usize) -> P + Sync,
+        parents: impl Fn(usize) -> Parents<'p> + Sync,
     ) -> Values {
         let mut level = Level {
             way: self,
@@ -111,6 +184,22 @@ impl<D: Descent> Way<'_, D> {
             parents,
         };
         merge(objects, &mut level)
+    }
+
+    /// Looks up what there is to know of `objects`, [`BATCH`] at most.
+    #[inline]
+    fn look_up(
+        &self,
+        objects: &[u32],
+        values: &Values,
+        parents: &mut Parents<'_>,
+        batch: &mut Batch,
+    ) {
+        let above = &mut batch.above[..objects.len()];
+        parents.fill(above);
+        values.gather(above);
+        self.snapshot.steps_to(objects, &mut batch.steps);
+        self.sizes.gather(objects, &mut batch.bytes);
     }
 }
 
@@ -129,25 +218,25 @@ impl Key for (u32, StepId) {
     }
 }
 
-impl<D, I, P> Merge for Level<'_, '_, D, P>
+impl<'p, D, P> Merge for Level<'_, '_, D, P>
 where
     D: Descent,
-    I: Iterator<Item = usize>,
-    P: Fn(usize) -> I + Sync,
+    P: Fn(usize) -> Parents<'p> + Sync,
 {
     type Key = (u32, StepId);
 
     #[inline]
     fn keys(&self, first: usize, objects: &[u32], mut visit: impl FnMut(Self::Key, u64)) {
-        let parents = (self.parents)(first);
-        look_up(
-            self.way.snapshot,
-            objects,
-            parents,
-            |_, parent, step, bytes| {
-                visit((self.values.get(parent), step), bytes);
-            },
-        );
+        let mut parents = (self.parents)(first);
+        let mut batch = Batch::default();
+        for objects in objects.chunks(BATCH) {
+            self.way
+                .look_up(objects, &self.values, &mut parents, &mut batch);
+            let related = batch.above.iter().zip(&batch.steps).zip(&batch.bytes);
+            for (_, ((&above, &step), &bytes)) in objects.iter().zip(related) {
+                visit((above, step), bytes);
+            }
+        }
     }
 
     fn settle(&mut self, (above, step): Self::Key, amount: Amount) -> u32 {
@@ -164,27 +253,5 @@ where
     #[inline]
     fn place(&self, object: u32, _: Self::Key, value: u32) {
         self.way.descent.place(object, value);
-    }
-}
-
-/// Calls `visit` with each of `objects`, its parent, the step from there and its size.
-#[inline]
-fn look_up(
-    snapshot: &Snapshot,
-    objects: &[u32],
-    mut parents: impl Iterator<Item = usize>,
-    mut visit: impl FnMut(u32, usize, StepId, u64),
-) {
-    let mut batch = [(StepId(0), 0); BATCH];
-    for objects in objects.chunks(BATCH) {
-        for (entry, &object) in batch.iter_mut().zip(objects) {
-            let bytes = snapshot.objects.size(ObjId(object));
-            *entry = (snapshot.step(object), bytes);
-        }
-        for (&object, &(step, bytes)) in objects.iter().zip(&batch) {
-            // There are as many parents as objects.
-            let Some(parent) = parents.next() else { return };
-            visit(object, parent, step, bytes);
-        }
     }
 }

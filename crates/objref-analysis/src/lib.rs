@@ -41,6 +41,7 @@ mod prune;
 mod question;
 mod root_frames;
 mod signature;
+mod sizes;
 mod stack_states;
 mod start;
 mod summary;

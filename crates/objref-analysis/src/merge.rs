@@ -64,15 +64,38 @@ pub(crate) struct Piece {
 }
 
 impl Values {
+    /// Puts in place of each index, all of which stand in order, the value there.
     #[inline]
-    pub(crate) fn get(&self, index: usize) -> u32 {
+    pub(crate) fn gather(&self, indices: &mut [u32]) {
         match self {
-            Values::Few(values) => values[index],
+            Values::Few(values) => {
+                for index in indices {
+                    *index = values[*index as usize];
+                }
+            }
             Values::Many(pieces) => {
-                let piece = &pieces[index / PIECE];
-                piece.values[usize::from(piece.indices[index % PIECE])]
+                let of = |index: Option<&u32>| index.map(|index| *index as usize / PIECE);
+                let (first, last) = (of(indices.first()), of(indices.last()));
+                if let Some(piece) = first.filter(|_| first == last) {
+                    let piece = &pieces[piece];
+                    indices
+                        .iter_mut()
+                        .for_each(|index| *index = piece.get(*index));
+                } else {
+                    for index in indices {
+                        *index = pieces[*index as usize / PIECE].get(*index);
+                    }
+                }
             }
         }
+    }
+}
+
+impl Piece {
+    /// The value with this index among all.
+    #[inline]
+    fn get(&self, index: u32) -> u32 {
+        self.values[usize::from(self.indices[index as usize % PIECE])]
     }
 }
 
@@ -133,9 +156,9 @@ struct Keys<K> {
     sums: Vec<(K, Amount)>,
     /// Per object: index of its key.
     indices: Vec<u16>,
-    known: FxHashMap<K, u32>,
+    known: FxHashMap<K, u16>,
     /// Some of the known ones, each at the only place where it can be.
-    recent: [u32; RECENT],
+    recent: [u16; RECENT],
 }
 
 impl<K: Key> Keys<K> {
@@ -150,20 +173,25 @@ impl<K: Key> Keys<K> {
 
     #[inline]
     fn add(&mut self, key: K, bytes: u64) {
-        let recent = &mut self.recent[key.mix() as usize % RECENT];
-        if self
-            .sums
-            .get(*recent as usize)
-            .is_none_or(|(known, _)| *known != key)
-        {
-            *recent = *self.known.entry(key).or_insert_with(|| {
-                self.sums.push((key, Amount::default()));
-                self.sums.len() as u32 - 1
-            });
+        let mut index = self.recent[key.mix() as usize % RECENT];
+        match self.sums.get_mut(usize::from(index)) {
+            Some((known, amount)) if *known == key => amount.add(bytes),
+            _ => index = self.search(key, bytes),
         }
-        self.sums[*recent as usize].1.add(bytes);
+        self.indices.push(index);
+    }
+
+    #[inline(never)]
+    fn search(&mut self, key: K, bytes: u64) -> u16 {
         // There are no more keys than objects.
-        self.indices.push(*recent as u16);
+        let next = self.sums.len() as u16;
+        let index = *self.known.entry(key).or_insert(next);
+        if index == next {
+            self.sums.push((key, Amount::default()));
+        }
+        self.sums[usize::from(index)].1.add(bytes);
+        self.recent[key.mix() as usize % RECENT] = index;
+        index
     }
 }
 
@@ -239,11 +267,13 @@ mod tests {
                 kinds,
                 ..Numbers::default()
             };
-            for (index, (object, placed)) in objects.iter().zip(&all.placed).enumerate() {
+            let mut gathered: Vec<u32> = (0..count).collect();
+            values.gather(&mut gathered);
+            for ((object, placed), value) in objects.iter().zip(&all.placed).zip(gathered) {
                 let bytes = u64::from(*object);
                 let number = one.settle(one.key(*object), Amount { bytes, objects: 1 });
                 assert_eq!(number, placed.load(Relaxed));
-                assert_eq!(number, values.get(index));
+                assert_eq!(number, value);
             }
             assert_eq!(one.sums, all.sums);
         }

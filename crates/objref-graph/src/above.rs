@@ -96,47 +96,92 @@ impl Above {
     }
 
     /// The positions from the `first` on.
-    pub(crate) fn from(&self, first: usize) -> impl Iterator<Item = u32> + '_ {
-        let (bit, position) = self.marks.get(first / STRIDE).copied().unwrap_or_default();
-        let mut walk = Walk {
-            bits: &self.bits,
-            at: bit / 64,
-            word: self.bits.get(bit / 64).map_or(0, |w| w >> (bit % 64)),
-            left: 64 - bit as u32 % 64,
-            position,
+    pub(crate) fn from(&self, first: usize) -> Positions<'_> {
+        let mark = self.marks.get(first / STRIDE).copied();
+        let (bit, position) = mark.unwrap_or_default();
+        let word = self.bits.get(bit / 64).copied().unwrap_or(0);
+        let mut positions = Positions {
+            bits: self.bits.get(bit / 64 + 1..).unwrap_or_default(),
+            word: word & u64::MAX << (bit % 64),
+            start: position.wrapping_sub(bit as u32 % 64),
+            left: self.len.saturating_sub(first),
         };
-        let len = self.len.saturating_sub(first);
         for _ in first / STRIDE * STRIDE..first.min(self.len) {
-            walk.step();
+            positions.step();
         }
-        (0..len).map(move |_| walk.step())
+        positions
     }
 }
 
-struct Walk<'a> {
+/// Positions that are gone through: one by one, or many at once.
+#[derive(Clone, Debug)]
+pub struct Positions<'a> {
+    /// Behind `word`.
     bits: &'a [u64],
-    at: usize,
-    /// What is left of the word at `at`, and how many bits that is.
+    /// The bits of those that are left, of the word that is gone through.
     word: u64,
-    left: u32,
-    position: u32,
+    /// What the position of a bit is more than the bit's number in the word: there are as many zeros in front of it as
+    /// bits, but for the ones.
+    start: u32,
+    /// How many positions are left.
+    left: usize,
 }
 
-impl Walk<'_> {
+impl Positions<'_> {
+    /// Writes the next positions to the start of `to`, as many as there are room for and left, and returns how many.
+    #[inline]
+    pub fn fill(&mut self, to: &mut [u32]) -> usize {
+        let len = to.len().min(self.left);
+        let mut rest = &mut to[..len];
+        while !rest.is_empty() {
+            self.skip_zeros();
+            let ones = self.word.count_ones() as usize;
+            let (now, later) = rest.split_at_mut(ones.min(rest.len()));
+            for position in now {
+                *position = self.take();
+            }
+            rest = later;
+        }
+        self.left -= len;
+        len
+    }
+
     #[inline]
     fn step(&mut self) -> u32 {
+        self.skip_zeros();
+        self.take()
+    }
+
+    /// Goes on to a word with a one.
+    #[inline]
+    fn skip_zeros(&mut self) {
         while self.word == 0 {
-            self.position += self.left;
-            self.at += 1;
-            self.word = self.bits[self.at];
-            self.left = 64;
+            (self.word, self.bits) = (self.bits[0], &self.bits[1..]);
+            self.start = self.start.wrapping_add(64);
         }
-        let zeros = self.word.trailing_zeros();
-        self.position += zeros;
-        // In two steps: all 64 bits may be used up.
-        self.word = self.word >> zeros >> 1;
-        self.left -= zeros + 1;
-        self.position
+    }
+
+    /// The position of the next one in the word.
+    #[inline]
+    fn take(&mut self) -> u32 {
+        let position = self.start.wrapping_add(self.word.trailing_zeros());
+        self.word &= self.word.wrapping_sub(1);
+        self.start = self.start.wrapping_sub(1);
+        position
+    }
+}
+
+impl Iterator for Positions<'_> {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.step())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }
 
@@ -154,6 +199,7 @@ mod tests {
         fn gives_back_what_it_was_given(
             advances in prop::collection::vec(prop_oneof![0u32..3, 60u32..70, 0u32..5000], 0..MOST),
             first in 0..MOST + MOST / 10,
+            rooms in prop::collection::vec(1usize..150, 1..5),
         ) {
             let mut above = Above::default();
             let mut positions = Vec::new();
@@ -165,8 +211,20 @@ mod tests {
             }
             let all: Vec<u32> = above.from(0).collect();
             prop_assert_eq!(&all, &positions);
+            let expected = positions.get(first..).unwrap_or_default();
             let rest: Vec<u32> = above.from(first).collect();
-            prop_assert_eq!(&rest[..], positions.get(first..).unwrap_or_default());
+            prop_assert_eq!(&rest[..], expected);
+            let (mut walk, mut rest) = (above.from(first), Vec::new());
+            for room in rooms.iter().cycle() {
+                let mut some = vec![0; *room];
+                let filled = walk.fill(&mut some);
+                rest.extend(&some[..filled]);
+                rest.extend(walk.next());
+                if filled < *room {
+                    break;
+                }
+            }
+            prop_assert_eq!(&rest[..], expected);
             let position = positions.get(first).copied().unwrap_or(first as u32);
             for position in [position, position + 1] {
                 let before = positions.partition_point(|at| *at < position);

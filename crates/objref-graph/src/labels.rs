@@ -5,7 +5,7 @@
 //! which grow evenly, as those of a long row do, are one entry.
 
 use std::mem;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 /// Labels of edges are below this.
 pub const LABELS: u32 = (1 << 31) - 1;
@@ -20,15 +20,19 @@ pub(crate) const OF_ROOT: u16 = CLAIMED - 1;
 const FAR: u16 = CLAIMED - 2;
 
 /// Per node, the label of the edge by which it was reached first.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Labels {
-    cells: Vec<u16>,
+    cells: Vec<AtomicU16>,
     far: FarLabels,
 }
 
 /// Labels that are too large for a cell.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FarLabels(Vec<Run>);
+
+/// [`FarLabels`] that are asked for in the order of the search.
+#[derive(Clone, Debug)]
+pub struct FarLabelsFrom<'a>(&'a [Run]);
 
 /// Labels of nodes that stand one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,31 +53,39 @@ pub(crate) fn cell(label: u32) -> u16 {
 
 impl Labels {
     pub(crate) fn new(cells: Vec<AtomicU16>, far: FarLabels) -> Labels {
-        Labels {
-            // In place.
-            cells: cells.into_iter().map(AtomicU16::into_inner).collect(),
-            far,
-        }
+        Labels { cells, far }
     }
 
     /// Whether the node was reached.
     #[inline]
     pub fn is_reached(&self, node: u32) -> bool {
-        self.cells[node as usize] != NOWHERE
+        self.cells[node as usize].load(Relaxed) != NOWHERE
     }
 
     /// The label of the edge to the node, which stands at `position` in the order of the search; `None` for a root and for
     /// what was not reached.
     pub fn label(&self, node: u32, position: u32) -> Option<u32> {
-        let cell = self.cells[node as usize];
+        let cell = self.cells[node as usize].load(Relaxed);
         (cell <= FAR).then(|| self.far.label(cell, position))
     }
 
     /// Per node two bytes, `u16::MAX` where it was not reached, and what tells the label by them and the node's place.
-    pub fn into_parts(self) -> (Vec<u16>, FarLabels) {
+    pub fn into_parts(self) -> (Vec<AtomicU16>, FarLabels) {
         (self.cells, self.far)
     }
 }
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        let cells = |labels: &Self| -> Vec<u16> {
+            let cells = labels.cells.iter();
+            cells.map(|cell| cell.load(Relaxed)).collect()
+        };
+        cells(self) == cells(other) && self.far == other.far
+    }
+}
+
+impl Eq for Labels {}
 
 impl FarLabels {
     /// Appends the label of the node at `position`, which is behind all others, if it is too large for a cell.
@@ -107,6 +119,12 @@ impl FarLabels {
         self.0.append(&mut mem::take(next).0);
     }
 
+    /// Whether the label is in the list.
+    #[inline]
+    pub fn is_far(cell: u16) -> bool {
+        cell >= FAR
+    }
+
     /// The label of the node at `position` of which its cell says this.
     #[inline]
     pub fn label(&self, cell: u16, position: u32) -> u32 {
@@ -116,9 +134,36 @@ impl FarLabels {
         }
     }
 
+    /// The labels of nodes from `position` on.
+    pub fn from(&self, position: u32) -> FarLabelsFrom<'_> {
+        let before = self.0.partition_point(|run| run.end() <= position);
+        FarLabelsFrom(&self.0[before..])
+    }
+
     fn find(&self, position: u32) -> u32 {
         let behind = self.0.partition_point(|run| run.position <= position);
         let run = behind.checked_sub(1).map(|index| &self.0[index]);
+        run.and_then(|run| run.at(position)).unwrap_or(LABELS)
+    }
+}
+
+impl FarLabelsFrom<'_> {
+    /// As [`FarLabels::label`]. Positions do not descend from one call to the next.
+    #[inline]
+    pub fn label(&mut self, cell: u16, position: u32) -> u32 {
+        match cell {
+            FAR => self.find(position),
+            near => near.into(),
+        }
+    }
+
+    fn find(&mut self, position: u32) -> u32 {
+        while let [run, behind @ ..] = self.0
+            && run.end() <= position
+        {
+            self.0 = behind;
+        }
+        let run = self.0.first().filter(|run| run.position <= position);
         run.and_then(|run| run.at(position)).unwrap_or(LABELS)
     }
 }
@@ -149,6 +194,7 @@ mod tests {
                 0..40,
             ),
             split in 0usize..200,
+            step in 1usize..4,
         ) {
             // Some nodes further on, some labels that grow evenly.
             let (mut position, mut given) = (0, Vec::new());
@@ -166,8 +212,13 @@ mod tests {
                 far
             });
             far.extend(&mut behind);
-            for (position, label) in given {
-                prop_assert_eq!(far.label(cell(label), position), label);
+            for (position, label) in &given {
+                prop_assert_eq!(far.label(cell(*label), *position), *label);
+            }
+            let rest = given.get(split..).unwrap_or_default();
+            let mut from = far.from(rest.first().map_or(0, |(position, _)| *position));
+            for (position, label) in rest.iter().step_by(step) {
+                prop_assert_eq!(from.label(cell(*label), *position), *label);
             }
         }
     }

@@ -31,13 +31,14 @@ mod plain;
 mod rows;
 mod tree;
 
+pub use above::Positions;
 pub use bfs::{bfs, explore, explore_keeping};
 pub use certify::{Flaw, certify};
 pub use csr::Csr;
 pub use dominators::{Sums, dominators, retained};
 pub use entries::Entries;
 pub use explore::{BATCH, Explore, LabeledEdge, Reach, Reached};
-pub use labels::{FarLabels, LABELS, Labels};
+pub use labels::{FarLabels, FarLabelsFrom, LABELS, Labels};
 pub use outgoing::Outgoing;
 pub use petgraph::{Edge, Edges, Visited};
 pub use tree::{BfsTree, NONE, ROOT};

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 
-use crate::above::Above;
+use crate::above::{Above, Positions};
 use crate::columns::{close, open};
 
 /// In [`BfsTree::parents`]: the node was not reached.
@@ -134,7 +134,7 @@ impl BfsTree {
     }
 
     /// For the nodes of `order` from `position` on, which is behind the roots: where their parents stand in it.
-    pub fn parents_at(&self, position: usize) -> impl Iterator<Item = u32> + '_ {
+    pub fn parents_at(&self, position: usize) -> Positions<'_> {
         self.above.from(position - self.roots())
     }
 

@@ -108,12 +108,17 @@ impl Codes {
         }
     }
 
+    /// The codes that there are numbers for, by number.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = Code> + '_ {
+        let given = *self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        (0..given).map(|number| self.code(number))
+    }
+
     /// The same numbers for the same codes.
     pub(crate) fn copy(&self) -> Codes {
         let copy = Codes::default();
-        let given = *self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        for number in 1..given {
-            copy.number(self.code(number));
+        for code in self.numbered().skip(1) {
+            copy.number(code);
         }
         copy
     }

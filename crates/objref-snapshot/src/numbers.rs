@@ -58,11 +58,25 @@ impl Numbers {
     #[inline]
     pub(crate) fn get(&self, index: usize) -> u32 {
         match self {
-            Numbers::Short(numbers) => match numbers[index] {
-                u16::MAX => NONE,
-                number => number.into(),
-            },
+            Numbers::Short(numbers) => long(numbers[index]),
             Numbers::Long(numbers) => numbers[index],
+        }
+    }
+
+    /// Writes the numbers at `indices` to `to`.
+    #[inline]
+    pub(crate) fn gather<'t>(&self, indices: &[u32], to: impl Iterator<Item = &'t mut u32>) {
+        match self {
+            Numbers::Short(numbers) => {
+                for (to, &index) in to.zip(indices) {
+                    *to = long(numbers[index as usize]);
+                }
+            }
+            Numbers::Long(numbers) => {
+                for (to, &index) in to.zip(indices) {
+                    *to = numbers[index as usize];
+                }
+            }
         }
     }
 
@@ -82,6 +96,15 @@ impl Numbers {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+/// A short number as a long one.
+#[inline]
+fn long(number: u16) -> u32 {
+    match number {
+        u16::MAX => NONE,
+        number => number.into(),
     }
 }
 
@@ -128,6 +151,14 @@ mod tests {
                 let numbers = Numbers::new((0..len).map(number).collect(), bound);
                 assert_eq!(matches!(numbers, Numbers::Long(_)), bound == 65536);
                 assert!(numbers.iter().eq((0..len).map(number)));
+                let indices: Vec<u32> = (0..len as u32).rev().step_by(5).collect();
+                let mut gathered = vec![0; indices.len()];
+                numbers.gather(&indices, gathered.iter_mut());
+                assert!(
+                    gathered
+                        .into_iter()
+                        .eq(indices.iter().map(|index| number(*index as usize)))
+                );
             }
         }
         assert!(Numbers::checked(vec![0, NONE, 4], 5).is_some());

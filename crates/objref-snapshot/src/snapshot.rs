@@ -153,4 +153,11 @@ impl Snapshot {
     pub fn step(&self, object: u32) -> StepId {
         StepId(self.step_of.get(object as usize))
     }
+
+    /// Writes to `to` how the parents of `objects` in the tree refer to them.
+    #[inline]
+    pub fn steps_to(&self, objects: &[u32], to: &mut [StepId]) {
+        let to = to.iter_mut().map(|StepId(step)| step);
+        self.step_of.gather(objects, to);
+    }
 }

@@ -15,7 +15,7 @@ use crate::names::{reference_name, type_name};
 use crate::rounds::remainder;
 use crate::shape::{Hold, Slot};
 use crate::types::{Kind, TypeId};
-use crate::view::Form;
+use crate::view::{Code, Form};
 
 /// A step's text: an id into [`Steps`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -141,9 +141,12 @@ pub(crate) struct Describer<'a, 'p> {
 impl Describer<'_, '_> {
     /// The value in `object` that its references are in, if its type is known, and the size of such a value where there
     /// are many: otherwise more than any.
-    #[inline]
     pub(crate) fn container(&self, object: ObjId) -> (Option<Container>, u64) {
-        let code = self.infer.views.code(object.0);
+        self.contained(self.infer.views.code(object.0))
+    }
+
+    /// The same of an object that is seen as this.
+    pub(crate) fn contained(&self, code: Code) -> (Option<Container>, u64) {
         let (ty, form) = (code.ty(), code.form());
         if !code.is_known() || form == Form::Opaque {
             return (None, u64::MAX);

@@ -114,6 +114,20 @@ impl Views {
         cell.map_or(Code::UNKNOWN, |cell| Code(cell.load(Ordering::Relaxed)))
     }
 
+    /// The codes that have numbers, by number.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = Code> + '_ {
+        self.codes.numbered()
+    }
+
+    /// The numbers of what these objects are seen as; where there is none, more than any.
+    #[inline]
+    pub(crate) fn numbers(&self, objects: &[u32], to: &mut [u16]) {
+        let column = &self.column[..];
+        for (to, object) in to.iter_mut().zip(objects) {
+            *to = column[*object as usize].load(Ordering::Acquire);
+        }
+    }
+
     /// Loads what leads to an object's view, for later. The number tells nothing.
     #[inline]
     pub(crate) fn touch(&self, object: u32) -> u32 {
