@@ -128,12 +128,6 @@ impl Views {
         }
     }
 
-    /// Loads what leads to an object's view, for later. The number tells nothing.
-    #[inline]
-    pub(crate) fn touch(&self, object: u32) -> u32 {
-        self.column[object as usize].load(Ordering::Relaxed).into()
-    }
-
     /// Whether a view that says this could be news of the object.
     #[inline]
     pub(crate) fn open_to(&self, object: u32, code: Code, types: &Types) -> bool {
