@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::Successors;
 
 /// At most as many nodes are explored in one call.
-pub const BATCH: usize = 64;
+pub const BATCH: usize = 128;
 
 /// An edge of a graph that is explored.
 #[derive(Clone, Copy, Debug)]
