@@ -37,7 +37,7 @@ const PARALLEL_FRONTIER: usize = 4096;
 const PIECE: usize = 1024;
 
 /// Pieces for each thread whose successors are settled together: until then all of them are noted.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// At most as many are, for all threads: they have numbers of one byte.
 const MOST_AT_ONCE: usize = 256;
 
