@@ -12,10 +12,10 @@ use objref_mem::Addr;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use crate::follow::{Offset, remainder};
 use crate::known::{At, Known, Place, Step, Values};
 use crate::numbers::Numbers;
 use crate::roots::Root;
-use crate::rounds::{Offset, remainder};
 use crate::step::{Container, Deciding, Describer, Reference, StepId, StepKey, Steps};
 use crate::step_column::Column;
 

@@ -3,7 +3,7 @@
 use objref_graph::FarLabels;
 
 use crate::codes::SPILLED;
-use crate::rounds::Offset;
+use crate::follow::Offset;
 use crate::step::{Describer, StepId};
 
 /// Places that are remembered.

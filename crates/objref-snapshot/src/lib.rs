@@ -16,6 +16,7 @@ mod evidence;
 mod facts;
 mod fit;
 mod flatten;
+mod follow;
 mod goroutines;
 mod index;
 mod infer;

@@ -10,9 +10,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::flatten::MapPart;
+use crate::follow::remainder;
 use crate::infer::{Inference, Place};
 use crate::names::{reference_name, type_name};
-use crate::rounds::remainder;
 use crate::shape::{Hold, Slot};
 use crate::types::{Kind, TypeId};
 use crate::view::{Code, Form};

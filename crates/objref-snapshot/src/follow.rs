@@ -1,0 +1,345 @@
+//! Following the references of objects: where each leads, and what it says of that.
+
+use objref_go::{Batch, ObjId, Object};
+use objref_graph::{BATCH, LABELS, LabeledEdge, Reach};
+use objref_mem::Addr;
+
+use crate::codes::SPILLED;
+use crate::dynamic::Dynamic;
+use crate::fit::{Plans, Verdict};
+use crate::infer::{Inference, Miss, Said};
+use crate::rounds::Findings;
+use crate::shape::{Pointer, Shape};
+use crate::view::{Code, Fit, Form, Source};
+
+/// Where in an object's data a reference is: the label of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offset(pub(crate) u32);
+
+impl Offset {
+    /// Pointers are aligned at least so.
+    const UNIT: u64 = 4;
+
+    /// Farther from the start than can be told.
+    const FAR: u32 = LABELS - 1;
+
+    #[inline]
+    fn new(bytes: u64) -> Offset {
+        Offset((bytes / Offset::UNIT).min(u64::from(Offset::FAR)) as u32)
+    }
+
+    /// In bytes; `None` for one farther from the start than the 8 GiB that can be told.
+    pub(crate) fn bytes(self) -> Option<u64> {
+        (self.0 != Offset::FAR).then_some(u64::from(self.0) * Offset::UNIT)
+    }
+}
+
+/// Memory to work in.
+#[derive(Default)]
+pub(crate) struct Work<'p> {
+    batch: Batch<'p>,
+    seen: Vec<Seen>,
+    memory: Memory,
+}
+
+/// What is remembered of types.
+#[derive(Default)]
+struct Memory {
+    plans: Plans,
+    dynamic: Dynamic,
+}
+
+/// What is known of where a reference leads.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// To [`Reach`].
+    reach: u32,
+    /// By the number of its view.
+    view: u16,
+    /// Whether it is sure not to have been followed.
+    is_ahead: bool,
+}
+
+/// What a type says of what its references lead to.
+#[derive(Clone, Copy)]
+struct Role<'s> {
+    code: Code,
+    /// Of each of the values that an object consists of; of more than any object where there is one.
+    size: u64,
+    shape: &'s Shape,
+}
+
+/// An object with a role.
+#[derive(Clone, Copy)]
+struct Holder<'s> {
+    role: Role<'s>,
+    /// Address of its data.
+    start: u64,
+}
+
+impl<'p> Inference<'p> {
+    /// Follows the references of `objects`, [`BATCH`] at most, and tells `reach` of them.
+    pub(crate) fn follow(
+        &self,
+        objects: &[u32],
+        followed: impl Fn(u32) -> bool,
+        work: &mut Work<'p>,
+        found: &mut Findings,
+        reach: &mut impl Reach,
+    ) {
+        let (heap, space) = (self.heap, &self.process.space);
+        let Work {
+            batch,
+            seen,
+            memory,
+        } = work;
+        batch.load(heap, space, objects.iter().copied().map(ObjId));
+        let mut holders = [None; BATCH];
+        let mut last = (0, None);
+        for (holder, &object) in holders.iter_mut().zip(batch.objects()) {
+            let Object { id, span, at } = object;
+            if span.noscan {
+                continue;
+            }
+            if let Some(descriptor) = heap.stored_type(space, span, at)
+                && !self.state(object, descriptor, found)
+            {
+                continue;
+            }
+            let number = self.views.number(id.0);
+            if number == 0 {
+                self.follow_untyped(object, &mut |said, value, target| match said {
+                    Ok(said) => self.propose(target, said, value, &followed, memory, found),
+                    Err(miss) => found.miss(miss, id.0),
+                });
+                continue;
+            }
+            if number != last.0 || number == SPILLED {
+                last = (number, self.role(self.views.of_number(id.0, number)));
+            }
+            let start = at + heap.data_offset(span);
+            *holder = last.1.map(|role| Holder { role, start });
+        }
+        batch.references(heap, space, &mut |references| {
+            // In loops of their own, so that the loads of one reference do not wait for what is made of another.
+            seen.clear();
+            seen.extend(references.iter().map(|reference| Seen {
+                reach: reach.touch(reference.target.0),
+                view: self.views.number(reference.target.0),
+                is_ahead: false,
+            }));
+            for (seen, reference) in seen.iter_mut().zip(references) {
+                let edge = LabeledEdge {
+                    from: reference.holder.into(),
+                    to: reference.target.0,
+                    label: Offset::new(reference.offset).0,
+                    to_leaf: reference.to_leaf,
+                };
+                seen.is_ahead = reach.edge(edge, seen.reach);
+            }
+            for (seen, reference) in seen.iter().zip(references) {
+                let Some(Holder { role, start }) = &holders[usize::from(reference.holder)] else {
+                    continue;
+                };
+                let offset = remainder(reference.offset, role.size);
+                let word = Addr(start.wrapping_add(reference.offset));
+                let pointer = role.shape.pointer(offset);
+                let best = match role.shape.interface(pointer, word) {
+                    Some((hold, at)) => memory.dynamic.best(self, hold, at),
+                    None => pointer.best,
+                };
+                let known = self.views.of_number(reference.target.0, seen.view);
+                if known.covers(best) {
+                    // Most objects are referred to by others that say the same.
+                    continue;
+                }
+                let (object, value) = (reference.object(heap), reference.value);
+                let inside = self.inside(&object, value);
+                let verdict = if !best.is_known() {
+                    Verdict::Ask
+                } else if known.is_known() {
+                    match self.explains(known, best, &object, inside) {
+                        true => Verdict::Nothing,
+                        false => Verdict::Ask,
+                    }
+                } else if role.code.source() == Source::Layout {
+                    Verdict::Ask
+                } else {
+                    let count = pointer.count(word);
+                    let extent = || count.map(|count| self.extent_of(best.ty(), count));
+                    self.first_verdict(&object, best, inside, extent, &mut memory.plans)
+                };
+                let followed = |object| !seen.is_ahead && followed(object);
+                match verdict {
+                    Verdict::View(code) => self.offer(object.id.0, code, followed, found),
+                    Verdict::Nothing => {}
+                    Verdict::Ask => {
+                        let place = (pointer, offset, word);
+                        match self.look(role, place, known, value) {
+                            Ok(Some(said)) => {
+                                self.propose(object, said, value, followed, memory, found)
+                            }
+                            Ok(None) => {}
+                            Err(miss) => found.miss(miss, objects[usize::from(reference.holder)]),
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Makes known the type that the allocator keeps with the object. Whether it need not be looked up first.
+    #[inline(never)]
+    fn state(&self, object: Object<'p>, descriptor: Addr, found: &mut Findings) -> bool {
+        let Object { id, span, .. } = object;
+        match self.stored(descriptor) {
+            Ok(ty) => {
+                let room = span.elem_size - self.heap.data_offset(span);
+                if let Some(code) = ty.and_then(|ty| self.statement(ty, room)) {
+                    self.views.offer(id.0, code, &self.model.types);
+                }
+                true
+            }
+            Err(miss) => {
+                found.miss(miss, id.0);
+                false
+            }
+        }
+    }
+
+    /// What an object that is seen like this says of what it refers to; `None` if nothing.
+    fn role(&self, code: Code) -> Option<Role<'_>> {
+        if code.form() == Form::Opaque {
+            return None;
+        }
+        let shape = self.shapes.get(&self.model, code.ty());
+        let size = match code.form() {
+            Form::Many => shape.size.max(1),
+            _ => u64::MAX,
+        };
+        Some(Role { code, size, shape })
+    }
+
+    /// What a reference says of where it leads, of which this much is known. `place`: what is known of the pointer, how many
+    /// bytes into the holder's value it is, and its address.
+    #[inline(never)]
+    fn look(
+        &self,
+        role: &Role<'_>,
+        place: (Pointer, u64, Addr),
+        known: Code,
+        value: u64,
+    ) -> Result<Option<Said>, Miss> {
+        let (pointer, offset, word) = place;
+        let quick = role.shape.hold(pointer, word);
+        let hold = quick.or_else(|| {
+            let place = self.place(role.code.ty(), offset, word)?;
+            Some((place.slot().hold, place.at))
+        });
+        let Some((hold, at)) = hold else {
+            return Ok(None);
+        };
+        if known.covers(hold.best(self.byte)) {
+            return Ok(None);
+        }
+        let said = self.said(hold, at, value)?;
+        Ok(said.map(|said| match (role.code.source(), said.source) {
+            (Source::Layout, Source::Reference) => Said {
+                source: Source::Layout,
+                ..said
+            },
+            _ => said,
+        }))
+    }
+
+    /// How many bytes into the object's data `value` points; of those in front of it, more than there are.
+    #[inline]
+    fn inside(&self, object: &Object<'p>, value: u64) -> u64 {
+        value.wrapping_sub(object.at + self.heap.data_offset(object.span))
+    }
+
+    /// Whether what is known of an object leaves nothing to say to a reference to one value, `inside` bytes into it, which
+    /// says `best` at best.
+    #[inline]
+    fn explains(&self, known: Code, best: Code, object: &Object<'p>, inside: u64) -> bool {
+        let explains = known.explains(best, inside == 0) && !object.span.is_tiny();
+        debug_assert!(
+            !explains || {
+                let said = Said::new(best.ty(), best.form(), best.source());
+                let start = object.at + self.heap.data_offset(object.span);
+                let value = start.wrapping_add(inside);
+                let closer = self.verdict(*object, said, value);
+                closer.is_none_or(|closer| !closer.beats(known, &self.model.types))
+            }
+        );
+        explains
+    }
+
+    /// Makes of an object what a reference says of it.
+    fn propose(
+        &self,
+        target: Object<'p>,
+        said: Said,
+        value: u64,
+        followed: impl Fn(u32) -> bool,
+        memory: &mut Memory,
+        found: &mut Findings,
+    ) {
+        let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
+        let known = self.views.code(target.id.0);
+        let inside = self.inside(&target, value.wrapping_sub(said.before));
+        if known.covers(best) || self.explains(known, best, &target, inside) {
+            return;
+        }
+        let quick = match !known.is_known() && said.source != Source::Layout {
+            true => self.first_verdict(&target, best, inside, || said.extent, &mut memory.plans),
+            false => Verdict::Ask,
+        };
+        let code = match quick {
+            Verdict::View(code) => Some(code),
+            Verdict::Nothing => None,
+            Verdict::Ask => self.verdict(target, said, value),
+        };
+        if let Some(code) = code {
+            self.offer(target.id.0, code, followed, found);
+        }
+    }
+
+    /// Makes a view known, at once or, where others may be reading the object's, when the level is done.
+    #[inline]
+    fn offer(&self, object: u32, code: Code, followed: impl Fn(u32) -> bool, found: &mut Findings) {
+        match followed(object) {
+            true => found.late.push((object, code)),
+            false => {
+                self.views.offer(object, code, &self.model.types);
+            }
+        }
+    }
+}
+
+/// `n % size`, without the long division where that is possible.
+#[inline]
+pub(crate) fn remainder(n: u64, size: u64) -> u64 {
+    if n < size {
+        return n;
+    }
+    match (u32::try_from(n), u32::try_from(size)) {
+        (Ok(n), Ok(size)) => u64::from(n % size),
+        _ => n % size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Offset;
+
+    #[test]
+    fn offsets_reach_8_gib() {
+        for bytes in [0, 8, 12, (1 << 33) - 12] {
+            assert_eq!(Offset::new(bytes).bytes(), Some(bytes));
+        }
+        for bytes in [(1 << 33) - 8, 1 << 33, u64::MAX] {
+            assert_eq!(Offset::new(bytes).bytes(), None);
+        }
+    }
+}
