@@ -8,7 +8,6 @@ use objref_snapshot::{
     Dominator, DominatorTree, Holder, INSIDE, Retained, Snapshot, StepId, short,
 };
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
 use crate::frames::with_steps;
 use crate::merge::{Key, Merge, merge};
@@ -127,21 +126,28 @@ struct Frames<'a> {
     shared: Option<u32>,
 }
 
-/// Where objects are: few are where no other is.
+/// Where objects are: few are where no other is, but in chains.
 #[derive(Default)]
 struct Places {
     /// The frame, and below how many others the object is.
     places: Vec<(u32, u32)>,
-    indices: FxHashMap<(u32, u32), u32>,
+    /// Per frame, the last of the places in it.
+    last: Vec<u32>,
 }
 
 impl Places {
-    fn index(&mut self, frame: u32, depth: u32) -> u32 {
-        let next = self.places.len() as u32;
-        *self.indices.entry((frame, depth)).or_insert_with(|| {
-            self.places.push((frame, depth));
-            next
-        })
+    /// The number of this place, which most often is the last one in the frame: if not, it has another number than before.
+    fn number(&mut self, frame: u32, depth: u32) -> u32 {
+        let place = (frame, depth);
+        if self.last.len() <= frame as usize {
+            self.last.resize(frame as usize + 1, OUTSIDE);
+        }
+        let last = &mut self.last[frame as usize];
+        if self.places.get(*last as usize) != Some(&place) {
+            *last = self.places.len() as u32;
+            self.places.push(place);
+        }
+        *last
     }
 }
 
@@ -328,7 +334,7 @@ impl Merge for Frames<'_> {
             }
         };
         self.tree.add(frame, amount.bytes, amount.objects, depth);
-        self.places.index(frame, depth)
+        self.places.number(frame, depth)
     }
 
     fn is_placed(&self) -> bool {
