@@ -22,7 +22,6 @@ mod layers;
 mod load_bias;
 mod map;
 mod notes;
-mod prefetch;
 mod read;
 mod read_ahead;
 mod registers;

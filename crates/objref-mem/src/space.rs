@@ -45,7 +45,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::image::Image;
 use crate::input::Input;
 use crate::layers::{self, Piece, Source};
-use crate::prefetch::prefetch;
+use crate::map::prefetch;
 
 /// Where the bytes of a region come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -97,8 +97,8 @@ pub struct AddressSpace {
     spans: Box<[Span]>,
     sources: Box<[Arc<Input>]>,
     pieces: Box<[Piece]>,
-    /// The span with the largest writable piece, tried before the search: most reads of a process
-    /// with one large heap go there.
+    /// The span that is tried before the search: most reads of a process with one large heap go
+    /// there. The one with the largest writable piece, unless [`AddressSpace::prefer`] was told.
     heap: (u64, Span),
 }
 
@@ -244,9 +244,31 @@ impl AddressSpace {
         source.bytes().get(from..from.checked_add(len)?)
     }
 
-    /// The longest stretch that the process could write to: in a Go process, of the heap.
+    /// Most reads will be near these addresses: the stretch that the most of them are in is the
+    /// [main one](AddressSpace::main_stretch).
+    pub fn prefer(&mut self, addresses: impl IntoIterator<Item = Addr>) {
+        let mut counts = vec![0u64; self.spans.len()];
+        for a in addresses {
+            let after = self.starts.partition_point(|&s| s <= a.0);
+            if let Some(i) = after.checked_sub(1)
+                && a.0 - self.starts[i] < self.spans[i].len
+                && self.spans[i].source.has_bytes()
+            {
+                counts[i] += 1;
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or(0);
+        if most > 0
+            && let Some(i) = counts.iter().position(|count| *count == most)
+        {
+            self.heap = (self.starts[i], self.spans[i]);
+        }
+    }
+
+    /// The stretch that most reads are in: as long as nobody said more, the one with the largest part
+    /// that the process could write to.
     #[inline]
-    pub fn longest_stretch(&self) -> Stretch<'_> {
+    pub fn main_stretch(&self) -> Stretch<'_> {
         let (start, span) = self.heap;
         let source = self.sources.get(span.source.0 as usize);
         let bytes = source.map_or(&[][..], |source| source.bytes());
@@ -256,11 +278,11 @@ impl AddressSpace {
         }
     }
 
-    /// The longest stretch, if words are 64 bits long with the lowest byte first; otherwise one with nothing in it.
+    /// The main stretch, if words are 64 bits long with the lowest byte first; otherwise one with nothing in it.
     #[inline]
     pub fn little_stretch(&self) -> Stretch<'_> {
         match self.encoding == Encoding::LITTLE_64 {
-            true => self.longest_stretch(),
+            true => self.main_stretch(),
             false => Stretch {
                 start: 0,
                 bytes: &[],

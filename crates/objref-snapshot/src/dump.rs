@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use objref_go::{GoProcess, GoroutineError, Heap, OpenError};
 use objref_graph::Successors;
-use objref_mem::{Core, Image};
+use objref_mem::{Addr, Core, Image};
 
 use crate::describe::Vocabulary;
 use crate::diagnose::{diagnose, diagnose_stacks, diagnose_types, note};
@@ -89,9 +89,11 @@ impl Dump {
         Self::of(self.process.open_beside(core, force)?, progress)
     }
 
-    fn of(process: GoProcess, progress: &dyn Progress) -> Result<Dump, SnapshotError> {
+    fn of(mut process: GoProcess, progress: &dyn Progress) -> Result<Dump, SnapshotError> {
         progress.phase("heap");
         let heap = process.heap()?;
+        let starts = heap.spans().iter().map(|span| Addr(span.start));
+        process.space.prefer(starts);
         Ok(Dump { process, heap })
     }
 

@@ -353,6 +353,7 @@ proptest! {
         files in prop::collection::vec((0u64..30, 1u64..4), 0..4),
         cut in 0u64..9000,
         reads in prop::collection::vec((0u64..40 * 4096, 0usize..6000), 30),
+        preferred in prop::collection::vec(0u64..40 * 4096, 0..4),
     ) {
         let (segments, loaded) = (apart(segments), apart(loaded));
         let cut = cut.min(segments.last().map_or(0, |p| p.bytes as u64));
@@ -369,10 +370,12 @@ proptest! {
         }
         // The file goes on after the last segment, as real ones do.
         let exe = exe.section(".comment", 1, 0, &[0; 9000]).build();
-        let space = AddressSpace::new(
+        let mut space = AddressSpace::new(
             &core(&file[..file.len() - cut as usize]),
             &[(image(&exe), LoadBias(0))],
         );
+        // Where it is looked first makes no difference.
+        space.prefer(preferred.into_iter().map(Addr));
         let model = model(&segments, &loaded, &files, cut);
         for (a, len) in reads {
             let want: Result<Vec<u8>, Fault> = (a..a + len as u64)
@@ -384,7 +387,7 @@ proptest! {
                 .collect();
             let got = space.bytes(Addr(a), len).map(|b| b.into_owned());
             prop_assert_eq!(&got, &want);
-            if let Some(bytes) = space.longest_stretch().get(Addr(a), len) {
+            if let Some(bytes) = space.main_stretch().get(Addr(a), len) {
                 prop_assert_eq!(&Ok(bytes.to_vec()), &want);
             }
             match (space.slice(Addr(a), len), want) {
@@ -395,4 +398,20 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_main_stretch_is_where_most_reads_are() {
+    let file = CoreBuilder::new()
+        .segment(0x1000, RW, [1; 0x1000])
+        .segment(0x8000, RW, [2; 0x3000])
+        .build();
+    let mut space = AddressSpace::new(&core(&file), &[]);
+    let has = |space: &AddressSpace, a| space.main_stretch().get(Addr(a), 8).is_some();
+    assert!(has(&space, 0x8000) && !has(&space, 0x1000));
+    space.prefer([0x1000, 0x8008, 0x1ff8, 0x5000, 0x5000, 0x5000].map(Addr));
+    assert!(has(&space, 0x1000) && !has(&space, 0x8000));
+    // Nothing is there.
+    space.prefer([Addr(0x5000)]);
+    assert!(has(&space, 0x1000));
 }
