@@ -41,7 +41,7 @@ pub use explore::{BATCH, Explore, LabeledEdge, Reach, Reached};
 pub use labels::{FarLabels, FarLabelsFrom, LABELS, Labels};
 pub use outgoing::Outgoing;
 pub use petgraph::{Edge, Edges, Visited};
-pub use tree::{BfsTree, NONE, ROOT};
+pub use tree::{BfsTree, NONE, ParentNodes, ROOT};
 
 /// A directed graph over the nodes `0..len`.
 ///

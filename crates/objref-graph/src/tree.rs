@@ -138,6 +138,14 @@ impl BfsTree {
         self.above.from(position - self.roots())
     }
 
+    /// As [`BfsTree::parents_at`], which nodes they are.
+    pub fn parent_nodes_at(&self, position: usize) -> ParentNodes<'_> {
+        ParentNodes {
+            positions: self.parents_at(position),
+            order: &self.order,
+        }
+    }
+
     /// How many roots there are.
     pub fn roots(&self) -> usize {
         self.levels.get(1).map_or(0, |end| *end as usize)
@@ -172,6 +180,26 @@ impl BfsTree {
             }
         }
         distances
+    }
+}
+
+/// The parents of nodes that follow each other in the order of a tree.
+#[derive(Clone, Debug)]
+pub struct ParentNodes<'t> {
+    positions: Positions<'t>,
+    order: &'t [u32],
+}
+
+impl ParentNodes<'_> {
+    /// Writes the next parents to the start of `to`, as many as there are room for and left; what is behind them stays as it
+    /// is. Returns how many. No load waits for another.
+    #[inline]
+    pub fn fill(&mut self, to: &mut [u32]) -> usize {
+        let len = self.positions.fill(to);
+        for to in &mut to[..len] {
+            *to = self.order[*to as usize];
+        }
+        len
     }
 }
 

@@ -258,6 +258,16 @@ proptest! {
         let tree = bfs(&graph, roots.iter().copied());
         prop_assert_eq!(&tree, &naive(&graph, &roots));
 
+        // What was written before is used again: nodes, not places in the order, which has fewer of them.
+        let (mut above, mut nodes) = (tree.parent_nodes_at(tree.roots()), [NONE; 7]);
+        for children in tree.order[tree.roots()..].chunks(nodes.len()) {
+            prop_assert_eq!(above.fill(&mut nodes), children.len());
+            for (child, parent) in children.iter().zip(nodes) {
+                prop_assert_eq!(parent, tree.parents()[*child as usize]);
+            }
+        }
+        prop_assert_eq!(above.fill(&mut nodes), 0);
+
         // petgraph starts from one node and stacks up nothing else: give it the first root.
         if let Some(&root) = roots.first() {
             let one = bfs(&graph, std::iter::once(root));

@@ -152,18 +152,15 @@ impl Naming<'_, '_> {
             indices: FxHashMap::default(),
             known,
         };
-        let mut above = self.tree.parents_at(first);
+        let mut above = self.tree.parent_nodes_at(first);
         let mut far = self.column.far_from(first);
         let mut parent = Parent::default();
         let (mut parents, mut numbers, mut cells) = ([0; BATCH], [0; BATCH], [0; BATCH]);
         for (batch, objects) in objects.chunks(BATCH).enumerate() {
-            above.fill(&mut parents);
-            // These loads do not wait for each other.
-            let order = &self.tree.order[..];
-            parents
-                .iter_mut()
-                .for_each(|parent| *parent = order[*parent as usize]);
-            self.describer.infer.views.numbers(&parents, &mut numbers);
+            // Here no load waits for another.
+            let len = above.fill(&mut parents);
+            let views = &self.describer.infer.views;
+            views.numbers(&parents[..len], &mut numbers);
             self.column.cells(objects, &mut cells);
             let (short, known, values) = (self.column.short(), &keys.known, self.values);
             let (mut left, mut count) = ([0; BATCH], 0);
