@@ -3,24 +3,22 @@
 use objref_mem::Addr;
 
 use crate::infer::Inference;
+use crate::memo::Memo;
 use crate::shape::Hold;
 use crate::types::TypeId;
 use crate::view::{Code, Fit, Form, Source};
 
 /// What one thread remembers of words that tell the type in an interface: the best that such an interface can say of what
-/// it leads to. Each is at the only index where it can be.
+/// it leads to.
 #[derive(Debug)]
-pub(crate) struct Dynamic(Box<[(TypeWord, Code); WORDS]>);
-
-/// Words that are remembered.
-const WORDS: usize = 256;
+pub(crate) struct Dynamic(Memo<TypeWord, Code>);
 
 /// Such a word, and whether the interface has methods: then it is that of a table of them.
 type TypeWord = (u64, bool);
 
 impl Default for Dynamic {
     fn default() -> Self {
-        Dynamic(Box::new([((0, false), Code::UNKNOWN); WORDS]))
+        Dynamic(Memo::new((0, false), Code::UNKNOWN))
     }
 }
 
@@ -33,8 +31,7 @@ impl Dynamic {
             return Code::UNKNOWN;
         };
         let word = (word, hold == Hold::Interface);
-        let index = word.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
-        let (known, code) = &mut self.0[index as usize % WORDS];
+        let (known, code) = self.0.at(word.0);
         if *known != word {
             // What is not known may be once it has been looked up.
             match infer.best_in_interface(hold, at) {

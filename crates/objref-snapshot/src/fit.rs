@@ -5,6 +5,7 @@ use objref_go::{Object, Span};
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Said};
 use crate::mask::pointer_mask;
+use crate::memo::Memo;
 use crate::types::{Kind, TypeId};
 use crate::view::{Code, Fit, Form, Source};
 
@@ -43,12 +44,9 @@ enum Plan {
     Ask,
 }
 
-/// The plans of one thread, each at the only index where it can be.
+/// The plans of one thread.
 #[derive(Debug)]
-pub(crate) struct Plans(Box<[(Statement, Plan); PLANS]>);
-
-/// Plans that are remembered.
-const PLANS: usize = 256;
+pub(crate) struct Plans(Memo<Statement, Plan>);
 
 /// What a plan is for, in one number: the view that is stated, and what kind of span the object is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,16 +57,12 @@ impl Statement {
     fn new(best: Code, span: &Span) -> Statement {
         Statement(u64::from(best.0) << 16 | u64::from(span.kind()))
     }
-
-    #[inline]
-    fn index(self) -> usize {
-        (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize % PLANS
-    }
 }
 
 impl Default for Plans {
     fn default() -> Self {
-        Plans(Box::new([(Statement(0), Plan::Ask); PLANS]))
+        // Nobody states that nothing is known.
+        Plans(Memo::new(Statement(0), Plan::Ask))
     }
 }
 
@@ -76,7 +70,7 @@ impl Plans {
     #[inline]
     fn of(&mut self, infer: &Inference<'_>, best: Code, span: &Span) -> Plan {
         let statement = Statement::new(best, span);
-        let (known, plan) = &mut self.0[statement.index()];
+        let (known, plan) = self.0.at(statement.0);
         if *known != statement {
             (*known, *plan) = (statement, infer.plan(best, span));
         }

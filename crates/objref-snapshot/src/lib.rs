@@ -25,6 +25,7 @@ mod known;
 mod lookalike;
 mod map_types;
 mod mask;
+mod memo;
 mod missing;
 mod names;
 mod numbers;
