@@ -225,10 +225,15 @@ impl AddressSpace {
         if inside < span.len {
             return Some((span, inside));
         }
+        let i = self.index(a)?;
+        Some((&self.spans[i], a - self.starts[i]))
+    }
+
+    /// The index of the span that covers `a`.
+    fn index(&self, a: u64) -> Option<usize> {
         let after = self.starts.partition_point(|&s| s <= a);
         let i = after.checked_sub(1)?;
-        let (span, inside) = (self.spans.get(i)?, a - self.starts.get(i)?);
-        (inside < span.len).then_some((span, inside))
+        (a - self.starts.get(i)? < self.spans.get(i)?.len).then_some(i)
     }
 
     /// The bytes of one file behind `len` addresses from `a`; `None` sends the caller to a slower
@@ -249,9 +254,7 @@ impl AddressSpace {
     pub fn prefer(&mut self, addresses: impl IntoIterator<Item = Addr>) {
         let mut counts = vec![0u64; self.spans.len()];
         for a in addresses {
-            let after = self.starts.partition_point(|&s| s <= a.0);
-            if let Some(i) = after.checked_sub(1)
-                && a.0 - self.starts[i] < self.spans[i].len
+            if let Some(i) = self.index(a.0)
                 && self.spans[i].source.has_bytes()
             {
                 counts[i] += 1;

@@ -71,8 +71,7 @@ impl<'h> Batch<'h> {
         self.objects.extend(ids.map(|id| {
             let object = heap.object_near(id, &mut near);
             let Object { span, at, .. } = object;
-            little.prefetch(Addr(at));
-            for line in (LINE..span.elem_size.min(AHEAD)).step_by(LINE as usize) {
+            for line in (0..span.elem_size.min(AHEAD)).step_by(LINE as usize) {
                 little.prefetch(Addr(at + line));
             }
             Heap::prefetch_mask(&little, span, at);

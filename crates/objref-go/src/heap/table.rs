@@ -318,8 +318,8 @@ impl ObjectTable {
     /// The object, where it is likely to be in the span with the index `near`; that is then the index of its own.
     #[inline]
     pub(super) fn object_near(&self, id: ObjId, near: &mut usize) -> Object<'_> {
-        if !matches!(self.first_ids.get(*near..*near + 2), Some([first, next]) if (*first..*next).contains(&id.0))
-        {
+        let ids = self.first_ids.get(*near..*near + 2);
+        if !ids.is_some_and(|ids| (ids[0]..ids[1]).contains(&id.0)) {
             *near = self.span_number(id);
         }
         let span = &self.spans[*near];
