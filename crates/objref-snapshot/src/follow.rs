@@ -1,5 +1,6 @@
 //! Following the references of objects: where each leads, and what it says of that.
 
+use arrayvec::ArrayVec;
 use objref_go::{Batch, ObjId, Object};
 use objref_graph::{BATCH, LABELS, LabeledEdge, Reach};
 use objref_mem::Addr;
@@ -94,32 +95,14 @@ impl<'p> Inference<'p> {
             memory,
         } = work;
         batch.load(heap, space, objects.iter().copied().map(ObjId));
-        let mut holders = [None; BATCH];
         let mut last = (0, None);
-        for (holder, &object) in holders.iter_mut().zip(batch.objects()) {
-            let Object { id, span, at } = object;
-            if span.noscan {
-                continue;
-            }
-            if let Some(descriptor) = heap.stored_type(space, span, at)
-                && !self.state(object, descriptor, found)
-            {
-                continue;
-            }
-            let number = self.views.number(id.0);
-            if number == 0 {
-                self.follow_untyped(object, &mut |said, value, target| match said {
-                    Ok(said) => self.propose(target, said, value, &followed, memory, found),
-                    Err(miss) => found.miss(miss, id.0),
-                });
-                continue;
-            }
-            if number != last.0 || number == SPILLED {
-                last = (number, self.role(self.views.of_number(id.0, number)));
-            }
-            let start = at + heap.data_offset(span);
-            *holder = last.1.map(|role| Holder { role, start });
-        }
+        // In place: it is more than a few lines of memory.
+        let mut holders = ArrayVec::<_, BATCH>::new();
+        holders.extend(batch.objects().iter().map(|&object| {
+            let start = object.at + heap.data_offset(object.span);
+            let role = self.role(object, &mut last, &followed, memory, found)?;
+            Some(Holder { role, start })
+        }));
         batch.references(heap, space, &mut |references| {
             // In loops of their own, so that the loads of one reference do not wait for what is made of another.
             seen.clear();
@@ -207,8 +190,43 @@ impl<'p> Inference<'p> {
         }
     }
 
+    /// What the object says of what it refers to; `None` if nothing. `last` is the number of the view of the one before, and
+    /// what that said.
+    #[inline]
+    fn role<'s>(
+        &'s self,
+        object: Object<'p>,
+        last: &mut (u16, Option<Role<'s>>),
+        followed: impl Fn(u32) -> bool,
+        memory: &mut Memory,
+        found: &mut Findings,
+    ) -> Option<Role<'s>> {
+        let Object { id, span, at } = object;
+        if span.noscan {
+            return None;
+        }
+        let descriptor = self.heap.stored_type(&self.process.space, span, at);
+        if let Some(descriptor) = descriptor
+            && !self.state(object, descriptor, found)
+        {
+            return None;
+        }
+        let number = self.views.number(id.0);
+        if number == 0 {
+            self.follow_untyped(object, &mut |said, value, target| match said {
+                Ok(said) => self.propose(target, said, value, &followed, memory, found),
+                Err(miss) => found.miss(miss, id.0),
+            });
+            return None;
+        }
+        if number != last.0 || number == SPILLED {
+            *last = (number, self.role_of(self.views.of_number(id.0, number)));
+        }
+        last.1
+    }
+
     /// What an object that is seen like this says of what it refers to; `None` if nothing.
-    fn role(&self, code: Code) -> Option<Role<'_>> {
+    fn role_of(&self, code: Code) -> Option<Role<'_>> {
         if code.form() == Form::Opaque {
             return None;
         }
