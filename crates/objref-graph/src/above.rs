@@ -29,23 +29,48 @@ impl Above {
     /// Appends a position, which is not before the last one.
     #[inline]
     pub(crate) fn push(&mut self, position: u32) {
-        if self.len.is_multiple_of(STRIDE) {
-            self.marks.push((self.used, self.last));
-        }
-        let one = self.used + (position - self.last) as usize;
-        match self.bits.get_mut(one / 64) {
-            Some(word) => *word |= 1 << (one % 64),
-            None => self.grow(one),
-        }
-        (self.used, self.last) = (one + 1, position);
-        self.len += 1;
+        self.extend([position]);
     }
 
-    /// Sets a bit behind all words that there are.
+    /// Appends positions, none of which is before the one in front of it.
+    #[inline]
+    pub(crate) fn extend(&mut self, positions: impl IntoIterator<Item = u32>) {
+        let Above { used, last, .. } = *self;
+        let (mut used, mut last, mut len) = (used, last, self.len);
+        // What is in the word that is being filled is written when it is full.
+        let mut at = used / 64;
+        let mut word = self.bits.get(at).copied().unwrap_or(0);
+        for position in positions {
+            if len.is_multiple_of(STRIDE) {
+                self.marks.push((used, last));
+            }
+            let one = used + (position - last) as usize;
+            if one / 64 != at {
+                self.put(at, word);
+                (at, word) = (one / 64, 0);
+            }
+            word |= 1 << (one % 64);
+            (used, last, len) = (one + 1, position, len + 1);
+        }
+        if word != 0 {
+            self.put(at, word);
+        }
+        (self.used, self.last, self.len) = (used, last, len);
+    }
+
+    /// Sets the word with this index; those in front of it that there are not are 0.
+    #[inline]
+    fn put(&mut self, at: usize, word: u64) {
+        match self.bits.get_mut(at) {
+            Some(known) => *known = word,
+            None => self.grow(at, word),
+        }
+    }
+
     #[inline(never)]
-    fn grow(&mut self, one: usize) {
-        self.bits.resize(one / 64, 0);
-        self.bits.push(1 << (one % 64));
+    fn grow(&mut self, at: usize, word: u64) {
+        self.bits.resize(at, 0);
+        self.bits.push(word);
     }
 
     /// How many positions there are.
@@ -207,8 +232,10 @@ mod tests {
             for advance in advances {
                 position += advance;
                 positions.push(position);
-                above.push(position);
             }
+            let (some, rest) = positions.split_at(first.min(positions.len()));
+            some.iter().for_each(|position| above.push(*position));
+            above.extend(rest.iter().copied());
             let all: Vec<u32> = above.from(0).collect();
             prop_assert_eq!(&all, &positions);
             let expected = positions.get(first..).unwrap_or_default();

@@ -96,8 +96,10 @@ fn search<G: Explore, const KEEP: bool>(
         bits.extend((0..words).map(|_| AtomicU64::new(0)));
         bits
     });
-    // Room for all, so that nothing has to be moved; what is not filled takes no memory.
-    let mut order = G::room(nodes);
+    let mut order = Order {
+        nodes: G::zeros(nodes),
+        len: 0,
+    };
     for root in roots {
         if column[root as usize].swap(OF_ROOT, Relaxed) == NOWHERE {
             order.push(root);
@@ -118,17 +120,19 @@ fn search<G: Explore, const KEEP: bool>(
     let mut levels = vec![0];
     let mut start = 0;
     let (mut scratch, mut notes) = (G::Scratch::default(), [G::Notes::default()]);
-    while start < search.order.len() {
-        let end = search.order.len();
+    while start < search.order.len {
+        let end = search.order.len;
         levels.push(end as u32);
         if end - start < PARALLEL_FRONTIER {
-            search.order[start..]
+            search
+                .order
+                .from(start)
                 .iter()
                 .for_each(|node| search.reached.add(*node));
             search.walk::<G, KEEP>(graph, start..end, &mut scratch, &mut notes[0]);
             graph.settle(search.reached, &mut notes);
         } else {
-            let level = &search.order[start..];
+            let level = search.order.from(start);
             mark(level, search.reached);
             graph.prepare(level, search.reached);
             let mut notes = Vec::new();
@@ -141,13 +145,13 @@ fn search<G: Explore, const KEEP: bool>(
     }
 
     let Search {
-        mut order,
+        order,
         above,
         far,
         kept,
         ..
     } = search;
-    order.shrink_to_fit();
+    let order = order.into_nodes();
     let labels = Labels::new(column, far);
     (BfsTree::new(nodes, order, levels, above), labels, kept)
 }
@@ -175,12 +179,45 @@ impl Claim {
     }
 }
 
+/// The nodes that are reached, in the order of the search.
+struct Order {
+    /// Room for all, zeros from the start: what is not filled takes no memory, and threads can fill it side by side.
+    nodes: Vec<u32>,
+    len: usize,
+}
+
+impl Order {
+    #[inline]
+    fn push(&mut self, node: u32) {
+        self.nodes[self.len] = node;
+        self.len += 1;
+    }
+
+    /// Room for so many more, to be filled.
+    fn grow(&mut self, new: usize) -> &mut [u32] {
+        let start = self.len;
+        self.len += new;
+        &mut self.nodes[start..self.len]
+    }
+
+    /// Those from this place on.
+    fn from(&self, start: usize) -> &[u32] {
+        &self.nodes[start..self.len]
+    }
+
+    fn into_nodes(mut self) -> Vec<u32> {
+        self.nodes.truncate(self.len);
+        self.nodes.shrink_to_fit();
+        self.nodes
+    }
+}
+
 /// The tree so far.
 struct Search<'c> {
     column: &'c [AtomicU16],
     reached: Reached<'c>,
     leaves: Leaves<'c>,
-    order: Vec<u32>,
+    order: Order,
     above: Above,
     far: FarLabels,
     /// The edges that are not in the tree.
@@ -201,7 +238,7 @@ impl Search<'_> {
         let (mut at, mut batch) = (part.start, Nodes::default());
         while at < part.end {
             let first = at;
-            let len = batch.fill(&self.order, self.leaves, &mut at, part.end);
+            let len = batch.fill(&self.order.nodes, self.leaves, &mut at, part.end);
             let reached = self.reached;
             let mut append = Append::<KEEP> {
                 search: self,
@@ -239,7 +276,7 @@ impl Search<'_> {
             let end = part.end.min(at + PIECE);
             while at < end {
                 let first = at;
-                let len = batch.fill(order, leaves, &mut at, end);
+                let len = batch.fill(&order.nodes, leaves, &mut at, end);
                 let mut claim = Claiming::<KEEP> {
                     column,
                     mine: CLAIMED | piece as u16,
@@ -276,7 +313,7 @@ impl Search<'_> {
 
 /// Appends to the tree the claims of the pieces of a frontier that starts at `first` of the order.
 fn append(
-    order: &mut Vec<u32>,
+    order: &mut Order,
     above: &mut Above,
     far: &mut FarLabels,
     leaves: Leaves<'_>,
@@ -284,10 +321,9 @@ fn append(
     first: usize,
 ) {
     let position = |piece: usize| (first + piece * PIECE) as u32;
-    let (mut start, mut before) = (order.len(), above.len());
+    let (mut start, mut before) = (order.len, above.len());
     let new: usize = claims.iter().map(|claims| claims.len()).sum();
-    order.resize(start + new, 0);
-    let mut rest = &mut order[start..];
+    let mut rest = order.grow(new);
     let mut pieces = Vec::with_capacity(claims.len());
     for (piece, claims) in claims.iter().enumerate() {
         let (nodes, behind) = rest.split_at_mut(claims.len());
@@ -300,12 +336,13 @@ fn append(
         .par_iter_mut()
         .for_each(|(claims, nodes, at, above, far)| {
             let mut leaves = leaves.from(*at);
-            for ((claim, node), at) in claims.iter().zip(nodes.iter_mut()).zip(*at..) {
+            let places = claims.iter().zip(nodes.iter_mut()).zip(*at..);
+            above.extend(places.map(|((claim, node), at)| {
                 *node = claim.node;
-                above.push(claim.by);
                 far.push(at, claim.label());
                 leaves.push(claim.is_leaf());
-            }
+                claim.by
+            }));
         });
     for (piece, (.., its_above, its_far)) in pieces.iter_mut().enumerate() {
         above.append(its_above, position(piece));
@@ -315,8 +352,8 @@ fn append(
 
 /// Adds the nodes to those that are reached.
 fn mark(nodes: &[u32], reached: Reached<'_>) {
-    let nodes = nodes.par_iter().with_min_len(PIECE);
-    nodes.for_each(|node| reached.add(*node));
+    let pieces = nodes.par_chunks(PIECE);
+    pieces.for_each(|nodes| reached.add_all(nodes));
 }
 
 /// Leaves of the claims of each piece those that stand, and their labels in the column. The others are edges beside the tree.
@@ -376,7 +413,7 @@ impl<const KEEP: bool> Reach for Append<'_, '_, KEEP> {
         let new = seen == u32::from(NOWHERE) && claimed.load(Relaxed) == NOWHERE;
         if new {
             claimed.store(cell(edge.label), Relaxed);
-            let at = self.search.order.len() as u32;
+            let at = self.search.order.len as u32;
             self.search.far.push(at, edge.label);
             self.search.leaves.from(at).push(edge.to_leaf);
             self.search.order.push(to);

@@ -51,6 +51,11 @@ pub trait Explore: Sync {
         Vec::with_capacity(len)
     }
 
+    /// So many zeros, for another.
+    fn zeros(len: usize) -> Vec<u32> {
+        vec![0; len]
+    }
+
     /// Tells `reach` all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the second, and
     /// those of one node always in the same order.
     fn explore(
@@ -81,6 +86,20 @@ impl<'c> Reached<'c> {
 
     pub(crate) fn add(&self, node: u32) {
         self.0[node as usize / 64].fetch_or(1 << (node % 64), Relaxed);
+    }
+
+    pub(crate) fn add_all(&self, nodes: &[u32]) {
+        // Neighbours in the order are so often neighbours by number, too, that it pays to add them at once.
+        let (mut word, mut bits) = (0, 0);
+        for node in nodes {
+            let at = *node as usize / 64;
+            if at != word {
+                self.0[word].fetch_or(bits, Relaxed);
+                (word, bits) = (at, 0);
+            }
+            bits |= 1 << (node % 64);
+        }
+        self.0[word].fetch_or(bits, Relaxed);
     }
 
     /// Whether the node is one of them.

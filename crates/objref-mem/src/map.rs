@@ -190,9 +190,9 @@ pub fn room<T>(len: usize) -> Vec<T> {
     room
 }
 
-/// `len` zeros, in large pages as [`room`] is. They take no memory until they are written to.
-pub fn zeros(len: usize) -> Vec<u16> {
-    let zeros = vec![0; len];
+/// `len` zeros of a type of numbers, in large pages as [`room`] is. They take no memory until they are written to.
+pub fn zeros<T: Copy + Default>(len: usize) -> Vec<T> {
+    let zeros = vec![T::default(); len];
     in_large_pages(&zeros);
     zeros
 }

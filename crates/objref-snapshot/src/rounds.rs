@@ -10,7 +10,7 @@ use objref_graph::{
     BATCH, BfsTree, Explore, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
     explore_keeping,
 };
-use objref_mem::room;
+use objref_mem::{room, zeros};
 use rayon::prelude::*;
 
 use crate::follow::Work;
@@ -21,8 +21,10 @@ use crate::view::{Code, Source};
 const PARALLEL: usize = 2048;
 /// Objects per piece of work.
 const PIECE: usize = 512;
-/// One in so many objects of a wide level is followed before the others: a prime, so that no pattern in it hides some.
+/// One in so many objects of a wide level is followed before the others ...
 const SAMPLE: usize = 61;
+/// ... or so many of a very wide one.
+const SAMPLES: usize = 1 << 13;
 /// How often an object is followed again, on average. Each time its view is a better one; this only stops damage.
 const AGAIN: usize = 8;
 
@@ -79,6 +81,10 @@ impl<'p> Explore for Follower<'_, 'p> {
         room(len)
     }
 
+    fn zeros(len: usize) -> Vec<u32> {
+        zeros(len)
+    }
+
     fn explore(
         &self,
         nodes: &[u32],
@@ -95,8 +101,7 @@ impl<'p> Explore for Follower<'_, 'p> {
     /// all.
     fn prepare(&mut self, level: &[u32], reached: Reached<'_>) {
         let followed = |object| reached.has(object);
-        let some: Vec<u32> = level.iter().copied().step_by(SAMPLE).collect();
-        let again = self.infer.round(&some, followed);
+        let again = self.infer.round(&sample(level), followed);
         self.follow_again(again, followed);
     }
 
@@ -108,6 +113,15 @@ impl<'p> Explore for Follower<'_, 'p> {
         let again = self.infer.conclude(notes);
         self.follow_again(again, |object| reached.has(object));
     }
+}
+
+/// Some of the objects, all over the level, but in no pattern that those of a program may have, too.
+fn sample(level: &[u32]) -> Vec<u32> {
+    let stride = (level.len() / SAMPLES).max(SAMPLE);
+    let pieces = level.chunks(stride).enumerate();
+    let scattered = |number: usize| (number as u32).wrapping_mul(0x9E37_79B1) as usize;
+    let one = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
+    one.collect()
 }
 
 impl Follower<'_, '_> {
