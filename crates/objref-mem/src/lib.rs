@@ -42,7 +42,7 @@ pub use fault::{Fault, FaultKind};
 pub use ids::BuildIds;
 pub use image::{Image, ImageSegment, Section, Symbol, SymbolKind};
 pub use input::{Input, InputError};
-pub use map::{Spilling, end_cleanly_on_signals, give_back_from, room, zeros};
+pub use map::{Spilling, end_cleanly_on_signals, give_back_from, room, settled, zeros};
 pub use notes::{MappedFile, ProcessInfo, SignalInfo, Thread};
 pub use registers::Registers;
 pub use space::{AddressSpace, Region, RegionKind, Stretch};

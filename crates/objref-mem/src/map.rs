@@ -1,17 +1,17 @@
 //! The one place of the workspace with `unsafe`: mapping a file into memory, what the kernel does to
-//! those who read a mapped file that has gone, memory in large pages, memory that is a file's, and
-//! memory that is fetched before it is needed.
+//! those who read a mapped file that has gone, memory in large pages, memory that is a file's, memory
+//! that is fetched before it is needed, and memory that stays where it is when threads are done with it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use memmap2::{Mmap, MmapMut};
 
@@ -195,6 +195,15 @@ pub fn zeros<T: Copy + Default>(len: usize) -> Vec<T> {
     let zeros = vec![T::default(); len];
     in_large_pages(&zeros);
     zeros
+}
+
+/// The numbers as they are now, where they lie: no other thread can change them any more.
+#[allow(unsafe_code)]
+pub fn settled(numbers: Vec<AtomicU16>) -> Vec<u16> {
+    let mut numbers = ManuallyDrop::new(numbers);
+    let (start, len, capacity) = (numbers.as_mut_ptr(), numbers.len(), numbers.capacity());
+    // SAFETY: an atomic number has the size, alignment and bits of a plain one, and who had these gave them away.
+    unsafe { Vec::from_raw_parts(start.cast(), len, capacity) }
 }
 
 /// Asks for large pages for memory that nobody has written to yet.

@@ -15,9 +15,6 @@ const MANY: u32 = 16;
 /// Smaller objects look too much alike.
 const MIN_SIZE: u64 = 24;
 
-/// Pieces of the column of views that are counted together, at least: every sum has a place for each type.
-const PIECES: usize = 64;
-
 /// Types by their pointer words.
 type ByMask = FxHashMap<u64, Vec<TypeId>>;
 
@@ -43,20 +40,12 @@ impl Inference<'_> {
     /// The types that fill many objects, if they have pointers: without any, one is like the other.
     fn candidates(&self) -> ByMask {
         let types = &self.model.types;
-        let none = || vec![0u32; types.len()];
-        let pieces = self.views.pieces().with_min_len(PIECES);
-        let counted = pieces.fold(none, |mut seen, codes| {
-            for code in codes {
-                if code.form() == Form::One && code.fit() >= Fit::Whole {
-                    seen[code.ty().0 as usize] += 1;
-                }
+        let mut seen = vec![0u32; types.len()];
+        for (code, count) in self.views.counts() {
+            if code.form() == Form::One && code.fit() >= Fit::Whole {
+                seen[code.ty().0 as usize] += count;
             }
-            seen
-        });
-        let seen = counted.reduce(none, |mut seen, more| {
-            seen.iter_mut().zip(more).for_each(|(n, more)| *n += more);
-            seen
-        });
+        }
         let mut by_mask = ByMask::default();
         for ty in types.ids().filter(|ty| seen[ty.0 as usize] >= MANY) {
             let mask = self.shapes.get(&self.model, ty).mask;

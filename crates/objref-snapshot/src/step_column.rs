@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
 use objref_graph::{FarLabels, FarLabelsFrom, Labels, NONE};
+use objref_mem::settled;
 use rayon::prelude::*;
 
 use crate::numbers::Numbers;
@@ -68,9 +69,9 @@ impl Column {
     }
 
     pub(crate) fn into_numbers(self) -> Numbers {
-        // In place.
         match self.long.is_empty() {
-            true => Numbers::Short(self.cells.into_iter().map(AtomicU16::into_inner).collect()),
+            true => Numbers::Short(settled(self.cells)),
+            // In place.
             false => Numbers::Long(self.long.into_iter().map(AtomicU32::into_inner).collect()),
         }
     }

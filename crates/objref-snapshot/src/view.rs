@@ -126,7 +126,7 @@ impl Fit {
 }
 
 /// A view in one word; 0 is unknown. From above: fit (3 bits), source (3), form (2), type (24).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Code(pub(crate) u32);
 
 impl Code {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
-use objref_mem::room;
+use objref_mem::{room, settled};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -14,6 +14,10 @@ use crate::view::{Code, Fit, View};
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 14;
+/// Pieces that are counted together, at least: every sum has a place for each number.
+const PIECES: usize = 64;
+/// Objects that are looked at together.
+const FEW: usize = 64;
 
 /// The view of every object, a column that all threads may write to.
 #[derive(Debug, Default)]
@@ -52,27 +56,45 @@ impl Views {
         }
     }
 
-    /// What objects are seen as, in their order, some thousands at a time.
-    pub(crate) fn pieces(
-        &self,
-    ) -> impl IndexedParallelIterator<Item = impl Iterator<Item = Code> + '_> {
+    /// What objects are seen as, and how many of them.
+    pub(crate) fn counts(&self) -> FxHashMap<Code, u32> {
+        let none = || (vec![0u32; 1 << 16], Vec::new());
         let pieces = self.column.par_chunks(PIECE).enumerate();
-        pieces.map(|(piece, cells)| {
-            let objects = (piece * PIECE) as u32..;
-            objects
-                .zip(cells)
-                .map(|(object, cell)| self.read(object, cell))
-        })
+        let counted =
+            pieces
+                .with_min_len(PIECES)
+                .fold(none, |(mut counts, mut spilled), (piece, cells)| {
+                    for (object, cell) in ((piece * PIECE) as u32..).zip(cells) {
+                        match cell.load(Ordering::Relaxed) {
+                            SPILLED => spilled.push(self.read_spilled(object)),
+                            number => counts[usize::from(number)] += 1,
+                        }
+                    }
+                    (counts, spilled)
+                });
+        let mut all = FxHashMap::default();
+        for (counts, spilled) in counted.collect::<Vec<_>>() {
+            let numbered = self.codes.numbered().zip(counts);
+            let numbered = numbered.filter(|(_, count)| *count > 0);
+            for (code, count) in numbered.chain(spilled.into_iter().map(|code| (code, 1))) {
+                *all.entry(code).or_default() += count;
+            }
+        }
+        all
     }
 
     /// The objects of which nothing is known.
     pub(crate) fn unknown(&self) -> impl ParallelIterator<Item = u32> + '_ {
-        let pieces = self.column.par_chunks(PIECE).enumerate();
-        pieces.flat_map_iter(|(piece, cells)| {
-            let objects = (piece * PIECE) as u32..;
-            let unknown = |cell: &AtomicU16| cell.load(Ordering::Relaxed) == 0;
-            let unknown = objects.zip(cells).filter(move |(_, cell)| unknown(cell));
-            unknown.map(|(object, _)| object)
+        let is_unknown = |cell: &AtomicU16| cell.load(Ordering::Relaxed) == 0;
+        let some = self.column.par_chunks(FEW).enumerate();
+        let some = some.with_min_len(PIECE / FEW).filter(move |(_, cells)| {
+            // There is hardly one, so that all are looked at without a branch for each.
+            let any = |any, cell| any | is_unknown(cell);
+            cells.iter().fold(false, any)
+        });
+        some.flat_map_iter(move |(some, cells)| {
+            let objects = ((some * FEW) as u32..).zip(cells);
+            objects.filter_map(move |(object, cell)| is_unknown(cell).then_some(object))
         })
     }
 
@@ -101,11 +123,6 @@ impl Views {
             SPILLED => self.read_spilled(object),
             number => self.codes.code(number),
         }
-    }
-
-    #[inline]
-    fn read(&self, object: u32, cell: &AtomicU16) -> Code {
-        self.of_number(object, cell.load(Ordering::Acquire))
     }
 
     #[cold]
@@ -218,11 +235,12 @@ impl FinalViews {
             return FinalViews::of_codes(&views);
         }
         let Views { column, codes, .. } = views;
+        let mut column = settled(column);
         // Each number once a piece.
         let pieces = column.par_chunks(PIECE).map(|piece| {
             let (mut found, mut seen) = (Vec::new(), vec![0u64; 1 << 10]);
-            for cell in piece {
-                let number = cell.load(Ordering::Relaxed);
+            // Neighbours are often the same.
+            for &number in piece.chunk_by(|a, b| a == b).flat_map(|same| same.first()) {
                 let (word, bit) = (usize::from(number / 64), 1 << (number % 64));
                 if seen[word] & bit == 0 {
                     seen[word] |= bit;
@@ -241,15 +259,13 @@ impl FinalViews {
                 distinct.push(codes.code(number).view());
             }
         }
-        column.par_chunks(PIECE).for_each(|piece| {
-            for cell in piece {
-                let number = cell.load(Ordering::Relaxed);
-                cell.store(index[usize::from(number)], Ordering::Relaxed);
+        column.par_chunks_mut(PIECE).for_each(|piece| {
+            for number in piece {
+                *number = index[usize::from(*number)];
             }
         });
         FinalViews {
-            // In place.
-            column: Numbers::Short(column.into_iter().map(AtomicU16::into_inner).collect()),
+            column: Numbers::Short(column),
             distinct,
         }
     }
@@ -331,16 +347,18 @@ mod tests {
             let copy = views.copy();
             let seen: Vec<u32> = copy.unknown().collect();
             assert!(seen.into_iter().eq((0..objects).filter(|n| !known(n))));
-            let pieces: Vec<Vec<Code>> = views.pieces().map(Iterator::collect).collect();
-            let all = pieces.into_iter().flatten().enumerate();
+            let counts = views.counts();
             let expected = |n: u32| match known(&n) {
                 true => better(n),
                 false => Code::UNKNOWN,
             };
-            for (n, code) in all {
-                assert_eq!(code, expected(n as u32));
-                assert_eq!(copy.code(n as u32), code);
+            let mut counted = FxHashMap::default();
+            for n in 0..objects {
+                *counted.entry(expected(n)).or_default() += 1;
+                assert_eq!(views.code(n), expected(n));
+                assert_eq!(copy.code(n), expected(n));
             }
+            assert_eq!(counts, counted);
             let last = FinalViews::new(views);
             assert_eq!(matches!(last.column, Numbers::Short(_)), kinds == 100);
             let mut most = 0;
