@@ -63,11 +63,14 @@ impl Codes {
         }
     }
 
-    /// The code's number, if it is found at once.
+    /// The code's number, if it is found at once, and else that of what nothing is known of.
     #[inline]
-    pub(crate) fn near(&self, code: Code) -> Option<u16> {
+    pub(crate) fn near(&self, code: Code) -> u16 {
         let entry = self.by_code[place(code)].load(Ordering::Acquire);
-        (entry >> 32 == u64::from(code.0)).then_some(entry as u16)
+        match entry >> 32 == u64::from(code.0) {
+            true => entry as u16,
+            false => 0,
+        }
     }
 
     /// The code's number, or the free place where it would be.

@@ -1,6 +1,7 @@
 //! How well what a reference says explains the object it leads to: its slot, and the words that are pointers there.
 
 use objref_go::{Object, Span};
+use objref_mem::Addr;
 
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Said};
@@ -34,8 +35,9 @@ enum Plan {
     Never,
     /// One value without pointers that fills the slot.
     Fills,
-    /// Values without pointers, as far as the reference says.
-    Run,
+    /// Values of so many bytes, without pointers, as far as the reference says; they fill the slot if they are more than so
+    /// many bytes.
+    Run(u32, u32),
     /// One value that fills the slot if these are its pointers.
     Pointers(u64),
     /// Values of so many words, of which these are the pointers if the slot is full of them.
@@ -46,7 +48,14 @@ enum Plan {
 
 /// The plans of one thread.
 #[derive(Debug)]
-pub(crate) struct Plans(Memo<Statement, Plan>);
+pub(crate) struct Plans(Memo<Statement, Planned>);
+
+/// A plan, and the number of the view at best, 0 as long as it is not known.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    plan: Plan,
+    number: u16,
+}
 
 /// What a plan is for, in one number: the view that is stated, and what kind of span the object is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,19 +71,24 @@ impl Statement {
 impl Default for Plans {
     fn default() -> Self {
         // Nobody states that nothing is known.
-        Plans(Memo::new(Statement(0), Plan::Ask))
+        let nothing = Planned {
+            plan: Plan::Ask,
+            number: 0,
+        };
+        Plans(Memo::new(Statement(0), nothing))
     }
 }
 
 impl Plans {
     #[inline]
-    fn of(&mut self, infer: &Inference<'_>, best: Code, span: &Span) -> Plan {
+    fn of(&mut self, infer: &Inference<'_>, best: Code, span: &Span) -> &mut Planned {
         let statement = Statement::new(best, span);
-        let (known, plan) = self.0.at(statement.0);
+        let (known, planned) = self.0.at(statement.0);
         if *known != statement {
-            (*known, *plan) = (statement, infer.plan(best, span));
+            let plan = infer.plan(best, span);
+            (*known, *planned) = (statement, Planned { plan, number: 0 });
         }
-        *plan
+        planned
     }
 }
 
@@ -82,59 +96,114 @@ impl Plans {
 pub(crate) enum Verdict {
     /// It takes a closer look.
     Ask,
-    /// The view that the object gets.
-    View(Code),
+    /// The object gets the view of this number; 0 if that has none yet.
+    View(u16),
     /// The heap contradicts.
     Nothing,
 }
 
 impl<'p> Inference<'p> {
-    /// The verdict on the first statement about an object: that `best`, the view that it would get at best, starts `inside`
-    /// bytes into its data, and that so many bytes from there belong to it, if `extent` says. By what was found out before
-    /// of such statements.
+    /// As [`Inference::first_verdict`], where it is plain that the object gets the best view, and what number that has; 0
+    /// where it is not.
     #[inline]
+    pub(crate) fn glance(
+        &self,
+        target: &Object<'p>,
+        best: Code,
+        value: u64,
+        count: Option<Addr>,
+        plans: &mut Plans,
+    ) -> u16 {
+        let (span, at) = (target.span, target.at);
+        let statement = Statement::new(best, span);
+        let (known, planned) = plans.0.at(statement.0);
+        if *known != statement {
+            return 0;
+        }
+        // None of these plans is about objects with a header.
+        let fits = match planned.plan {
+            Plan::Pointers(of_type) => {
+                self.heap.pointer_mask_near(&self.little, span, at) == Some(of_type)
+            }
+            Plan::Fills => true,
+            Plan::Run(size, above) => count.is_none_or(|count| {
+                let count = self.little.little_u64(count).unwrap_or(0);
+                let extent = count.saturating_mul(size.into());
+                extent > above.into() && extent <= span.elem_size
+            }),
+            _ => false,
+        };
+        let number = match fits && value == at {
+            true => planned.number,
+            false => 0,
+        };
+        debug_assert!(self.confirms(&Verdict::View(number), target, best, value, count));
+        number
+    }
+
+    /// The verdict on the first statement about an object: that `best`, the view that it would get at best, starts where
+    /// `value` points, and that as many values from there belong to it as the word at `count` says. By what was found out
+    /// before of such statements.
+    #[inline(never)]
     pub(crate) fn first_verdict(
         &self,
         target: &Object<'p>,
         best: Code,
-        inside: u64,
-        extent: impl Fn() -> Option<u64>,
+        value: u64,
+        count: Option<Addr>,
         plans: &mut Plans,
     ) -> Verdict {
         let span = target.span;
-        if span.size_class == 0 || inside != 0 && (best.form() != Form::Text || !span.noscan) {
+        let planned = plans.of(self, best, span);
+        let inside = value.wrapping_sub(target.at + self.heap.data_offset(span));
+        if inside != 0 && (best.form() != Form::Text || !span.noscan) {
             return Verdict::Ask;
         }
-        let view = |fit| Verdict::View(best.with(fit));
-        let start = self.heap.data_offset(span) + inside;
-        let filled = |extent: u64| span.is_filled_by(start.saturating_add(extent));
-        let (heap, space) = (self.heap, &self.process.space);
-        let mask = || heap.pointer_mask_in(&self.little, space, span, target.at);
-        let verdict = match plans.of(self, best, span) {
-            Plan::Never => Verdict::Nothing,
-            Plan::Fills => view(Fit::Whole),
-            Plan::Run => match extent() {
-                None if inside == 0 => view(Fit::Whole),
-                Some(extent) if filled(extent) => view(Fit::Whole),
-                _ => view(Fit::Run),
-            },
-            Plan::Pointers(mask_of_type) => match mask() {
-                None => Verdict::Ask,
-                Some(found) if found & !mask_of_type != 0 => Verdict::Nothing,
-                Some(found) if found == mask_of_type => view(Fit::Whole),
-                Some(_) => view(Fit::Partial),
-            },
-            Plan::Values(mask_of_values, words) => match mask() {
-                None => Verdict::Ask,
-                Some(found) => match compare_values(found, mask_of_values, words.into()) {
-                    Pointers::Contradict => Verdict::Nothing,
-                    Pointers::Same if extent().is_none_or(filled) => view(Fit::Whole),
-                    _ => view(Fit::Run),
-                },
-            },
-            Plan::Ask => Verdict::Ask,
+        let mask = || self.heap.pointer_mask_near(&self.little, span, target.at);
+        let extent = |count, size: u32| {
+            let count = self.word(count).unwrap_or(0);
+            count.saturating_mul(size.into())
         };
-        debug_assert!(self.confirms(&verdict, target, best, inside, extent()));
+        let fit = match planned.plan {
+            Plan::Never => Fit::Nothing,
+            Plan::Fills => Fit::Whole,
+            Plan::Pointers(of_type) => match mask() {
+                Some(found) if found == of_type => Fit::Whole,
+                Some(found) if found & !of_type != 0 => Fit::Nothing,
+                Some(_) => Fit::Partial,
+                None => return Verdict::Ask,
+            },
+            Plan::Run(size, _) => match count {
+                None if inside == 0 => Fit::Whole,
+                Some(count) if span.is_filled_by(inside.saturating_add(extent(count, size))) => {
+                    Fit::Whole
+                }
+                _ => Fit::Run,
+            },
+            Plan::Values(of_values, words) => {
+                let filled = |count| span.is_filled_by(extent(count, words * 8));
+                let Some(found) = mask() else {
+                    return Verdict::Ask;
+                };
+                match compare_values(found, of_values, words.into()) {
+                    Pointers::Contradict => Fit::Nothing,
+                    Pointers::Same if count.is_none_or(filled) => Fit::Whole,
+                    _ => Fit::Run,
+                }
+            }
+            Plan::Ask => return Verdict::Ask,
+        };
+        let verdict = match fit {
+            Fit::Nothing => Verdict::Nothing,
+            Fit::Whole => {
+                if planned.number == 0 {
+                    planned.number = self.views.near(best);
+                }
+                Verdict::View(planned.number)
+            }
+            fit => Verdict::View(self.views.near(best.with(fit))),
+        };
+        debug_assert!(self.confirms(&verdict, target, best, value, count));
         verdict
     }
 
@@ -144,18 +213,20 @@ impl<'p> Inference<'p> {
         verdict: &Verdict,
         target: &Object<'p>,
         best: Code,
-        inside: u64,
-        extent: Option<u64>,
+        value: u64,
+        count: Option<Addr>,
     ) -> bool {
         let said = Said {
-            extent,
+            extent: count.map(|count| self.extent_of(best.ty(), count)),
             ..Said::new(best.ty(), best.form(), best.source())
         };
-        let value = target.at + self.heap.data_offset(target.span) + inside;
         let closer = self.verdict(*target, said, value);
         match verdict {
-            Verdict::Ask => true,
-            Verdict::View(code) => closer.is_none_or(|closer| closer == *code),
+            Verdict::Ask | Verdict::View(0) => true,
+            Verdict::View(number) => {
+                let code = self.views.of_number(target.id.0, *number);
+                closer.is_none_or(|closer| closer == code)
+            }
             Verdict::Nothing => closer.is_none(),
         }
     }
@@ -168,14 +239,19 @@ impl<'p> Inference<'p> {
         let size = self.model.get(ty).size;
         let has_references = self.shapes.get(&self.model, ty).has_references();
         match form {
+            _ if span.size_class == 0 => Plan::Ask,
             _ if form == Form::Opaque || self.model.types.traits(ty).closure => Plan::Ask,
+            _ if !best.is_known() => Plan::Ask,
             _ if size == 0 || size > span.elem_size - header => Plan::Never,
             _ if has_references && span.noscan => Plan::Ask,
             _ if !has_references && !span.noscan => Plan::Never,
             Form::One if !span.is_filled_by(size + header) => Plan::Ask,
             Form::One if span.noscan => Plan::Fills,
             Form::One => Plan::Pointers(self.shapes.get(&self.model, ty).mask),
-            _ if span.noscan => Plan::Run,
+            _ if span.noscan => match u32::try_from(size) {
+                Ok(size) => Plan::Run(size, span.filled_above() as u32),
+                Err(_) => Plan::Ask,
+            },
             _ if size.is_multiple_of(8) && size <= 512 => {
                 let mask = self.shapes.get(&self.model, ty).mask;
                 let mask = tile(mask, size / 8, (span.elem_size - header) / 8);

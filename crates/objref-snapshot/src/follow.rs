@@ -1,7 +1,7 @@
 //! Following the references of objects: where each leads, and what it says of that.
 
 use arrayvec::ArrayVec;
-use objref_go::{Batch, ObjId, Object};
+use objref_go::{Batch, ObjId, Object, Reference};
 use objref_graph::{BATCH, LABELS, LabeledEdge, Reach};
 use objref_mem::Addr;
 
@@ -40,6 +40,7 @@ impl Offset {
 pub(crate) struct Work<'p> {
     batch: Batch<'p>,
     seen: Vec<Seen>,
+    open: Vec<Open>,
     memory: Memory,
 }
 
@@ -59,6 +60,15 @@ struct Seen {
     view: u16,
     /// Whether it is sure not to have been followed.
     is_ahead: bool,
+}
+
+/// What a reference says of where it leads, where that takes more than a glance.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// The best that it can say, if that does not depend on more than types.
+    best: Code,
+    /// Index of the reference.
+    reference: u16,
 }
 
 /// What a type says of what its references lead to.
@@ -92,6 +102,7 @@ impl<'p> Inference<'p> {
         let Work {
             batch,
             seen,
+            open,
             memory,
         } = work;
         batch.load(heap, space, objects.iter().copied().map(ObjId));
@@ -100,7 +111,7 @@ impl<'p> Inference<'p> {
         let mut holders = ArrayVec::<_, BATCH>::new();
         holders.extend(batch.objects().iter().map(|&object| {
             let start = object.at + heap.data_offset(object.span);
-            let role = self.role(object, &mut last, &followed, memory, found)?;
+            let role = self.role(object, &mut last, &followed, found)?;
             Some(Holder { role, start })
         }));
         batch.references(heap, space, &mut |references| {
@@ -120,55 +131,88 @@ impl<'p> Inference<'p> {
                 };
                 seen.is_ahead = reach.edge(edge, seen.reach);
             }
-            for (seen, reference) in seen.iter().zip(references) {
-                let Some(Holder { role, start }) = &holders[usize::from(reference.holder)] else {
-                    continue;
-                };
-                let offset = remainder(reference.offset, role.size);
-                let word = Addr(start.wrapping_add(reference.offset));
-                let pointer = role.shape.pointer(offset);
-                let best = match role.shape.interface(pointer, word) {
-                    Some((hold, at)) => memory.dynamic.best(self, hold, at),
-                    None => pointer.best,
-                };
-                let known = self.views.of_number(reference.target.0, seen.view);
-                if known.covers(best) {
-                    // Most objects are referred to by others that say the same.
-                    continue;
-                }
-                let (object, value) = (reference.object(heap), reference.value);
-                let inside = self.inside(&object, value);
-                let verdict = if !best.is_known() {
-                    Verdict::Ask
-                } else if known.is_known() {
-                    match self.explains(known, best, &object, inside) {
-                        true => Verdict::Nothing,
-                        false => Verdict::Ask,
-                    }
-                } else if role.code.source() == Source::Layout {
-                    Verdict::Ask
-                } else {
-                    let count = pointer.count(word);
-                    let extent = || count.map(|count| self.extent_of(best.ty(), count));
-                    self.first_verdict(&object, best, inside, extent, &mut memory.plans)
-                };
-                let followed = |object| !seen.is_ahead && followed(object);
-                match verdict {
-                    Verdict::View(code) => self.offer(object.id.0, code, followed, found),
-                    Verdict::Nothing => {}
-                    Verdict::Ask => {
-                        let place = (pointer, offset, word);
-                        match self.look(role, place, known, value) {
-                            Ok(Some(said)) => {
-                                self.propose(object, said, value, followed, memory, found)
-                            }
-                            Ok(None) => {}
-                            Err(miss) => found.miss(miss, objects[usize::from(reference.holder)]),
-                        }
+            self.hear(references, seen, &holders, memory, open);
+            for Open { best, reference } in open.drain(..) {
+                let index = usize::from(reference);
+                let (reference, seen) = (&references[index], seen[index]);
+                if let Some(holder) = &holders[usize::from(reference.holder)] {
+                    let followed = |object| !seen.is_ahead && followed(object);
+                    let weighed = self.weigh(reference, best, holder, seen, followed, found);
+                    if let Err(miss) = weighed {
+                        found.miss(miss, objects[usize::from(reference.holder)]);
                     }
                 }
             }
         });
+    }
+
+    /// Makes known what the references say of objects of which nothing is known, where that is plain. What takes more is left
+    /// open.
+    fn hear(
+        &self,
+        references: &[Reference],
+        seen: &[Seen],
+        holders: &[Option<Holder<'_>>],
+        memory: &mut Memory,
+        open: &mut Vec<Open>,
+    ) {
+        for (reference, (seen, this)) in (0..).zip(seen.iter().zip(references)) {
+            let Some(Holder { role, start }) = &holders[usize::from(this.holder)] else {
+                continue;
+            };
+            let pointer = role.shape.pointer(remainder(this.offset, role.size));
+            let word = Addr(start.wrapping_add(this.offset));
+            let best = match role.shape.interface(pointer, word) {
+                Some((hold, at)) => memory.dynamic.best(self, hold, at),
+                None => pointer.best,
+            };
+            if seen.view == 0 && seen.is_ahead && role.code.source() != Source::Layout {
+                let object = this.object(self.heap);
+                let (value, count) = (this.value, pointer.count(word));
+                let plans = &mut memory.plans;
+                let number = self.glance(&object, best, value, count, plans);
+                if self.views.is_first(object.id.0, number) {
+                    continue;
+                }
+                match self.first_verdict(&object, best, value, count, plans) {
+                    Verdict::Nothing => continue,
+                    Verdict::View(number) if self.views.is_first(object.id.0, number) => continue,
+                    _ => {}
+                }
+            } else if self.views.of_number(this.target.0, seen.view).covers(best) {
+                // Most objects are referred to by others that say the same.
+                continue;
+            }
+            open.push(Open { best, reference });
+        }
+    }
+
+    /// Makes of where a reference leads what it says of it.
+    #[inline]
+    fn weigh(
+        &self,
+        reference: &Reference,
+        best: Code,
+        holder: &Holder<'_>,
+        seen: Seen,
+        followed: impl Fn(u32) -> bool,
+        found: &mut Findings,
+    ) -> Result<(), Miss> {
+        let Holder { role, start } = holder;
+        let word = Addr(start.wrapping_add(reference.offset));
+        let offset = remainder(reference.offset, role.size);
+        let pointer = role.shape.pointer(offset);
+        let (object, value) = (reference.object(self.heap), reference.value);
+        let inside = self.inside(&object, value);
+        let known = self.views.of_number(object.id.0, seen.view);
+        if best.is_known() && known.is_known() && self.explains(known, best, &object, inside) {
+            return Ok(());
+        }
+        let place = (pointer, offset, word);
+        if let Some(said) = self.look(role, place, known, value)? {
+            self.propose(object, said, value, followed, found);
+        }
+        Ok(())
     }
 
     /// Makes known the type that the allocator keeps with the object. Whether it need not be looked up first.
@@ -198,7 +242,6 @@ impl<'p> Inference<'p> {
         object: Object<'p>,
         last: &mut (u16, Option<Role<'s>>),
         followed: impl Fn(u32) -> bool,
-        memory: &mut Memory,
         found: &mut Findings,
     ) -> Option<Role<'s>> {
         let Object { id, span, at } = object;
@@ -214,7 +257,7 @@ impl<'p> Inference<'p> {
         let number = self.views.number(id.0);
         if number == 0 {
             self.follow_untyped(object, &mut |said, value, target| match said {
-                Ok(said) => self.propose(target, said, value, &followed, memory, found),
+                Ok(said) => self.propose(target, said, value, &followed, found),
                 Err(miss) => found.miss(miss, id.0),
             });
             return None;
@@ -300,7 +343,6 @@ impl<'p> Inference<'p> {
         said: Said,
         value: u64,
         followed: impl Fn(u32) -> bool,
-        memory: &mut Memory,
         found: &mut Findings,
     ) {
         let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
@@ -309,16 +351,7 @@ impl<'p> Inference<'p> {
         if known.covers(best) || self.explains(known, best, &target, inside) {
             return;
         }
-        let quick = match !known.is_known() && said.source != Source::Layout {
-            true => self.first_verdict(&target, best, inside, || said.extent, &mut memory.plans),
-            false => Verdict::Ask,
-        };
-        let code = match quick {
-            Verdict::View(code) => Some(code),
-            Verdict::Nothing => None,
-            Verdict::Ask => self.verdict(target, said, value),
-        };
-        if let Some(code) = code {
+        if let Some(code) = self.verdict(target, said, value) {
             self.offer(target.id.0, code, followed, found);
         }
     }

@@ -156,16 +156,22 @@ impl Views {
     /// Replaces the object's view if this one is better. Whether it is.
     #[inline]
     pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
-        let cell = &self.column[object as usize];
         // Of most objects nothing is known yet.
-        if code.is_known()
-            && let Some(number) = self.codes.near(code)
-            && cell.load(Ordering::Relaxed) == 0
-            && replace(cell, 0, number).is_ok()
-        {
-            return true;
-        }
-        self.compete(object, code, types)
+        self.is_first(object, self.near(code)) || self.compete(object, code, types)
+    }
+
+    /// Whether nothing was known of the object, and it is seen like this now; `number` is what [`Views::near`] said of
+    /// the view.
+    #[inline]
+    pub(crate) fn is_first(&self, object: u32, number: u16) -> bool {
+        let cell = &self.column[object as usize];
+        number != 0 && cell.load(Ordering::Relaxed) == 0 && replace(cell, 0, number).is_ok()
+    }
+
+    /// The number of this view, if it is found at once; else 0.
+    #[inline]
+    pub(crate) fn near(&self, code: Code) -> u16 {
+        self.codes.near(code)
     }
 
     /// As [`Views::offer`], where something is known already.
