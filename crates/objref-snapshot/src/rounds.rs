@@ -6,6 +6,7 @@
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
 //! followed again, before the next level.
 
+use objref_go::ObjId;
 use objref_graph::{
     BATCH, BfsTree, Explore, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
     explore_keeping,
@@ -25,8 +26,15 @@ const PIECE: usize = 512;
 const SAMPLE: usize = 61;
 /// ... or so many of a very wide one.
 const SAMPLES: usize = 1 << 13;
+/// Of so many others for each of them ...
+const CANDIDATES: usize = 4;
+/// ... so many are followed as well, which are the largest.
+const LARGEST: usize = 16;
 /// How often an object is followed again, on average. Each time its view is a better one; this only stops damage.
 const AGAIN: usize = 8;
+
+/// What was missed among so many last is not noted again: it will be sought only once.
+const FEW: usize = 8;
 
 /// What was found in a piece of a level, and has to wait for its end.
 #[derive(Default)]
@@ -44,8 +52,13 @@ impl Findings {
     }
 
     pub(crate) fn miss(&mut self, miss: Miss, object: u32) {
-        self.misses.push(miss);
-        self.again.push(object);
+        // A large object may miss the same a million times.
+        if !self.misses.iter().rev().take(FEW).any(|met| *met == miss) {
+            self.misses.push(miss);
+        }
+        if self.again.last() != Some(&object) {
+            self.again.push(object);
+        }
     }
 }
 
@@ -101,7 +114,7 @@ impl<'p> Explore for Follower<'_, 'p> {
     /// all.
     fn prepare(&mut self, level: &[u32], reached: Reached<'_>) {
         let followed = |object| reached.has(object);
-        let again = self.infer.round(&sample(level), followed);
+        let again = self.infer.round(&self.sample(level), followed);
         self.follow_again(again, followed);
     }
 
@@ -115,16 +128,29 @@ impl<'p> Explore for Follower<'_, 'p> {
     }
 }
 
-/// Some of the objects, all over the level, but in no pattern that those of a program may have, too.
-fn sample(level: &[u32]) -> Vec<u32> {
-    let stride = (level.len() / SAMPLES).max(SAMPLE);
-    let pieces = level.chunks(stride).enumerate();
-    let scattered = |number: usize| (number as u32).wrapping_mul(0x9E37_79B1) as usize;
-    let one = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
-    one.collect()
-}
-
 impl Follower<'_, '_> {
+    /// Some of the objects, all over the level, but in no pattern that those of a program may have, too; and the largest of
+    /// more, which are rare, and have more that may not have been met than all others.
+    fn sample(&self, level: &[u32]) -> Vec<u32> {
+        let stride = (level.len() / SAMPLES).max(SAMPLE);
+        let pieces = level.chunks(stride).enumerate();
+        let scattered = |number: usize| (number as u32).wrapping_mul(0x9E37_79B1) as usize;
+        let some = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
+        let mut some: Vec<u32> = some.collect();
+        let others = level.par_iter().step_by(stride / CANDIDATES);
+        let others = others.with_min_len(PARALLEL).filter_map(|object| {
+            let span = self.infer.heap.span(ObjId(*object));
+            (!span.noscan).then_some((span.elem_size, *object))
+        });
+        let mut others: Vec<(u64, u32)> = others.collect();
+        if others.len() > LARGEST {
+            others.select_nth_unstable_by(LARGEST, |a, b| b.cmp(a));
+            others.truncate(LARGEST);
+        }
+        some.extend(others.into_iter().map(|(_, object)| object));
+        some
+    }
+
     /// Follows objects of which more became known, until no more does. `followed` tells which have been.
     fn follow_again(&mut self, mut again: Vec<u32>, followed: impl Fn(u32) -> bool + Sync) {
         while !again.is_empty() && self.left > again.len() {
