@@ -124,11 +124,7 @@ fn search<G: Explore, const KEEP: bool>(
         let end = search.order.len;
         levels.push(end as u32);
         if end - start < PARALLEL_FRONTIER {
-            search
-                .order
-                .from(start)
-                .iter()
-                .for_each(|node| search.reached.add(*node));
+            search.reached.add(search.order.from(start));
             search.walk::<G, KEEP>(graph, start..end, &mut scratch, &mut notes[0]);
             graph.settle(search.reached, &mut notes);
         } else {
@@ -353,7 +349,7 @@ fn append(
 /// Adds the nodes to those that are reached.
 fn mark(nodes: &[u32], reached: Reached<'_>) {
     let pieces = nodes.par_chunks(PIECE);
-    pieces.for_each(|nodes| reached.add_all(nodes));
+    pieces.for_each(|nodes| reached.add(nodes));
 }
 
 /// Leaves of the claims of each piece those that stand, and their labels in the column. The others are edges beside the tree.

@@ -84,22 +84,21 @@ impl<'c> Reached<'c> {
         Reached(bits)
     }
 
-    pub(crate) fn add(&self, node: u32) {
-        self.0[node as usize / 64].fetch_or(1 << (node % 64), Relaxed);
-    }
-
-    pub(crate) fn add_all(&self, nodes: &[u32]) {
+    pub(crate) fn add(&self, nodes: &[u32]) {
         // Neighbours in the order are so often neighbours by number, too, that it pays to add them at once.
-        let (mut word, mut bits) = (0, 0);
+        let word_of = |node: u32| node as usize / 64;
+        let (mut word, mut bits) = (nodes.first().map_or(0, |node| word_of(*node)), 0);
         for node in nodes {
-            let at = *node as usize / 64;
+            let at = word_of(*node);
             if at != word {
                 self.0[word].fetch_or(bits, Relaxed);
                 (word, bits) = (at, 0);
             }
             bits |= 1 << (node % 64);
         }
-        self.0[word].fetch_or(bits, Relaxed);
+        if bits != 0 {
+            self.0[word].fetch_or(bits, Relaxed);
+        }
     }
 
     /// Whether the node is one of them.

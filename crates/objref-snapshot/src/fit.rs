@@ -35,9 +35,8 @@ enum Plan {
     Never,
     /// One value without pointers that fills the slot.
     Fills,
-    /// Values of so many bytes, without pointers, as far as the reference says; they fill the slot if they are more than so
-    /// many bytes.
-    Run(u32, u32),
+    /// Values of so many bytes, without pointers, as far as the reference says.
+    Run(u32),
     /// One value that fills the slot if these are its pointers.
     Pointers(u64),
     /// Values of so many words, of which these are the pointers if the slot is full of them.
@@ -126,11 +125,10 @@ impl<'p> Inference<'p> {
                 self.heap.pointer_mask_near(&self.little, span, at) == Some(of_type)
             }
             Plan::Fills => true,
-            Plan::Run(size, above) => count.is_none_or(|count| {
-                let count = self.little.little_u64(count).unwrap_or(0);
-                let extent = count.saturating_mul(size.into());
-                extent > above.into() && extent <= span.elem_size
-            }),
+            Plan::Run(size) => {
+                let filled = |count| span.is_filled_by(self.extent_of(count, size.into()));
+                count.is_none_or(filled)
+            }
             _ => false,
         };
         let number = match fits && value == at {
@@ -160,10 +158,7 @@ impl<'p> Inference<'p> {
             return Verdict::Ask;
         }
         let mask = || self.heap.pointer_mask_near(&self.little, span, target.at);
-        let extent = |count, size: u32| {
-            let count = self.word(count).unwrap_or(0);
-            count.saturating_mul(size.into())
-        };
+        let extent = |count, size: u32| self.extent_of(count, size.into());
         let fit = match planned.plan {
             Plan::Never => Fit::Nothing,
             Plan::Fills => Fit::Whole,
@@ -173,7 +168,7 @@ impl<'p> Inference<'p> {
                 Some(_) => Fit::Partial,
                 None => return Verdict::Ask,
             },
-            Plan::Run(size, _) => match count {
+            Plan::Run(size) => match count {
                 None if inside == 0 => Fit::Whole,
                 Some(count) if span.is_filled_by(inside.saturating_add(extent(count, size))) => {
                     Fit::Whole
@@ -217,7 +212,7 @@ impl<'p> Inference<'p> {
         count: Option<Addr>,
     ) -> bool {
         let said = Said {
-            extent: count.map(|count| self.extent_of(best.ty(), count)),
+            extent: count.map(|count| self.extent_of(count, self.model.get(best.ty()).size)),
             ..Said::new(best.ty(), best.form(), best.source())
         };
         let closer = self.verdict(*target, said, value);
@@ -248,10 +243,7 @@ impl<'p> Inference<'p> {
             Form::One if !span.is_filled_by(size + header) => Plan::Ask,
             Form::One if span.noscan => Plan::Fills,
             Form::One => Plan::Pointers(self.shapes.get(&self.model, ty).mask),
-            _ if span.noscan => match u32::try_from(size) {
-                Ok(size) => Plan::Run(size, span.filled_above() as u32),
-                Err(_) => Plan::Ask,
-            },
+            _ if span.noscan => u32::try_from(size).map_or(Plan::Ask, Plan::Run),
             _ if size.is_multiple_of(8) && size <= 512 => {
                 let mask = self.shapes.get(&self.model, ty).mask;
                 let mask = tile(mask, size / 8, (span.elem_size - header) / 8);

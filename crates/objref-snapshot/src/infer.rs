@@ -357,17 +357,16 @@ impl<'p> Inference<'p> {
     #[inline]
     pub(crate) fn extent(&self, hold: Hold, at: Addr) -> Option<u64> {
         match hold {
-            Hold::Slice(ty) => Some(self.extent_of(ty, at.add(SLICE_COUNT))),
-            Hold::String => Some(self.extent_of(self.byte, at.add(STRING_COUNT))),
+            Hold::Slice(ty) => Some(self.extent_of(at.add(SLICE_COUNT), self.model.get(ty).size)),
+            Hold::String => Some(self.extent_of(at.add(STRING_COUNT), 1)),
             _ => None,
         }
     }
 
-    /// Bytes of as many values of `ty` as the word at `count` says.
+    /// Bytes of as many values of `size` bytes as the word at `count` says.
     #[inline]
-    pub(crate) fn extent_of(&self, ty: TypeId, count: Addr) -> u64 {
-        let count = self.word(count).unwrap_or(0);
-        count.saturating_mul(self.model.get(ty).size)
+    pub(crate) fn extent_of(&self, count: Addr, size: u64) -> u64 {
+        self.word(count).unwrap_or(0).saturating_mul(size)
     }
 
     /// Whether a timer fires more than once.

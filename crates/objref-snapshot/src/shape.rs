@@ -118,7 +118,7 @@ pub(crate) struct Pointer {
     /// How many bytes before the pointer the slot starts.
     back: u8,
     /// How many bytes behind it is how many values it leads to; 0 if the reference does not say.
-    pub(crate) count: u8,
+    count: u8,
 }
 
 impl Pointer {

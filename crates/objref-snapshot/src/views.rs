@@ -58,7 +58,7 @@ impl Views {
 
     /// What objects are seen as, and how many of them.
     pub(crate) fn counts(&self) -> FxHashMap<Code, u32> {
-        let none = || (vec![0u32; 1 << 16], Vec::new());
+        let none = || (vec![0u32; usize::from(SPILLED)], Vec::new());
         let pieces = self.column.par_chunks(PIECE).enumerate();
         let counted =
             pieces

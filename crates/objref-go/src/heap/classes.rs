@@ -23,18 +23,17 @@ const TINY: u64 = 16;
 /// Whether an allocation of `size` bytes, its header included, would have got a slot of exactly `slot` bytes, which is
 /// the slot of this size class.
 pub(super) fn fills_slot(size: u64, slot: u64, class: u8, noscan: bool) -> bool {
-    size > filled_above(slot, class, noscan) && size <= slot
-}
-
-/// Allocations of so many bytes, their header included, would have got a smaller slot than this one, or none at all.
-pub(super) fn filled_above(slot: u64, class: u8, noscan: bool) -> u64 {
+    if size == 0 || size > slot {
+        return false;
+    }
     if noscan && slot == TINY {
-        return 0;
+        return true;
     }
     match usize::from(class) {
-        0 => slot - slot.min(super::PAGE),
-        // No slot is of a class that does not exist.
-        class => SIZE_CLASSES.get(class - 1).copied().unwrap_or(slot),
+        0 => size > slot - slot.min(super::PAGE),
+        class => SIZE_CLASSES
+            .get(class - 1)
+            .is_some_and(|smaller| size > *smaller),
     }
 }
 

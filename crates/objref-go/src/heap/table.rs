@@ -6,7 +6,7 @@ use objref_mem::{Addr, room};
 use serde::{Deserialize, Serialize};
 
 use super::bits::{HEADER, PointerBits};
-use super::classes::{filled_above, fills_slot};
+use super::classes::fills_slot;
 use super::pages::PageTable;
 
 /// The highest bit of [`Span::kind`]: whether objects start with a header.
@@ -421,11 +421,6 @@ impl Span {
     #[inline]
     pub fn is_filled_by(&self, size: u64) -> bool {
         fills_slot(size, self.elem_size, self.size_class, self.noscan)
-    }
-
-    /// Allocations of at most so many bytes, their header included, would have got a smaller slot.
-    pub fn filled_above(&self) -> u64 {
-        filled_above(self.elem_size, self.size_class, self.noscan)
     }
 
     pub(super) fn word_count(&self) -> usize {
