@@ -41,6 +41,9 @@ const AT_ONCE: usize = 64;
 /// At most as many are, for all threads: they have numbers of one byte.
 const MOST_AT_ONCE: usize = 256;
 
+/// Cells that one thread fills at once: whole large pages, which the system clears as they are written to first.
+const FILLED: usize = 1 << 20;
+
 /// The breadth-first tree of `graph` from `roots`.
 ///
 /// Each reached node hangs from the first node that reaches it: by distance, then by the order of
@@ -87,15 +90,10 @@ fn search<G: Explore, const KEEP: bool>(
         nodes < NONE as usize - 1,
         "{nodes} nodes do not fit 32-bit ids"
     );
-    let mut column = G::room(nodes);
-    // One thread fills memory as fast as it comes; handing out single cells costs several times as much.
-    column.extend((0..nodes).map(|_| AtomicU16::new(NOWHERE)));
-    let [reached, leaves] = [(); 2].map(|()| {
-        let words = nodes.div_ceil(64);
-        let mut bits = G::room(words);
-        bits.extend((0..words).map(|_| AtomicU64::new(0)));
-        bits
-    });
+    let mut column: Vec<AtomicU16> = G::zeros(nodes);
+    let parts = column.par_chunks_mut(FILLED);
+    parts.for_each(|part| part.fill_with(|| AtomicU16::new(NOWHERE)));
+    let [reached, leaves] = [(); 2].map(|()| G::zeros::<AtomicU64>(nodes.div_ceil(64)));
     let mut order = Order {
         nodes: G::zeros(nodes),
         len: 0,

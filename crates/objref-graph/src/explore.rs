@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use bytemuck::Zeroable;
+
 use crate::Successors;
 
 /// At most as many nodes are explored in one call.
@@ -51,9 +53,9 @@ pub trait Explore: Sync {
         Vec::with_capacity(len)
     }
 
-    /// So many zeros, for another.
-    fn zeros(len: usize) -> Vec<u32> {
-        vec![0; len]
+    /// So many zeros, for another. That no memory is taken until they are written to is for the better.
+    fn zeros<T: Zeroable>(len: usize) -> Vec<T> {
+        bytemuck::zeroed_vec(len)
     }
 
     /// Tells `reach` all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the second, and

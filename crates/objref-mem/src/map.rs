@@ -13,6 +13,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use bytemuck::Zeroable;
 use memmap2::{Mmap, MmapMut};
 
 use crate::read_ahead::read_ahead;
@@ -190,9 +191,9 @@ pub fn room<T>(len: usize) -> Vec<T> {
     room
 }
 
-/// `len` zeros of a type of numbers, in large pages as [`room`] is. They take no memory until they are written to.
-pub fn zeros<T: Copy + Default>(len: usize) -> Vec<T> {
-    let zeros = vec![T::default(); len];
+/// `len` zeros, in large pages as [`room`] is. They take no memory until they are written to, by whatever thread.
+pub fn zeros<T: Zeroable>(len: usize) -> Vec<T> {
+    let zeros = bytemuck::zeroed_vec(len);
     in_large_pages(&zeros);
     zeros
 }

@@ -6,6 +6,7 @@
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
 //! followed again, before the next level.
 
+use bytemuck::Zeroable;
 use objref_go::ObjId;
 use objref_graph::{
     BATCH, BfsTree, Explore, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
@@ -94,7 +95,7 @@ impl<'p> Explore for Follower<'_, 'p> {
         room(len)
     }
 
-    fn zeros(len: usize) -> Vec<u32> {
+    fn zeros<T: Zeroable>(len: usize) -> Vec<T> {
         zeros(len)
     }
 

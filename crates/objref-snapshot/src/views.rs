@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
-use objref_mem::{room, settled};
+use objref_mem::{settled, zeros};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -33,10 +33,8 @@ pub(crate) struct Views {
 impl Views {
     /// All unknown.
     pub(crate) fn new(objects: usize) -> Self {
-        let mut column = room(objects);
-        column.extend((0..objects).map(|_| AtomicU16::new(0)));
         Views {
-            column,
+            column: zeros(objects),
             codes: Codes::default(),
             spilled: OnceLock::new(),
         }
@@ -200,8 +198,7 @@ impl Views {
     #[cold]
     fn spill(&self, object: u32, code: Code, types: &Types) -> bool {
         let objects = self.column.len();
-        let none = || (0..objects).map(|_| AtomicU32::new(0)).collect();
-        let spilled = &self.spilled.get_or_init(none)[object as usize];
+        let spilled = &self.spilled.get_or_init(|| zeros(objects))[object as usize];
         let cell = &self.column[object as usize];
         let mut number = cell.load(Ordering::Acquire);
         let beats_numbered = |number| code.beats(self.codes.code(number), types);
