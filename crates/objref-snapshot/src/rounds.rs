@@ -25,10 +25,14 @@ const PARALLEL: usize = 2048;
 const PIECE: usize = 512;
 /// One in so many objects of a wide level is followed before the others ...
 const SAMPLE: usize = 61;
-/// ... or so many of a very wide one.
+/// ... or so many of a very wide one ...
 const SAMPLES: usize = 1 << 13;
-/// Of so many others for each of them ...
-const CANDIDATES: usize = 4;
+/// ... if one in so many of these, or so many of a less wide level, have anything to say that was not known.
+const FIRST: (usize, usize) = (8, 64);
+/// Of one in so many objects of a level ...
+const CANDIDATES: usize = 15;
+/// ... or of so many of a very wide one ...
+const MOST_CANDIDATES: usize = 1 << 15;
 /// ... so many are followed as well, which are the largest.
 const LARGEST: usize = 16;
 /// How often an object is followed again, on average. Each time its view is a better one; this only stops damage.
@@ -115,8 +119,16 @@ impl<'p> Explore for Follower<'_, 'p> {
     /// all.
     fn prepare(&mut self, level: &[u32], reached: Reached<'_>) {
         let followed = |object| reached.has(object);
-        let again = self.infer.round(&self.sample(level), followed);
-        self.follow_again(again, followed);
+        let all = (level.len() / SAMPLE).min(SAMPLES);
+        let (part, least) = FIRST;
+        let mut first = sample(level, (all / part).max(least));
+        first.extend(self.largest(level));
+        let again = self.infer.round(&first, followed);
+        if !again.is_empty() {
+            self.follow_again(again, followed);
+            let again = self.infer.round(&sample(level, all), followed);
+            self.follow_again(again, followed);
+        }
     }
 
     fn settle(&mut self, reached: Reached<'_>, notes: &mut [Findings]) {
@@ -130,26 +142,20 @@ impl<'p> Explore for Follower<'_, 'p> {
 }
 
 impl Follower<'_, '_> {
-    /// Some of the objects, all over the level, but in no pattern that those of a program may have, too; and the largest of
-    /// more, which are rare, and have more that may not have been met than all others.
-    fn sample(&self, level: &[u32]) -> Vec<u32> {
-        let stride = (level.len() / SAMPLES).max(SAMPLE);
-        let pieces = level.chunks(stride).enumerate();
-        let scattered = |number: usize| (number as u32).wrapping_mul(0x9E37_79B1) as usize;
-        let some = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
-        let mut some: Vec<u32> = some.collect();
-        let others = level.par_iter().step_by(stride / CANDIDATES);
-        let others = others.with_min_len(PARALLEL).filter_map(|object| {
+    /// The largest of some of the objects: they are rare, and have more that may not have been met than all others.
+    fn largest(&self, level: &[u32]) -> impl Iterator<Item = u32> {
+        let stride = (level.len() / MOST_CANDIDATES).max(CANDIDATES);
+        let some = level.par_iter().step_by(stride).with_min_len(PARALLEL);
+        let sizes = some.filter_map(|object| {
             let span = self.infer.heap.span(ObjId(*object));
             (!span.noscan).then_some((span.elem_size, *object))
         });
-        let mut others: Vec<(u64, u32)> = others.collect();
-        if others.len() > LARGEST {
-            others.select_nth_unstable_by(LARGEST, |a, b| b.cmp(a));
-            others.truncate(LARGEST);
+        let mut sizes: Vec<(u64, u32)> = sizes.collect();
+        if sizes.len() > LARGEST {
+            sizes.select_nth_unstable_by(LARGEST, |a, b| b.cmp(a));
+            sizes.truncate(LARGEST);
         }
-        some.extend(others.into_iter().map(|(_, object)| object));
-        some
+        sizes.into_iter().map(|(_, object)| object)
     }
 
     /// Follows objects of which more became known, until no more does. `followed` tells which have been.
@@ -160,6 +166,14 @@ impl Follower<'_, '_> {
         }
         self.dropped += again.len() as u64;
     }
+}
+
+/// About so many of the objects, all over the level, but in no pattern that those of a program may have, too.
+fn sample(level: &[u32], count: usize) -> Vec<u32> {
+    let pieces = level.chunks((level.len() / count).max(1)).enumerate();
+    let scattered = |number: usize| (number as u32).wrapping_mul(0x9E37_79B1) as usize;
+    let some = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
+    some.collect()
 }
 
 impl<'p> Inference<'p> {
@@ -213,9 +227,9 @@ impl<'p> Inference<'p> {
             for (object, code) in piece.late.drain(..) {
                 let known = self.views.code(object);
                 let better = self.views.offer(object, code, &self.model.types);
-                // Who only told it more surely has nothing new to say of what it holds.
+                // Who only told it more surely has nothing new to say of what it holds, and a leaf holds nothing.
                 let same = known.says_the_same(code) && known.source() != Source::Layout;
-                if better && !same {
+                if better && !same && !self.heap.span(ObjId(object)).noscan {
                     again.push(object);
                 }
             }
