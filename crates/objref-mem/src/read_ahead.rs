@@ -15,6 +15,10 @@ use std::thread;
 #[cfg(target_os = "linux")]
 const STEP: u64 = 128 << 10;
 
+/// Bytes of which the first says whether they have to be asked for: files are in memory whole, or up to somewhere.
+#[cfg(target_os = "linux")]
+const PART: u64 = 2 << 20;
+
 /// Has the system read `file` into memory, if there is room for it. Returns at once.
 pub(crate) fn read_ahead(file: File) {
     let fits = |file: &fs::Metadata| available().is_some_and(|room| file.blocks() * 512 <= room);
@@ -37,13 +41,21 @@ fn available() -> Option<u64> {
 #[cfg(target_os = "linux")]
 fn advise(file: &File) -> io::Result<()> {
     use rustix::fs::{Advice, fadvise};
-    each_stretch(file, |stretch| {
-        for from in stretch.clone().step_by(STEP as usize) {
-            let len = (stretch.end - from).min(STEP).try_into().ok();
-            fadvise(file, from, len, Advice::WillNeed)?;
+    let mut at = 0;
+    while let Some(start) = next_data(file, at)? {
+        at = (start / PART + 1) * PART;
+        if is_in_memory(file, start) {
+            continue;
         }
-        Ok(())
-    })
+        each_stretch(file, start..at, |stretch| {
+            for from in stretch.clone().step_by(STEP as usize) {
+                let len = (stretch.end - from).min(STEP).try_into().ok();
+                fadvise(file, from, len, Advice::WillNeed)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -51,23 +63,42 @@ fn advise(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls `visit` with the parts of a file that are no holes, in their order.
+/// Whether the byte at `at` can be read without a look at the disk.
+#[cfg(target_os = "linux")]
+fn is_in_memory(file: &File, at: u64) -> bool {
+    use std::io::IoSliceMut;
+
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut byte = [0];
+    let to = &mut [IoSliceMut::new(&mut byte)];
+    preadv2(file, to, at, ReadWriteFlags::NOWAIT).is_ok()
+}
+
+/// Where the file goes on from `at` with what is no hole; `None` at its end.
+#[cfg(target_os = "linux")]
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    match seek(file, SeekFrom::Data(at)) {
+        Err(Errno::NXIO) => Ok(None),
+        start => Ok(Some(start?)),
+    }
+}
+
+/// Calls `visit` with what of a part of a file is no hole, in its order.
 #[cfg(target_os = "linux")]
 fn each_stretch(
     file: &File,
+    part: Range<u64>,
     mut visit: impl FnMut(Range<u64>) -> io::Result<()>,
 ) -> io::Result<()> {
     use rustix::fs::{SeekFrom, seek};
-    use rustix::io::Errno;
-    let mut at = 0;
-    loop {
-        let start = match seek(file, SeekFrom::Data(at)) {
-            Err(Errno::NXIO) => return Ok(()),
-            start => start?,
-        };
-        at = seek(file, SeekFrom::Hole(start))?;
+    let mut at = part.start;
+    while let Some(start) = next_data(file, at)?.filter(|start| *start < part.end) {
+        at = seek(file, SeekFrom::Hole(start))?.min(part.end);
         visit(start..at)?;
     }
+    Ok(())
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -85,7 +116,7 @@ mod tests {
         }
         file.set_len(8 * MIB)?;
         let mut stretches = Vec::new();
-        each_stretch(&file, |stretch| {
+        each_stretch(&file, 0..8 * MIB, |stretch| {
             stretches.push(stretch);
             Ok(())
         })?;
@@ -94,6 +125,15 @@ mod tests {
         // Where files have no holes, all is one stretch.
         let holes = file.metadata()?.blocks() * 512 < 8 * MIB;
         assert_eq!(has(6 * MIB), !holes, "{stretches:?}");
+        assert_eq!(next_data(&file, 6 * MIB)?.is_none(), holes);
+        let mut first = None;
+        each_stretch(&file, MIB..4 * MIB - 2, |stretch| {
+            first = first.take().or(Some(stretch));
+            Ok(())
+        })?;
+        let first = first.unwrap_or_default();
+        assert!(first.start >= MIB && first.end <= 4 * MIB - 2, "{first:?}");
+        assert!(is_in_memory(&file, 0));
         advise(&file)
     }
 
