@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_go::ObjId;
-use objref_mem::room;
+use objref_graph::fill;
+use objref_mem::zeros;
 use objref_snapshot::{
     Dominator, DominatorTree, Holder, INSIDE, Retained, Snapshot, StepId, short,
 };
@@ -47,8 +48,8 @@ pub(crate) fn dominator_frames(
     apart: Option<&Apart<'_>>,
 ) -> FrameTree {
     let (tree, steps) = with_steps(snapshot);
-    let mut placed = room(snapshot.objects.len());
-    placed.resize_with(snapshot.objects.len(), || AtomicU32::new(OUTSIDE));
+    let mut placed: Vec<AtomicU32> = zeros(snapshot.objects.len());
+    fill(&mut placed, || AtomicU32::new(OUTSIDE));
     let mut frames = Frames {
         snapshot,
         dominators,

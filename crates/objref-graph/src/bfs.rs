@@ -23,6 +23,7 @@ use rayon::prelude::*;
 
 use crate::Successors;
 use crate::above::Above;
+use crate::columns::fill;
 use crate::explore::{Explore, LabeledEdge, Plain, Reach, Reached};
 use crate::frontier::{Leaves, Nodes};
 use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
@@ -40,9 +41,6 @@ const PIECE: usize = 1024;
 const AT_ONCE: usize = 64;
 /// At most as many are, for all threads: they have numbers of one byte.
 const MOST_AT_ONCE: usize = 256;
-
-/// Cells that one thread fills at once: whole large pages, which the system clears as they are written to first.
-const FILLED: usize = 1 << 20;
 
 /// The breadth-first tree of `graph` from `roots`.
 ///
@@ -91,11 +89,10 @@ fn search<G: Explore, const KEEP: bool>(
         "{nodes} nodes do not fit 32-bit ids"
     );
     let mut column: Vec<AtomicU16> = G::zeros(nodes);
-    let parts = column.par_chunks_mut(FILLED);
-    parts.for_each(|part| part.fill_with(|| AtomicU16::new(NOWHERE)));
+    fill(&mut column, || AtomicU16::new(NOWHERE));
     let [reached, leaves] = [(); 2].map(|()| G::zeros::<AtomicU64>(nodes.div_ceil(64)));
     let mut order = Order {
-        nodes: G::zeros(nodes),
+        nodes: vec![0; nodes],
         len: 0,
     };
     for root in roots {
@@ -175,7 +172,8 @@ impl Claim {
 
 /// The nodes that are reached, in the order of the search.
 struct Order {
-    /// Room for all, zeros from the start: what is not filled takes no memory, and threads can fill it side by side.
+    /// Room for all, zeros from the start: what is not filled takes no memory, and threads can fill it side by side. In small
+    /// pages, so that none waits for a large one to be cleared, of which a round of the search fills less than one.
     nodes: Vec<u32>,
     len: usize,
 }

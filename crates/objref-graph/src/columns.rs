@@ -2,8 +2,19 @@
 
 use std::sync::atomic::AtomicU32;
 
+use rayon::prelude::*;
+
 /// Makes an empty vector with room for so many.
 pub(crate) type Room = fn(usize) -> Vec<u32>;
+
+/// Numbers that one thread fills in at once: whole large pages, which the system clears when they are written to first.
+const FILLED: usize = 1 << 20;
+
+/// Fills a column. By all threads, as it takes the system longer to have memory ready than a thread to fill it.
+pub fn fill<T: Send>(column: &mut [T], value: impl Fn() -> T + Sync) {
+    let parts = column.par_chunks_mut(FILLED);
+    parts.for_each(|part| part.fill_with(&value));
+}
 
 /// A column that all threads may write to.
 pub(crate) fn open(room: Room, len: usize, value: u32) -> Vec<AtomicU32> {
