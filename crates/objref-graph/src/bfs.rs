@@ -41,6 +41,10 @@ const PIECE: usize = 1024;
 const AT_ONCE: usize = 64;
 /// At most as many are, for all threads: they have numbers of one byte.
 const MOST_AT_ONCE: usize = 256;
+/// Of a small graph they are one part in so many, so that what is noted is little beside the columns ...
+const SHARE: usize = 32;
+/// ... unless that is less than so many for each thread.
+const FEW: usize = 8;
 
 /// The breadth-first tree of `graph` from `roots`.
 ///
@@ -111,7 +115,9 @@ fn search<G: Explore, const KEEP: bool>(
         kept: Outgoing::with_room(if KEEP { nodes } else { 0 }, G::room),
         found: Vec::new(),
     };
-    let round = (AT_ONCE * rayon::current_num_threads()).min(MOST_AT_ONCE) * PIECE;
+    let threads = rayon::current_num_threads();
+    let small = (nodes / (SHARE * PIECE)).max(FEW * threads);
+    let round = (AT_ONCE * threads).min(MOST_AT_ONCE).min(small) * PIECE;
     let mut levels = vec![0];
     let mut start = 0;
     let (mut scratch, mut notes) = (G::Scratch::default(), [G::Notes::default()]);

@@ -1,6 +1,5 @@
 //! Codes of views by numbers, so that a column of them takes two bytes an object: a heap has few that differ.
 
-use std::iter;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,8 +26,8 @@ pub(crate) struct Codes {
 impl Default for Codes {
     fn default() -> Self {
         Codes {
-            by_number: cells(AtomicU32::default),
-            by_code: cells(AtomicU64::default),
+            by_number: bytemuck::zeroed_box(),
+            by_code: bytemuck::zeroed_box(),
             given: Mutex::new(1),
         }
     }
@@ -38,12 +37,6 @@ impl Default for Codes {
 #[inline]
 fn place(code: Code) -> usize {
     (code.0.wrapping_mul(0x9E37_79B1) >> 15) as usize % PLACES
-}
-
-/// As many cells as wanted.
-fn cells<T: std::fmt::Debug, const N: usize>(cell: fn() -> T) -> Box<[T; N]> {
-    let cells: Box<[T]> = iter::repeat_with(cell).take(N).collect();
-    cells.try_into().expect("there are as many")
 }
 
 impl Codes {

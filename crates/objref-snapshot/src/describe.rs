@@ -22,8 +22,9 @@ use crate::step_column::Column;
 /// Objects per piece of work.
 const PIECE: usize = 1 << 14;
 
-/// Pieces that are worked on before new steps are numbered: few while most are new, as many later as keep all threads busy.
-const AT_ONCE: (usize, usize) = (4, 64);
+/// Pieces that are worked on before new steps are numbered: few while most are new, as many later for each thread as keep
+/// all of them busy.
+const AT_ONCE: (usize, usize) = (4, 8);
 
 /// Steps, numbered in the order in which they are met.
 pub(crate) struct Vocabulary<'a, 'p> {
@@ -57,7 +58,8 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
         }
         let values = Values::new(self.describer);
         let mut known = Known::default();
-        let (mut first, (mut at_once, most)) = (tree.roots(), AT_ONCE);
+        let (mut at_once, most) = (AT_ONCE.0, AT_ONCE.1 * rayon::current_num_threads());
+        let mut first = tree.roots();
         while first < tree.order.len() {
             let end = tree.order.len().min(first + at_once * PIECE);
             let naming = Naming {
