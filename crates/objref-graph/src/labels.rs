@@ -129,7 +129,7 @@ impl FarLabels {
     #[inline]
     pub fn label(&self, cell: u16, position: u32) -> u32 {
         match cell {
-            FAR => self.find(position),
+            FAR => self.from(position).find(position),
             near => near.into(),
         }
     }
@@ -138,12 +138,6 @@ impl FarLabels {
     pub fn from(&self, position: u32) -> FarLabelsFrom<'_> {
         let before = self.0.partition_point(|run| run.end() <= position);
         FarLabelsFrom(&self.0[before..])
-    }
-
-    fn find(&self, position: u32) -> u32 {
-        let behind = self.0.partition_point(|run| run.position <= position);
-        let run = behind.checked_sub(1).map(|index| &self.0[index]);
-        run.and_then(|run| run.at(position)).unwrap_or(LABELS)
     }
 }
 
