@@ -112,7 +112,7 @@ fn search<G: Explore, const KEEP: bool>(
         order,
         above: Above::default(),
         far: FarLabels::default(),
-        kept: Outgoing::with_room(if KEEP { nodes } else { 0 }, G::room),
+        kept: Outgoing::of_at_most(if KEEP { nodes } else { 0 }, G::zeros),
         found: Vec::new(),
     };
     let threads = rayon::current_num_threads();

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU32;
 
 use rayon::prelude::*;
 
-/// Makes an empty vector with room for so many.
-pub(crate) type Room = fn(usize) -> Vec<u32>;
+/// Makes a column of zeros.
+pub(crate) type Zeros = fn(usize) -> Vec<u32>;
 
 /// Numbers that one thread fills in at once: whole large pages, which the system clears when they are written to first.
 const FILLED: usize = 1 << 20;
@@ -16,12 +16,18 @@ pub fn fill<T: Send>(column: &mut [T], value: impl Fn() -> T + Sync) {
     parts.for_each(|part| part.fill_with(&value));
 }
 
-/// A column that all threads may write to.
-pub(crate) fn open(room: Room, len: usize, value: u32) -> Vec<AtomicU32> {
-    let mut column = room(len);
-    column.resize(len, value);
+/// A column that has this value everywhere.
+pub(crate) fn filled(zeros: Zeros, len: usize, value: u32) -> Vec<u32> {
+    let mut column = zeros(len);
+    fill(&mut column, || value);
+    column
+}
+
+/// The same, for all threads to write to.
+pub(crate) fn open(zeros: Zeros, len: usize, value: u32) -> Vec<AtomicU32> {
     // In place.
-    column.into_iter().map(AtomicU32::new).collect()
+    let column = filled(zeros, len, value).into_iter();
+    column.map(AtomicU32::new).collect()
 }
 
 /// The column, to which nobody writes any more.

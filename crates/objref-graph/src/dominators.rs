@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 
-use crate::columns::{Room, close, open};
+use crate::columns::{Zeros, close, filled, open};
 use crate::forest::{Forest, Incoming};
 use crate::lengauer::immediate;
 use crate::outgoing::{Outgoing, PIECE};
@@ -46,13 +46,13 @@ pub struct Sums {
 /// O(m log n) in the worst case, near to linear in practice; nothing recurses. The result does not depend on the number
 /// of threads.
 pub fn dominators(edges: Outgoing, tree: &BfsTree, entries: &Entries) -> Vec<u32> {
-    let room = edges.room();
+    let zeros = edges.zeros();
     let (plain, parents) = Plain::of(&edges, tree, entries);
     let mut rows = Rows::of(edges, tree, entries, &plain, parents);
-    let Forest { number, parent } = Forest::search(&mut rows, room);
-    let incoming = Incoming::of(rows, &number, room);
+    let Forest { number, parent } = Forest::search(&mut rows, zeros);
+    let incoming = Incoming::of(rows, &number, zeros);
     let above = immediate(parent, incoming);
-    by_node(tree, entries, &plain, number, above, room)
+    by_node(tree, entries, &plain, number, above, zeros)
 }
 
 /// What each node and entry retains, by `size` of the nodes: itself and all that it dominates. `idom` are the dominators,
@@ -100,12 +100,11 @@ fn by_node(
     plain: &Plain,
     number: Vec<u32>,
     above: Vec<u32>,
-    room: Room,
+    zeros: Zeros,
 ) -> Vec<u32> {
     let (nodes, first) = (tree.nodes(), entries.len() + 1);
     // By numbers, what nodes and entries are called.
-    let mut names = room(number.len());
-    names.resize(number.len(), ROOT);
+    let mut names = filled(zeros, number.len(), ROOT);
     for (name, &number) in (nodes as u32..).zip(&number[1..first]) {
         names[number as usize] = name;
     }
@@ -128,7 +127,7 @@ fn by_node(
         nodes as u32 + entry
     };
 
-    let idom = open(room, nodes, NONE);
+    let idom = open(zeros, nodes, NONE);
     let roots = tree.roots();
     let pieces = tree.order.par_chunks(PIECE).enumerate();
     pieces.for_each(|(piece, nodes)| {

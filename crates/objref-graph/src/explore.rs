@@ -48,12 +48,8 @@ pub trait Explore: Sync {
         self.len() == 0
     }
 
-    /// An empty vector with room for `len`, for a column that is read all over.
-    fn room<T>(len: usize) -> Vec<T> {
-        Vec::with_capacity(len)
-    }
-
-    /// So many zeros, for another. That no memory is taken until they are written to is for the better.
+    /// So many zeros, for a column that is read all over. That no memory is taken until they are written to is for the
+    /// better.
     fn zeros<T: Zeroable>(len: usize) -> Vec<T> {
         bytemuck::zeroed_vec(len)
     }

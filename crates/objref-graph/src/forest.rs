@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rayon::prelude::*;
 
 use crate::NONE;
-use crate::columns::{Room, close, cut, open};
+use crate::columns::{Zeros, close, cut, filled, open};
 use crate::outgoing::PIECE;
 use crate::rows::Rows;
 
@@ -19,13 +19,12 @@ pub(crate) struct Forest {
 
 impl Forest {
     /// Searches the graph, and leaves in its rows the numbers where the edges lead that are not in the forest.
-    pub(crate) fn search(rows: &mut Rows, room: Room) -> Forest {
+    pub(crate) fn search(rows: &mut Rows, zeros: Zeros) -> Forest {
         let places = rows.len();
         let mut forest = Forest {
-            number: room(places),
+            number: filled(zeros, places, NONE),
             parent: Vec::with_capacity(places),
         };
-        forest.number.resize(places, NONE);
         forest.enter(0, 0);
         // The way down to where the search is, without what has nothing left to follow: places, and how far their rows have been
         // followed.
@@ -80,9 +79,9 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// What [`Forest::search`] left in the rows; `number` as there.
-    pub(crate) fn of(mut rows: Rows, number: &[u32], room: Room) -> Incoming {
+    pub(crate) fn of(mut rows: Rows, number: &[u32], zeros: Zeros) -> Incoming {
         rows.retain();
-        let counts = open(room, number.len() + 1, 0);
+        let counts = open(zeros, number.len() + 1, 0);
         rows.targets.par_iter().with_min_len(PIECE).for_each(|to| {
             counts[*to as usize].fetch_add(1, Relaxed);
         });
@@ -92,7 +91,7 @@ impl Incoming {
             sum += count.load(Relaxed);
             count.store(sum, Relaxed);
         }
-        let sources = open(room, sum as usize, 0);
+        let sources = open(zeros, sum as usize, 0);
         let pieces = number.par_chunks(PIECE).enumerate();
         pieces.for_each(|(piece, numbers)| {
             for (place, &from) in ((piece * PIECE) as u32..).zip(numbers) {

@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 
 use crate::above::Above;
-use crate::columns::Room;
+use crate::columns::Zeros;
 use crate::{BfsTree, Successors};
 
 /// Nodes or edges per piece of work.
@@ -33,7 +33,7 @@ pub struct Outgoing {
     chunks: Vec<Vec<u32>>,
     /// How many targets a chunk has room for.
     chunk: usize,
-    room: Room,
+    zeros: Zeros,
 }
 
 /// Where in the order an edge starts, and the node that it leads to.
@@ -61,7 +61,7 @@ impl Outgoing {
             }
             edges
         };
-        let mut out = Outgoing::with_room(tree.order.len(), Vec::with_capacity);
+        let mut out = Outgoing::of_at_most(tree.order.len(), bytemuck::zeroed_vec);
         let pieces: Vec<_> = tree.order.chunks(PIECE).enumerate().collect();
         for pieces in pieces.chunks(PIECES) {
             let parts: Vec<Vec<Edge>> = pieces.par_iter().map(|piece| part(*piece)).collect();
@@ -71,12 +71,12 @@ impl Outgoing {
     }
 
     /// Nothing yet, of at most `nodes` nodes.
-    pub(crate) fn with_room(nodes: usize, room: Room) -> Outgoing {
+    pub(crate) fn of_at_most(nodes: usize, zeros: Zeros) -> Outgoing {
         Outgoing {
             sources: Above::default(),
             chunks: Vec::new(),
             chunk: CHUNK.min(nodes * 2),
-            room,
+            zeros,
         }
     }
 
@@ -87,7 +87,8 @@ impl Outgoing {
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < chunk.capacity() => chunk.push(to),
             _ => {
-                let mut chunk = (self.room)(self.chunk);
+                let mut chunk = (self.zeros)(self.chunk);
+                chunk.clear();
                 chunk.push(to);
                 self.chunks.push(chunk);
             }
@@ -99,9 +100,9 @@ impl Outgoing {
         edges.into_iter().for_each(|edge| self.push(edge));
     }
 
-    /// What makes room for a column that is read all over.
-    pub(crate) fn room(&self) -> Room {
-        self.room
+    /// What makes columns that are read all over.
+    pub(crate) fn zeros(&self) -> Zeros {
+        self.zeros
     }
 
     /// The edges in pieces, for all threads.

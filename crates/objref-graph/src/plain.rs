@@ -118,7 +118,7 @@ fn lift(others: &mut [u64], tree: &BfsTree) -> Vec<u32> {
 }
 
 fn bits(len: usize) -> Vec<AtomicU64> {
-    (0..len.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()
+    bytemuck::zeroed_vec(len.div_ceil(64))
 }
 
 fn set(bits: &[AtomicU64], at: usize) {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 
-use crate::columns::{Room, close, cut, open};
+use crate::columns::{Zeros, close, cut, filled, open};
 use crate::outgoing::{Outgoing, PIECE};
 use crate::plain::Plain;
 use crate::{BfsTree, Entries, NONE, ROOT};
@@ -31,10 +31,10 @@ impl Rows {
         plain: &Plain,
         parents: Vec<u32>,
     ) -> Rows {
-        let (first, room) = (entries.len() + 1, edges.room());
+        let (first, zeros) = (entries.len() + 1, edges.zeros());
         let place = |position: usize| (first + plain.others_before(position)) as u32;
         let held = {
-            let places = places(tree, plain, first as u32, room);
+            let places = places(tree, plain, first as u32, zeros);
             edges.translate(|node| places[node as usize]);
             held(entries, |node| places[node as usize])
         };
@@ -47,17 +47,17 @@ impl Rows {
         let (places, end) = (first + plain.others(), edges_before(tree.order.len()));
         let end = u32::try_from(end).expect("fewer than 2^32 edges");
         let mut rows = Rows {
-            starts: room(places + 1),
-            targets: room(end as usize),
+            starts: filled(zeros, places + 1, end),
+            targets: filled(zeros, end as usize, NONE),
         };
-        rows.targets.extend(held.iter().map(|(_, to)| *to));
+        for (target, (_, to)) in rows.targets.iter_mut().zip(&held) {
+            *target = *to;
+        }
         let mut start = 0;
-        for place in 0..first as u32 {
-            rows.starts.push(start as u32);
+        for (place, its_start) in (0..first as u32).zip(&mut rows.starts) {
+            *its_start = start as u32;
             start += held[start..].partition_point(|(from, _)| *from == place);
         }
-        rows.starts.resize(places + 1, end);
-        rows.targets.resize(end as usize, NONE);
 
         // Each piece of the order has its own part of the rows.
         let (mut starts, mut targets) =
@@ -130,8 +130,8 @@ impl Rows {
 }
 
 /// Per node its place, [`NONE`] if it has none; the first has the place `first`.
-fn places(tree: &BfsTree, plain: &Plain, first: u32, room: Room) -> Vec<u32> {
-    let places = open(room, tree.nodes(), NONE);
+fn places(tree: &BfsTree, plain: &Plain, first: u32, zeros: Zeros) -> Vec<u32> {
+    let places = open(zeros, tree.nodes(), NONE);
     let pieces = tree.order.par_chunks(PIECE).enumerate();
     pieces.for_each(|(piece, nodes)| {
         let start = piece * PIECE;

@@ -103,7 +103,7 @@ impl BfsTree {
     /// Per node of the graph: the node it was first reached from, [`ROOT`] or [`NONE`]. Made when first asked for.
     pub fn parents(&self) -> &[u32] {
         self.parents.get_or_init(|| {
-            let column = open(Vec::with_capacity, self.nodes, NONE);
+            let column = open(bytemuck::zeroed_vec, self.nodes, NONE);
             let roots = self.roots();
             for &root in &self.order[..roots] {
                 column[root as usize].store(ROOT, Relaxed);

@@ -12,7 +12,7 @@ use objref_graph::{
     BATCH, BfsTree, Explore, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
     explore_keeping,
 };
-use objref_mem::{room, zeros};
+use objref_mem::zeros;
 use rayon::prelude::*;
 
 use crate::follow::Work;
@@ -93,10 +93,6 @@ impl<'p> Explore for Follower<'_, 'p> {
 
     fn len(&self) -> usize {
         self.infer.heap.len()
-    }
-
-    fn room<T>(len: usize) -> Vec<T> {
-        room(len)
     }
 
     fn zeros<T: Zeroable>(len: usize) -> Vec<T> {
