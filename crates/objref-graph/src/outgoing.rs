@@ -87,8 +87,7 @@ impl Outgoing {
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < chunk.capacity() => chunk.push(to),
             _ => {
-                let mut chunk = (self.zeros)(self.chunk);
-                chunk.clear();
+                let mut chunk = Vec::with_capacity(self.chunk);
                 chunk.push(to);
                 self.chunks.push(chunk);
             }
