@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use objref_go::ObjId;
-use objref_graph::fill;
+use objref_graph::filled;
 use objref_mem::zeros;
 use objref_snapshot::{
     Dominator, DominatorTree, Holder, INSIDE, Retained, Snapshot, StepId, short,
@@ -48,8 +48,7 @@ pub(crate) fn dominator_frames(
     apart: Option<&Apart<'_>>,
 ) -> FrameTree {
     let (tree, steps) = with_steps(snapshot);
-    let mut placed: Vec<AtomicU32> = zeros(snapshot.objects.len());
-    fill(&mut placed, || AtomicU32::new(OUTSIDE));
+    let placed = filled(zeros, snapshot.objects.len(), || AtomicU32::new(OUTSIDE));
     let mut frames = Frames {
         snapshot,
         dominators,

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 use crate::Successors;
 use crate::above::Above;
-use crate::columns::fill;
+use crate::columns::filled;
 use crate::explore::{Explore, LabeledEdge, Plain, Reach, Reached};
 use crate::frontier::{Leaves, Nodes};
 use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
@@ -92,8 +92,7 @@ fn search<G: Explore, const KEEP: bool>(
         nodes < NONE as usize - 1,
         "{nodes} nodes do not fit 32-bit ids"
     );
-    let mut column: Vec<AtomicU16> = G::zeros(nodes);
-    fill(&mut column, || AtomicU16::new(NOWHERE));
+    let column = filled(G::zeros, nodes, || AtomicU16::new(NOWHERE));
     let [reached, leaves] = [(); 2].map(|()| G::zeros::<AtomicU64>(nodes.div_ceil(64)));
     let mut order = Order {
         nodes: vec![0; nodes],
@@ -112,7 +111,7 @@ fn search<G: Explore, const KEEP: bool>(
         order,
         above: Above::default(),
         far: FarLabels::default(),
-        kept: Outgoing::of_at_most(if KEEP { nodes } else { 0 }, G::zeros),
+        kept: Outgoing::of_at_most(if KEEP { nodes } else { 0 }),
         found: Vec::new(),
     };
     let threads = rayon::current_num_threads();

@@ -166,7 +166,12 @@ fn nearest(order: &[u32], is_led_to: &[bool], siblings: &[(u32, u32)]) -> Result
     let (led, others): (Vec<u32>, Vec<u32>) =
         order.iter().partition(|node| is_led_to[**node as usize]);
     let tree = bfs(&graph, led.iter().copied());
-    let idom = dominators(Outgoing::of(&graph, &tree), &tree, &Entries::each(&led));
+    let idom = dominators(
+        Outgoing::of(&graph, &tree),
+        &tree,
+        &Entries::each(&led),
+        bytemuck::zeroed_vec,
+    );
     match others.iter().find(|node| idom[**node as usize] != ROOT) {
         Some(&node) => Err(Flaw::NotNearest(node)),
         None => Ok(()),

@@ -38,17 +38,21 @@ pub struct Sums {
 }
 
 /// The dominators of the nodes of `tree`, which `entries` hold. `edges` are those of the nodes; `tree` is the breadth-first
-/// tree from what the entries hold.
+/// tree from what the entries hold, and `zeros` makes columns that are read all over.
 ///
 /// Returns per node its immediate dominator: a node, or behind the nodes an entry; [`ROOT`] if only the pseudo-root
 /// dominates it, [`NONE`] if it was not reached. An entry is dominated by the entry that it is part of.
 ///
 /// O(m log n) in the worst case, near to linear in practice; nothing recurses. The result does not depend on the number
 /// of threads.
-pub fn dominators(edges: Outgoing, tree: &BfsTree, entries: &Entries) -> Vec<u32> {
-    let zeros = edges.zeros();
+pub fn dominators(
+    edges: Outgoing,
+    tree: &BfsTree,
+    entries: &Entries,
+    zeros: Zeros<u32>,
+) -> Vec<u32> {
     let (plain, parents) = Plain::of(&edges, tree, entries);
-    let mut rows = Rows::of(edges, tree, entries, &plain, parents);
+    let mut rows = Rows::of(edges, tree, entries, &plain, parents, zeros);
     let Forest { number, parent } = Forest::search(&mut rows, zeros);
     let incoming = Incoming::of(rows, &number, zeros);
     let above = immediate(parent, incoming);
@@ -100,11 +104,11 @@ fn by_node(
     plain: &Plain,
     number: Vec<u32>,
     above: Vec<u32>,
-    zeros: Zeros,
+    zeros: Zeros<u32>,
 ) -> Vec<u32> {
     let (nodes, first) = (tree.nodes(), entries.len() + 1);
     // By numbers, what nodes and entries are called.
-    let mut names = filled(zeros, number.len(), ROOT);
+    let mut names = filled(zeros, number.len(), || ROOT);
     for (name, &number) in (nodes as u32..).zip(&number[1..first]) {
         names[number as usize] = name;
     }

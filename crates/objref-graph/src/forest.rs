@@ -19,10 +19,10 @@ pub(crate) struct Forest {
 
 impl Forest {
     /// Searches the graph, and leaves in its rows the numbers where the edges lead that are not in the forest.
-    pub(crate) fn search(rows: &mut Rows, zeros: Zeros) -> Forest {
+    pub(crate) fn search(rows: &mut Rows, zeros: Zeros<u32>) -> Forest {
         let places = rows.len();
         let mut forest = Forest {
-            number: filled(zeros, places, NONE),
+            number: filled(zeros, places, || NONE),
             parent: Vec::with_capacity(places),
         };
         forest.enter(0, 0);
@@ -79,7 +79,7 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// What [`Forest::search`] left in the rows; `number` as there.
-    pub(crate) fn of(mut rows: Rows, number: &[u32], zeros: Zeros) -> Incoming {
+    pub(crate) fn of(mut rows: Rows, number: &[u32], zeros: Zeros<u32>) -> Incoming {
         rows.retain();
         let counts = open(zeros, number.len() + 1, 0);
         rows.targets.par_iter().with_min_len(PIECE).for_each(|to| {

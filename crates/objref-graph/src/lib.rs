@@ -34,7 +34,7 @@ mod tree;
 pub use above::Positions;
 pub use bfs::{bfs, explore, explore_keeping};
 pub use certify::{Flaw, certify};
-pub use columns::fill;
+pub use columns::{Zeros, filled};
 pub use csr::Csr;
 pub use dominators::{Sums, dominators, retained};
 pub use entries::Entries;

@@ -13,7 +13,6 @@
 use rayon::prelude::*;
 
 use crate::above::Above;
-use crate::columns::Zeros;
 use crate::{BfsTree, Successors};
 
 /// Nodes or edges per piece of work.
@@ -33,7 +32,6 @@ pub struct Outgoing {
     chunks: Vec<Vec<u32>>,
     /// How many targets a chunk has room for.
     chunk: usize,
-    zeros: Zeros,
 }
 
 /// Where in the order an edge starts, and the node that it leads to.
@@ -61,7 +59,7 @@ impl Outgoing {
             }
             edges
         };
-        let mut out = Outgoing::of_at_most(tree.order.len(), bytemuck::zeroed_vec);
+        let mut out = Outgoing::of_at_most(tree.order.len());
         let pieces: Vec<_> = tree.order.chunks(PIECE).enumerate().collect();
         for pieces in pieces.chunks(PIECES) {
             let parts: Vec<Vec<Edge>> = pieces.par_iter().map(|piece| part(*piece)).collect();
@@ -71,12 +69,11 @@ impl Outgoing {
     }
 
     /// Nothing yet, of at most `nodes` nodes.
-    pub(crate) fn of_at_most(nodes: usize, zeros: Zeros) -> Outgoing {
+    pub(crate) fn of_at_most(nodes: usize) -> Outgoing {
         Outgoing {
             sources: Above::default(),
             chunks: Vec::new(),
             chunk: CHUNK.min(nodes * 2),
-            zeros,
         }
     }
 
@@ -97,11 +94,6 @@ impl Outgoing {
     /// Puts by the edges of the next nodes.
     pub(crate) fn extend(&mut self, edges: impl IntoIterator<Item = Edge>) {
         edges.into_iter().for_each(|edge| self.push(edge));
-    }
-
-    /// What makes columns that are read all over.
-    pub(crate) fn zeros(&self) -> Zeros {
-        self.zeros
     }
 
     /// The edges in pieces, for all threads.
@@ -279,7 +271,7 @@ mod tests {
         let all = sorted(&read);
         let set: BTreeSet<Edge> = all.iter().copied().collect();
         assert!(set.is_superset(&expected(&graph, &tree)));
-        let idom = dominators(read, &tree, &entries);
+        let idom = dominators(read, &tree, &entries, bytemuck::zeroed_vec);
         for threads in [1, 2, 3, 8] {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
@@ -290,7 +282,7 @@ mod tests {
                 let (found, _, kept) = explore_keeping(&mut Plain(&graph), roots);
                 assert_eq!(found, tree);
                 assert!(sorted(&kept) == all, "{threads} threads");
-                let same = dominators(kept, &tree, &entries) == idom;
+                let same = dominators(kept, &tree, &entries, bytemuck::zeroed_vec) == idom;
                 assert!(same, "{threads} threads");
             });
         }

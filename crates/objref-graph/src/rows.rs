@@ -30,8 +30,9 @@ impl Rows {
         entries: &Entries,
         plain: &Plain,
         parents: Vec<u32>,
+        zeros: Zeros<u32>,
     ) -> Rows {
-        let (first, zeros) = (entries.len() + 1, edges.zeros());
+        let first = entries.len() + 1;
         let place = |position: usize| (first + plain.others_before(position)) as u32;
         let held = {
             let places = places(tree, plain, first as u32, zeros);
@@ -47,8 +48,8 @@ impl Rows {
         let (places, end) = (first + plain.others(), edges_before(tree.order.len()));
         let end = u32::try_from(end).expect("fewer than 2^32 edges");
         let mut rows = Rows {
-            starts: filled(zeros, places + 1, end),
-            targets: filled(zeros, end as usize, NONE),
+            starts: filled(zeros, places + 1, || end),
+            targets: filled(zeros, end as usize, || NONE),
         };
         for (target, (_, to)) in rows.targets.iter_mut().zip(&held) {
             *target = *to;
@@ -130,7 +131,7 @@ impl Rows {
 }
 
 /// Per node its place, [`NONE`] if it has none; the first has the place `first`.
-fn places(tree: &BfsTree, plain: &Plain, first: u32, zeros: Zeros) -> Vec<u32> {
+fn places(tree: &BfsTree, plain: &Plain, first: u32, zeros: Zeros<u32>) -> Vec<u32> {
     let places = open(zeros, tree.nodes(), NONE);
     let pieces = tree.order.par_chunks(PIECE).enumerate();
     pieces.for_each(|(piece, nodes)| {

@@ -35,7 +35,12 @@ impl Held {
     fn dominators(&self) -> Found {
         let tree = bfs(&self.graph, self.holds.iter().map(|(_, node)| *node));
         let entries = Entries::new(self.parents.clone(), self.holds.clone());
-        let idom = dominators(Outgoing::of(&self.graph, &tree), &tree, &entries);
+        let idom = dominators(
+            Outgoing::of(&self.graph, &tree),
+            &tree,
+            &entries,
+            bytemuck::zeroed_vec,
+        );
         let sums = retained(&tree, &entries, &idom, size);
         Found { idom, sums }
     }

@@ -4,6 +4,7 @@ use objref_go::{ObjId, RootKind};
 use objref_graph::{
     Entries, Flaw, NONE, Outgoing, ROOT, Successors, Sums, certify, dominators, retained,
 };
+use objref_mem::zeros;
 
 use crate::roots::Holder;
 use crate::snapshot::Snapshot;
@@ -134,7 +135,7 @@ impl DominatorTree {
         let edges = kept.unwrap_or_else(|| Outgoing::of(graph, &snapshot.tree));
         let holders = Holders::of(snapshot);
         DominatorTree {
-            idom: dominators(edges, &snapshot.tree, &holders.entries(snapshot)),
+            idom: dominators(edges, &snapshot.tree, &holders.entries(snapshot), zeros),
             holders,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
-use objref_graph::fill;
+use objref_graph::filled;
 use objref_mem::{settled, zeros};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -34,11 +34,9 @@ pub(crate) struct Views {
 impl Views {
     /// All unknown.
     pub(crate) fn new(objects: usize) -> Self {
-        let mut column: Vec<AtomicU16> = zeros(objects);
-        // Threads that write to the same page first would have it cleared by each of them.
-        fill(&mut column, || AtomicU16::new(0));
         Views {
-            column,
+            // Threads that write to the same page first would have it cleared by each of them.
+            column: filled(zeros, objects, || AtomicU16::new(0)),
             codes: Codes::default(),
             spilled: OnceLock::new(),
         }
