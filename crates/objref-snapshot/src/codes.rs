@@ -1,6 +1,6 @@
 //! Codes of views by numbers, so that a column of them takes two bytes an object: a heap has few that differ.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::view::Code;
@@ -21,6 +21,8 @@ pub(crate) struct Codes {
     by_code: Box<[AtomicU64; PLACES]>,
     /// How many numbers are given out.
     given: Mutex<u16>,
+    /// Whether all are, and can be found.
+    full: AtomicBool,
 }
 
 impl Default for Codes {
@@ -29,6 +31,7 @@ impl Default for Codes {
             by_number: bytemuck::zeroed_box(),
             by_code: bytemuck::zeroed_box(),
             given: Mutex::new(1),
+            full: AtomicBool::new(false),
         }
     }
 }
@@ -49,9 +52,11 @@ impl Codes {
 
     /// The code's number; `None` if there are none left.
     pub(crate) fn number(&self, code: Code) -> Option<u16> {
+        // If it is full now, whatever has a number is found.
+        let full = self.full.load(Ordering::Acquire);
         match self.find(code) {
             Ok(number) => Some(number),
-            Err(_) if self.is_full() => None,
+            Err(_) if full => None,
             Err(_) => self.add(code),
         }
     }
@@ -81,11 +86,6 @@ impl Codes {
         }
     }
 
-    fn is_full(&self) -> bool {
-        let last = &self.by_number[usize::from(SPILLED - 1)];
-        last.load(Ordering::Relaxed) != Code::UNKNOWN.0
-    }
-
     #[cold]
     fn add(&self, code: Code) -> Option<u16> {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,6 +99,7 @@ impl Codes {
                 let entry = u64::from(code.0) << 32 | u64::from(number);
                 self.by_code[place].store(entry, Ordering::Release);
                 *given += 1;
+                self.full.store(*given == SPILLED, Ordering::Release);
                 Some(number)
             }
         }
@@ -122,6 +123,7 @@ impl Codes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
     use std::thread;
 
     use super::*;
@@ -151,5 +153,27 @@ mod tests {
         given.sort_unstable();
         assert!(given.into_iter().eq(1..SPILLED));
         assert_eq!(codes.code(0), Code::UNKNOWN);
+    }
+
+    #[test]
+    fn the_last_numbers_are_the_same_for_all_who_ask_at_once() {
+        let code = |n: u32| Code(n.wrapping_mul(48271) + 1);
+        let last = u32::from(SPILLED) - 20;
+        for _ in 0..500 {
+            let (codes, start) = (Codes::default(), Barrier::new(4));
+            assert!((0..last).all(|n| codes.number(code(n)).is_some()));
+            let ask = || (last..last + 40).map(|n| codes.number(code(n)));
+            let found: Vec<Vec<_>> = thread::scope(|scope| {
+                let asks = (0..4).map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        ask().collect()
+                    })
+                });
+                let asks: Vec<_> = asks.collect();
+                asks.into_iter().map(|ask| ask.join().unwrap()).collect()
+            });
+            assert!(found.iter().all(|found| found.iter().copied().eq(ask())));
+        }
     }
 }
