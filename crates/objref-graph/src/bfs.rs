@@ -28,14 +28,12 @@ use crate::explore::{Explore, LabeledEdge, Plain, Reach, Reached};
 use crate::frontier::{Leaves, Nodes};
 use crate::labels::{CLAIMED, FarLabels, Labels, NOWHERE, OF_ROOT, cell};
 use crate::outgoing::{Edge, Outgoing, Recent};
+use crate::pieces::{Heavies, PIECE, Part, Piece, cut, weight};
 use crate::tree::{BfsTree, NONE};
 
-/// A frontier narrower than this is walked by one thread: a linked list of a million nodes has a
+/// A frontier that weighs less than this is walked by one thread: a linked list of a million nodes has a
 /// million levels, and handing out work costs more than a few thousand nodes do.
 const PARALLEL_FRONTIER: usize = 4096;
-
-/// Nodes of the frontier per piece of work.
-const PIECE: usize = 1024;
 
 /// Pieces for each thread whose successors are settled together: until then all of them are noted.
 const AT_ONCE: usize = 64;
@@ -116,24 +114,33 @@ fn search<G: Explore, const KEEP: bool>(
     };
     let threads = rayon::current_num_threads();
     let small = (nodes / (SHARE * PIECE)).max(FEW * threads);
-    let round = (AT_ONCE * threads).min(MOST_AT_ONCE).min(small) * PIECE;
+    let round = (AT_ONCE * threads).min(MOST_AT_ONCE).min(small);
     let mut levels = vec![0];
     let mut start = 0;
     let (mut scratch, mut notes) = (G::Scratch::default(), [G::Notes::default()]);
+    let heavies = Heavies::of(graph);
     while start < search.order.len {
         let end = search.order.len;
         levels.push(end as u32);
-        if end - start < PARALLEL_FRONTIER {
-            search.reached.add(search.order.from(start));
+        let level = search.order.from(start);
+        let reach = |first, nodes: &[u32]| heavies.reach(graph, search.reached, nodes, first);
+        let heavy = match level.len() {
+            ..PARALLEL_FRONTIER => reach(start, level),
+            _ => {
+                let pieces = level.par_chunks(PIECE).enumerate();
+                let heavy = pieces.map(|(piece, nodes)| reach(start + piece * PIECE, nodes));
+                heavy.flatten_iter().collect()
+            }
+        };
+        if weight(level.len(), &heavy) < PARALLEL_FRONTIER {
             search.walk::<G, KEEP>(graph, start..end, &mut scratch, &mut notes[0]);
             graph.settle(search.reached, &mut notes);
         } else {
-            let level = search.order.from(start);
-            mark(level, search.reached);
             graph.prepare(level, search.reached);
             let mut notes = Vec::new();
-            for first in (start..end).step_by(round) {
-                search.walk_parallel::<G, KEEP>(graph, first..end.min(first + round), &mut notes);
+            let pieces: Vec<Piece> = cut(start..end, &heavy).collect();
+            for pieces in pieces.chunks(round) {
+                search.walk_parallel::<G, KEEP>(graph, pieces, &mut notes);
             }
             graph.settle(search.reached, &mut notes);
         }
@@ -243,7 +250,8 @@ impl Search<'_> {
                 nodes: &batch,
                 recent: Recent::default(),
             };
-            graph.explore(&batch.nodes[..len], reached, scratch, notes, &mut append);
+            let nodes = &batch.nodes[..len];
+            graph.explore(nodes, Part::WHOLE, reached, scratch, notes, &mut append);
         }
     }
 
@@ -251,7 +259,7 @@ impl Search<'_> {
     fn walk_parallel<G: Explore, const KEEP: bool>(
         &mut self,
         graph: &G,
-        part: Range<usize>,
+        pieces: &[Piece],
         notes: &mut Vec<G::Notes>,
     ) {
         let &mut Search {
@@ -262,33 +270,31 @@ impl Search<'_> {
             ref mut found,
             ..
         } = self;
-        let pieces = part.len().div_ceil(PIECE);
-        if found.len() < pieces {
-            found.resize_with(pieces, Found::default);
+        if found.len() < pieces.len() {
+            found.resize_with(pieces.len(), Found::default);
         }
-        let found = &mut found[..pieces];
-        let walk = |(scratch, batch): &mut (_, Nodes), (piece, found): (usize, &mut Found)| {
+        let found = &mut found[..pieces.len()];
+        let walk = |(scratch, batch): &mut (_, Nodes), (number, found): (usize, &mut Found)| {
             let mut notes = G::Notes::default();
-            let mut at = part.start + piece * PIECE;
-            let end = part.end.min(at + PIECE);
-            while at < end {
+            let Piece { nodes, part } = &pieces[number];
+            let mut at = nodes.start;
+            while at < nodes.end {
                 let first = at;
-                let len = batch.fill(&order.nodes, leaves, &mut at, end);
+                let len = batch.fill(&order.nodes, leaves, &mut at, nodes.end);
                 let mut claim = Claiming::<KEEP> {
                     column,
-                    mine: CLAIMED | piece as u16,
+                    mine: CLAIMED | number as u16,
                     first: first as u32,
                     nodes: batch,
                     found,
                 };
                 let nodes = &batch.nodes[..len];
-                graph.explore(nodes, reached, scratch, &mut notes, &mut claim);
+                graph.explore(nodes, *part, reached, scratch, &mut notes, &mut claim);
             }
             notes
         };
-        let pieces = found.par_iter_mut().enumerate();
-        let new = pieces.map_init(Default::default, walk);
-        notes.par_extend(new);
+        let numbered = found.par_iter_mut().enumerate();
+        notes.par_extend(numbered.map_init(Default::default, walk));
         settle::<KEEP>(found, column);
         let parts = found
             .iter_mut()
@@ -302,34 +308,34 @@ impl Search<'_> {
         };
         let (order, above, far) = (&mut self.order, &mut self.above, &mut self.far);
         rayon::join(put_by, || {
-            append(order, above, far, leaves, &claims, part.start)
+            append(order, above, far, leaves, &claims, pieces)
         });
         found.iter_mut().for_each(Found::clear);
     }
 }
 
-/// Appends to the tree the claims of the pieces of a frontier that starts at `first` of the order.
+/// Appends to the tree the claims of these pieces of a frontier.
 fn append(
     order: &mut Order,
     above: &mut Above,
     far: &mut FarLabels,
     leaves: Leaves<'_>,
     claims: &[&[Claim]],
-    first: usize,
+    pieces: &[Piece],
 ) {
-    let position = |piece: usize| (first + piece * PIECE) as u32;
+    let position = |piece: usize| pieces[piece].nodes.start as u32;
     let (mut start, mut before) = (order.len, above.len());
     let new: usize = claims.iter().map(|claims| claims.len()).sum();
     let mut rest = order.grow(new);
-    let mut pieces = Vec::with_capacity(claims.len());
+    let mut parts = Vec::with_capacity(claims.len());
     for (piece, claims) in claims.iter().enumerate() {
         let (nodes, behind) = rest.split_at_mut(claims.len());
         let above = Above::behind(before, position(piece));
-        pieces.push((claims, nodes, start as u32, above, FarLabels::default()));
+        parts.push((claims, nodes, start as u32, above, FarLabels::default()));
         (rest, before) = (behind, before + claims.len());
         start += claims.len();
     }
-    pieces
+    parts
         .par_iter_mut()
         .for_each(|(claims, nodes, at, above, far)| {
             let mut leaves = leaves.from(*at);
@@ -341,16 +347,10 @@ fn append(
                 claim.by
             }));
         });
-    for (piece, (.., its_above, its_far)) in pieces.iter_mut().enumerate() {
+    for (piece, (.., its_above, its_far)) in parts.iter_mut().enumerate() {
         above.append(its_above, position(piece));
         far.extend(its_far);
     }
-}
-
-/// Adds the nodes to those that are reached.
-fn mark(nodes: &[u32], reached: Reached<'_>) {
-    let pieces = nodes.par_chunks(PIECE);
-    pieces.for_each(|nodes| reached.add(nodes));
 }
 
 /// Leaves of the claims of each piece those that stand, and their labels in the column. The others are edges beside the tree.

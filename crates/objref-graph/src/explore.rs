@@ -1,10 +1,13 @@
 //! Graphs that are looked at while they are searched.
 
+use std::iter;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytemuck::Zeroable;
 
 use crate::Successors;
+use crate::pieces::Part;
 
 /// At most as many nodes are explored in one call.
 pub const BATCH: usize = 128;
@@ -54,11 +57,23 @@ pub trait Explore: Sync {
         bytemuck::zeroed_vec(len)
     }
 
+    /// The nodes that may take much longer to explore than others, as [`Explore::weight`] says of each.
+    fn heavy(&self) -> impl Iterator<Item = Range<u32>> {
+        iter::empty()
+    }
+
+    /// How many usual nodes it takes as long to explore as, of which [`Explore::heavy`] nodes alone are asked. Those that
+    /// weigh more than a piece are explored in parts.
+    fn weight(&self, _node: u32) -> usize {
+        1
+    }
+
     /// Tells `reach` all edges of `nodes`, at most [`BATCH`] of them: those of the first before those of the second, and
-    /// those of one node always in the same order.
+    /// those of one node always in the same order. Where it is not the whole, of those of the only node this part.
     fn explore(
         &self,
         nodes: &[u32],
+        part: Part,
         reached: Reached<'_>,
         scratch: &mut Self::Scratch,
         notes: &mut Self::Notes,
@@ -82,20 +97,27 @@ impl<'c> Reached<'c> {
         Reached(bits)
     }
 
-    pub(crate) fn add(&self, nodes: &[u32]) {
+    /// Adds the nodes, and calls `visit` with each word of 64 numbers that some of them are in, and where those stand.
+    #[inline]
+    pub(crate) fn add(&self, nodes: &[u32], mut visit: impl FnMut(usize, Range<usize>)) {
         // Neighbours in the order are so often neighbours by number, too, that it pays to add them at once.
         let word_of = |node: u32| node as usize / 64;
-        let (mut word, mut bits) = (nodes.first().map_or(0, |node| word_of(*node)), 0);
-        for node in nodes {
+        let mut add = |word: usize, bits, nodes| {
+            self.0[word].fetch_or(bits, Relaxed);
+            visit(word, nodes);
+        };
+        let (mut word, mut bits, mut start) =
+            (nodes.first().map_or(0, |node| word_of(*node)), 0, 0);
+        for (i, node) in nodes.iter().enumerate() {
             let at = word_of(*node);
             if at != word {
-                self.0[word].fetch_or(bits, Relaxed);
-                (word, bits) = (at, 0);
+                add(word, bits, start..i);
+                (word, bits, start) = (at, 0, i);
             }
             bits |= 1 << (node % 64);
         }
         if bits != 0 {
-            self.0[word].fetch_or(bits, Relaxed);
+            add(word, bits, start..nodes.len());
         }
     }
 
@@ -120,6 +142,7 @@ impl<G: Successors> Explore for Plain<'_, G> {
     fn explore(
         &self,
         nodes: &[u32],
+        _: Part,
         _: Reached<'_>,
         edges: &mut Vec<Met>,
         (): &mut (),

@@ -7,6 +7,7 @@
 //! - [`Successors`]: what a graph has to be able to do.
 //! - [`bfs()`]: the breadth-first tree from a list of roots, in parallel where that pays.
 //! - [`explore()`]: the same for a graph that is looked at on the way: [`Explore`].
+//!   Its nodes may differ in what it takes to explore them: [`pieces`].
 //! - [`dominators()`]: whose end would be the end of whom; [`retained()`]: and of how much; [`Entries`]: what the graph
 //!   is held from. They are found over [`Outgoing`] edges, which [`explore_keeping()`] keeps on its way.
 //! - [`certify()`]: whether a dominator tree is one.
@@ -27,6 +28,7 @@ mod labels;
 mod lengauer;
 mod outgoing;
 mod petgraph;
+pub mod pieces;
 mod plain;
 mod rows;
 mod tree;

@@ -1,9 +1,13 @@
 //! The breadth-first tree against a queue written down naively, and against petgraph.
 
 use std::collections::VecDeque;
+use std::iter;
+use std::ops::Range;
 
+use objref_graph::pieces::Part;
 use objref_graph::{
-    BATCH, BfsTree, Csr, Explore, LabeledEdge, NONE, ROOT, Reach, Reached, Successors, bfs, explore,
+    BATCH, BfsTree, Csr, Entries, Explore, LabeledEdge, NONE, Outgoing, ROOT, Reach, Reached,
+    Successors, bfs, dominators, explore, explore_keeping,
 };
 use petgraph::visit::{Bfs, NodeCount};
 use proptest::prelude::*;
@@ -109,22 +113,43 @@ impl Explore for Curious<'_> {
         self.graph.len()
     }
 
+    fn heavy(&self) -> impl Iterator<Item = Range<u32>> {
+        let end = self.graph.len() as u32;
+        [7..8, 19..20, 100..end.max(100)].into_iter()
+    }
+
+    fn weight(&self, node: u32) -> usize {
+        (self.graph.targets(node).len() / 8).max(1)
+    }
+
     fn explore(
         &self,
         nodes: &[u32],
+        part: Part,
         reached: Reached<'_>,
         ends: &mut Vec<u32>,
         notes: &mut (Vec<u32>, u64),
         reach: &mut impl Reach,
     ) {
         assert!(nodes.len() <= BATCH && nodes.iter().all(|node| reached.has(*node)));
+        assert!(part == Part::WHOLE || nodes.len() == 1);
         ends.clear();
+        let within = |node| {
+            let targets = self.graph.targets(node);
+            let of = |number: u32| targets.len() * number as usize / part.of as usize;
+            (0..)
+                .zip(targets)
+                .take(of(part.number + 1))
+                .skip(of(part.number))
+        };
         // All are looked at before the first of them is told.
-        let targets = nodes.iter().flat_map(|node| self.graph.targets(*node));
+        let targets = nodes
+            .iter()
+            .flat_map(|node| within(*node).map(|(_, to)| to));
         let seen: Vec<u32> = targets.map(|to| reach.touch(*to)).collect();
         let mut seen = seen.into_iter();
         for (from, &node) in nodes.iter().enumerate() {
-            for (label, &to) in (0..).zip(self.graph.targets(node)) {
+            for (label, &to) in within(node) {
                 let edge = LabeledEdge {
                     from,
                     to,
@@ -191,6 +216,51 @@ fn who_looks_around_sees_every_edge_once_on_any_number_of_threads() {
             let label = labels.label(node, position);
             assert_eq!(label.map(|label| label as usize), first);
         }
+    }
+}
+
+#[test]
+fn nodes_with_many_edges_are_shared_out() {
+    // Of a narrow level and of a wide one; others lead back.
+    let fans = [
+        (7, 20_000..50_000),
+        (19, 30_000..60_000),
+        (45_000, 0..200_000),
+        (45_001, 70..90),
+    ];
+    let fans = fans
+        .into_iter()
+        .flat_map(|(from, to)| to.map(move |to| (from, to)));
+    let back = (20_000..60_000).map(|from| (from, from % 90));
+    let graph = Csr::from_edges(200_000, fans.chain([(3, 7), (3, 19)]).chain(back));
+    let expected = naive(&graph, &[3]);
+    assert_eq!(expected.order.len(), 200_000);
+    for threads in [1, 2, 8] {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let search = || {
+            let (graph, seen) = (&graph, Vec::new());
+            explore_keeping(&mut Curious { graph, seen }, iter::once(3))
+        };
+        let (tree, labels, kept) = pool.install(search);
+        assert_eq!(tree, expected);
+        let mut first = vec![None; graph.len()];
+        for parent in 0..graph.len() as u32 {
+            for (label, &to) in (0..).zip(graph.targets(parent)) {
+                if tree.parents()[to as usize] == parent {
+                    first[to as usize].get_or_insert(label);
+                }
+            }
+        }
+        for (position, &node) in (0..).zip(&tree.order) {
+            assert_eq!(labels.label(node, position), first[node as usize]);
+        }
+        let entries = Entries::each(&[3]);
+        let read = Outgoing::of(&graph, &tree);
+        let expected = dominators(read, &tree, &entries, bytemuck::zeroed_vec);
+        assert!(dominators(kept, &tree, &entries, bytemuck::zeroed_vec) == expected);
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use objref_go::{Batch, ObjId};
+use objref_graph::pieces::Part;
 use objref_graph::{Explore, LabeledEdge, Reach, Reached, explore};
 use objref_mem::{Core, Image, Input};
 use objref_snapshot::{Dump, LoadOptions, NoProgress, Progress, Retained};
@@ -74,6 +75,7 @@ impl<'d> Explore for Bare<'d> {
     fn explore(
         &self,
         nodes: &[u32],
+        _: Part,
         _: Reached<'_>,
         (batch, seen): &mut (Batch<'d>, Vec<u32>),
         (): &mut (),

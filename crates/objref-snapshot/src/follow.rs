@@ -1,7 +1,10 @@
 //! Following the references of objects: where each leads, and what it says of that.
 
+use std::ops::Range;
+
 use arrayvec::ArrayVec;
 use objref_go::{Batch, ObjId, Object, Reference};
+use objref_graph::pieces::Part;
 use objref_graph::{BATCH, LABELS, LabeledEdge, Reach};
 use objref_mem::Addr;
 
@@ -89,10 +92,12 @@ struct Holder<'s> {
 }
 
 impl<'p> Inference<'p> {
-    /// Follows the references of `objects`, [`BATCH`] at most, and tells `reach` of them.
+    /// Follows the references of `objects`, [`BATCH`] at most, and tells `reach` of them; where `part` is not the whole, those
+    /// in that part of the only one.
     pub(crate) fn follow(
         &self,
         objects: &[u32],
+        part: Part,
         followed: impl Fn(u32) -> bool,
         work: &mut Work<'p>,
         found: &mut Findings,
@@ -105,13 +110,19 @@ impl<'p> Inference<'p> {
             open,
             memory,
         } = work;
-        batch.load(heap, space, objects.iter().copied().map(ObjId));
+        match (part, objects) {
+            (Part::WHOLE, _) => batch.load(heap, space, objects.iter().copied().map(ObjId)),
+            (Part { number, of }, [object]) => {
+                batch.load_part(heap, space, ObjId(*object), (number.into(), of.into()));
+            }
+            _ => return,
+        }
         let mut last = (0, None);
         // In place: it is more than a few lines of memory.
         let mut holders = ArrayVec::<_, BATCH>::new();
         holders.extend(batch.objects().iter().map(|&object| {
             let start = object.at + heap.data_offset(object.span);
-            let role = self.role(object, &mut last, &followed, found)?;
+            let role = self.role(object, batch.within(), &mut last, &followed, found)?;
             Some(Holder { role, start })
         }));
         batch.references(heap, space, &mut |references| {
@@ -234,12 +245,13 @@ impl<'p> Inference<'p> {
         }
     }
 
-    /// What the object says of what it refers to; `None` if nothing. `last` is the number of the view of the one before, and
-    /// what that said.
+    /// What the object says of what it refers to; `None` if nothing, or if that is said at once of what it refers to `within`
+    /// these bytes. `last` is the number of the view of the one before, and what that said.
     #[inline]
     fn role<'s>(
         &'s self,
         object: Object<'p>,
+        within: Range<u64>,
         last: &mut (u16, Option<Role<'s>>),
         followed: impl Fn(u32) -> bool,
         found: &mut Findings,
@@ -256,7 +268,7 @@ impl<'p> Inference<'p> {
         }
         let number = self.views.number(id.0);
         if number == 0 {
-            self.follow_untyped(object, &mut |said, value, target| match said {
+            self.follow_untyped(object, within, &mut |said, value, target| match said {
                 Ok(said) => self.propose(target, said, value, &followed, found),
                 Err(miss) => found.miss(miss, id.0),
             });

@@ -1,6 +1,8 @@
 //! Evidence from memory whose own type is unknown, for binaries without DWARF: an interface value is a pointer beside
 //! the descriptor of what it points to, wherever it lies.
 
+use std::ops::Range;
+
 use objref_go::{Kind as RuntimeKind, Object};
 use objref_mem::Addr;
 
@@ -9,10 +11,11 @@ use crate::shape::Hold;
 use crate::view::Source;
 
 impl<'p> Inference<'p> {
-    /// Looks for interface values in an object of unknown type; `emit` takes what each says of its target.
+    /// Looks for interface values `within` these bytes of an object of unknown type; `emit` takes what each says of its target.
     pub(crate) fn follow_untyped(
         &self,
         object: Object<'p>,
+        within: Range<u64>,
         emit: &mut dyn FnMut(Result<Said, Miss>, u64, Object<'p>),
     ) {
         if self.process.stripped.is_none() {
@@ -21,7 +24,8 @@ impl<'p> Inference<'p> {
         let heap = self.heap;
         let Object { span, at, .. } = object;
         let first = heap.data_offset(span) + 8;
-        heap.pointers_at(&self.process.space, span, at, |offset, value| {
+        let within = within.start..within.end.min(span.elem_size);
+        heap.pointers_within(&self.process.space, span, at, within, |offset, value| {
             if offset < first {
                 return;
             }

@@ -6,8 +6,11 @@
 //! Of all other objects the best view is kept, whoever comes first. Then the objects whose view became better are
 //! followed again, before the next level.
 
+use std::ops::Range;
+
 use bytemuck::Zeroable;
 use objref_go::ObjId;
+use objref_graph::pieces::{self, Heavy, PIECE, Part, Piece};
 use objref_graph::{
     BATCH, BfsTree, Explore, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
     explore_keeping,
@@ -19,10 +22,14 @@ use crate::follow::Work;
 use crate::infer::{Inference, Miss};
 use crate::view::{Code, Source};
 
-/// Fewer objects are followed again by one thread.
-const PARALLEL: usize = 2048;
-/// Objects per piece of work.
-const PIECE: usize = 512;
+/// Objects of which it takes some time to see how large they are.
+const MANY: usize = 2048;
+/// Fewer pieces are followed again by one thread.
+const PARALLEL: usize = 3;
+/// Bytes of an object that takes as long to follow as most.
+const USUAL: u64 = 64;
+/// Objects that are not larger count as such: there are too many of them to look at their size.
+const LIGHT: u64 = 1 << 10;
 /// One in so many objects of a wide level is followed before the others ...
 const SAMPLE: usize = 61;
 /// ... or so many of a very wide one ...
@@ -99,16 +106,28 @@ impl<'p> Explore for Follower<'_, 'p> {
         zeros(len)
     }
 
+    fn heavy(&self) -> impl Iterator<Item = Range<u32>> {
+        let heap = self.infer.heap;
+        let spans = heap.spans().iter().enumerate();
+        let heavy = spans.filter(|(_, span)| !span.noscan && span.elem_size > LIGHT);
+        heavy.map(|(number, _)| heap.ids(number))
+    }
+
+    fn weight(&self, object: u32) -> usize {
+        self.infer.weight(object)
+    }
+
     fn explore(
         &self,
         nodes: &[u32],
+        part: Part,
         reached: Reached<'_>,
         work: &mut Work<'p>,
         notes: &mut Findings,
         reach: &mut impl Reach,
     ) {
         let followed = |object| reached.has(object);
-        self.infer.follow(nodes, followed, work, notes, reach);
+        self.infer.follow(nodes, part, followed, work, notes, reach);
     }
 
     /// What is met for the first time has to be looked up before it can be followed: better for a few objects than for
@@ -119,11 +138,8 @@ impl<'p> Explore for Follower<'_, 'p> {
         let (part, least) = FIRST;
         let mut first = sample(level, (all / part).max(least));
         first.extend(self.largest(level));
-        let again = self.infer.round(&first, followed);
-        if !again.is_empty() {
-            self.follow_again(again, followed);
-            let again = self.infer.round(&sample(level, all), followed);
-            self.follow_again(again, followed);
+        if self.look_at(&first, followed) {
+            self.look_at(&sample(level, all), followed);
         }
     }
 
@@ -141,7 +157,7 @@ impl Follower<'_, '_> {
     /// The largest of some of the objects: they are rare, and have more that may not have been met than all others.
     fn largest(&self, level: &[u32]) -> impl Iterator<Item = u32> {
         let stride = (level.len() / MOST_CANDIDATES).max(CANDIDATES);
-        let some = level.par_iter().step_by(stride).with_min_len(PARALLEL);
+        let some = level.par_iter().step_by(stride).with_min_len(MANY);
         let sizes = some.filter_map(|object| {
             let span = self.infer.heap.span(ObjId(*object));
             (!span.noscan).then_some((span.elem_size, *object))
@@ -154,22 +170,47 @@ impl Follower<'_, '_> {
         sizes.into_iter().map(|(_, object)| object)
     }
 
+    /// Follows objects of the level before all of it is, one part of those that have many. Whether that brought news.
+    fn look_at(&mut self, objects: &[u32], followed: impl Fn(u32) -> bool + Sync) -> bool {
+        let mut again = self.infer.round(objects, Extent::Some, &followed);
+        let news = !again.is_empty();
+        // Of these not all is known yet, and all of it is followed soon.
+        again.retain(|object| self.infer.weight(*object) <= PIECE || !objects.contains(object));
+        self.follow_again(again, followed);
+        news
+    }
+
     /// Follows objects of which more became known, until no more does. `followed` tells which have been.
     fn follow_again(&mut self, mut again: Vec<u32>, followed: impl Fn(u32) -> bool + Sync) {
         while !again.is_empty() && self.left > again.len() {
             self.left -= again.len();
-            again = self.infer.round(&again, &followed);
+            again = self.infer.round(&again, Extent::All, &followed);
         }
         self.dropped += again.len() as u64;
     }
 }
 
+/// How much of the objects that are cut into parts is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All parts.
+    All,
+    /// One of each.
+    Some,
+}
+
 /// About so many of the objects, all over the level, but in no pattern that those of a program may have, too.
 fn sample(level: &[u32], count: usize) -> Vec<u32> {
-    let pieces = level.chunks((level.len() / count).max(1)).enumerate();
-    let scattered = |number: usize| (number as u32).wrapping_mul(0x9E37_79B1) as usize;
+    let pieces = level
+        .chunks((level.len() / count.max(1)).max(1))
+        .enumerate();
     let some = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
     some.collect()
+}
+
+/// A number that has nothing to do with those for the numbers beside it.
+fn scattered(number: usize) -> usize {
+    (number as u32).wrapping_mul(0x9E37_79B1) as usize
 }
 
 impl<'p> Inference<'p> {
@@ -198,21 +239,46 @@ impl<'p> Inference<'p> {
         }
     }
 
+    /// How many usual objects it takes as long to follow as.
+    fn weight(&self, object: u32) -> usize {
+        let span = self.heap.span(ObjId(object));
+        if span.noscan || span.elem_size <= LIGHT {
+            return 1;
+        }
+        let weight = (span.elem_size / USUAL) as usize;
+        match self.heap.has_parts(span) {
+            true => weight,
+            false => weight.min(PIECE),
+        }
+    }
+
     /// Follows `objects` again. Returns those whose view became better after they had been followed.
-    fn round(&mut self, objects: &[u32], followed: impl Fn(u32) -> bool + Sync) -> Vec<u32> {
+    fn round(
+        &mut self,
+        objects: &[u32],
+        extent: Extent,
+        followed: impl Fn(u32) -> bool + Sync,
+    ) -> Vec<u32> {
         let this = &*self;
-        let piece = |objects: &[u32]| {
+        let weights = objects.iter().map(|object| this.weight(*object));
+        let heavy = weights.enumerate().filter(|(_, weight)| *weight > 1);
+        let heavy: Vec<Heavy> = heavy.map(|(at, weight)| Heavy { at, weight }).collect();
+        let pieces = pieces::cut(0..objects.len(), &heavy).filter(|Piece { nodes, part }| {
+            let one = scattered(nodes.start) % part.of as usize;
+            extent == Extent::All || part.number as usize == one
+        });
+        let pieces: Vec<Piece> = pieces.collect();
+        let follow = |Piece { nodes, part }: Piece| {
             let (mut work, mut found) = (Work::default(), Findings::default());
-            for objects in objects.chunks(BATCH) {
-                this.follow(objects, &followed, &mut work, &mut found, &mut Nobody);
+            for objects in objects[nodes].chunks(BATCH) {
+                this.follow(objects, part, &followed, &mut work, &mut found, &mut Nobody);
             }
             found
         };
-        if objects.len() < PARALLEL {
-            let found = piece(objects);
-            return self.conclude(&mut [found]);
-        }
-        let mut found: Vec<Findings> = objects.par_chunks(PIECE).map(piece).collect();
+        let mut found: Vec<Findings> = match pieces.len() {
+            ..PARALLEL => pieces.into_iter().map(follow).collect(),
+            _ => pieces.into_par_iter().map(follow).collect(),
+        };
         self.conclude(&mut found)
     }
 

@@ -4,6 +4,9 @@
 //! which tells where the next one is. For a single object the processor waits for them one after the other. Here every
 //! step is taken for some dozens of objects before the next one, in loops whose loads do not wait for each other.
 
+use std::iter;
+use std::ops::Range;
+
 use objref_mem::{Addr, AddressSpace};
 
 use super::bits::max_in_span;
@@ -18,6 +21,9 @@ const HEAD: u64 = max_in_span(8);
 /// How much of an object is fetched ahead, line by line: more is seldom looked at, and the processor guesses it.
 const AHEAD: u64 = 4 * LINE;
 const LINE: u64 = 64;
+
+/// Bytes that parts of objects are multiples of: words whose bits make up one word.
+const PART: u64 = 64 * 8;
 
 /// A reference from one object to another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +53,8 @@ impl Reference {
 #[derive(Debug, Default)]
 pub struct Batch<'h> {
     objects: Vec<Object<'h>>,
+    /// Where in each slot references are wanted, in bytes from its start.
+    within: Range<u64>,
     found: Found,
 }
 
@@ -67,6 +75,7 @@ impl<'h> Batch<'h> {
     ) {
         let little = space.little_stretch();
         let mut near = 0;
+        self.within = 0..u64::MAX;
         self.objects.clear();
         self.objects.extend(ids.map(|id| {
             let object = heap.object_near(id, &mut near);
@@ -77,6 +86,25 @@ impl<'h> Batch<'h> {
             Heap::prefetch_mask(&little, span, at);
             object
         }));
+    }
+
+    /// Takes up the object `id` alone, of whose references those are wanted that are in the part with this number of as many
+    /// parts; [`Heap::has_parts`].
+    pub fn load_part(
+        &mut self,
+        heap: &'h Heap,
+        space: &'h AddressSpace,
+        id: ObjId,
+        (number, parts): (u64, u64),
+    ) {
+        self.load(heap, space, iter::once(id));
+        let size = heap.size(id).div_ceil(parts).next_multiple_of(PART);
+        self.within = number * size..(number + 1) * size;
+    }
+
+    /// Where in each slot references are wanted, in bytes from its start.
+    pub fn within(&self) -> Range<u64> {
+        self.within.clone()
     }
 
     /// The objects of the batch.
@@ -93,7 +121,11 @@ impl<'h> Batch<'h> {
         space: &AddressSpace,
         visit: &mut dyn FnMut(&[Reference]),
     ) {
-        let Batch { objects, found } = self;
+        let Batch {
+            objects,
+            within,
+            found,
+        } = self;
         let little = space.little_stretch();
         for (holder, object) in (0..).zip(objects) {
             let Object { span, at, .. } = *object;
@@ -112,7 +144,8 @@ impl<'h> Batch<'h> {
                 continue;
             }
             let start = heap.data_offset(span);
-            heap.pointers_at(space, span, at, |offset, value| {
+            let within = within.start..within.end.min(span.elem_size);
+            heap.pointers_within(space, span, at, within, |offset, value| {
                 if found.len == POINTERS {
                     visit(found.resolve(heap));
                 }

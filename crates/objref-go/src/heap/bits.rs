@@ -1,5 +1,7 @@
 //! Which words of an object are pointers.
 
+use std::ops::Range;
+
 use objref_mem::{Addr, AddressSpace, Stretch};
 
 use super::arena::{Scheme, low_bits};
@@ -91,12 +93,32 @@ impl Heap {
         space: &AddressSpace,
         span: &Span,
         at: u64,
+        visit: impl FnMut(u64, u64),
+    ) {
+        self.pointers_within(space, span, at, 0..span.elem_size, visit);
+    }
+
+    /// As [`Heap::pointers_at`], of the words in a part of the slot: `within` is in bytes from its start and goes by whole
+    /// words. It has to start at 0 unless [`Heap::has_parts`].
+    #[inline]
+    pub fn pointers_within(
+        &self,
+        space: &AddressSpace,
+        span: &Span,
+        at: u64,
+        within: Range<u64>,
         mut visit: impl FnMut(u64, u64),
     ) {
         match space.word_size() {
-            8 => self.pointers_of::<8>(space, span, at, &mut visit),
-            _ => self.pointers_of::<4>(space, span, at, &mut visit),
+            8 => self.pointers_of::<8>(space, span, at, within, &mut visit),
+            _ => self.pointers_of::<4>(space, span, at, within, &mut visit),
         }
+    }
+
+    /// Whether pointers of objects can be looked for in a part of them.
+    pub fn has_parts(&self, span: &Span) -> bool {
+        // An arena's bitmap tells where pointers end to those alone who come from the start.
+        span.bits != PointerBits::Arena
     }
 
     #[inline]
@@ -105,28 +127,29 @@ impl Heap {
         space: &AddressSpace,
         span: &Span,
         at: u64,
+        within: Range<u64>,
         visit: &mut impl FnMut(u64, u64),
     ) {
-        let size = span.elem_size;
         match span.bits {
             PointerBits::NoScan => {}
             PointerBits::InSpan { offset } => {
                 if let Some(mask) = in_span_mask::<WORD>(space, span, offset, at) {
+                    let mask = clipped::<WORD>(mask, 0, &within);
                     visit_words::<WORD>(space, at, 0, mask, visit);
                 }
             }
             PointerBits::Header => {
                 if let Ok(ty) = space.sized_word::<WORD>(Addr(at)) {
-                    self.tiled::<WORD>(space, ty, at, HEADER, size, visit);
+                    self.tiled::<WORD>(space, ty, at, HEADER, within, visit);
                 }
             }
             PointerBits::Large => {
-                self.tiled::<WORD>(space, span.large_type.0, at, 0, size, visit);
+                self.tiled::<WORD>(space, span.large_type.0, at, 0, within, visit);
             }
-            PointerBits::Lost => every_word::<WORD>(space, at, size, visit),
+            PointerBits::Lost => every_word::<WORD>(space, at, within, visit),
             PointerBits::Arena => {
                 self.arenas
-                    .pointer_words::<WORD>(space, at, size, |offset, mask| {
+                    .pointer_words::<WORD>(space, at, within.end, |offset, mask| {
                         visit_words::<WORD>(space, at, offset, mask, visit);
                     });
             }
@@ -255,7 +278,8 @@ impl Heap {
         }
     }
 
-    /// The type's mask, repeated from `offset` to the end of the slot as the runtime does.
+    /// The words `within` the slot that are pointers by the type's mask, which is repeated from `offset` to the slot's end as
+    /// the runtime does.
     // runtime/mbitmap.go: typePointers.next
     fn tiled<const WORD: u64>(
         &self,
@@ -263,13 +287,16 @@ impl Heap {
         ty: u64,
         at: u64,
         offset: u64,
-        end: u64,
+        within: Range<u64>,
         visit: &mut impl FnMut(u64, u64),
     ) {
         let Some(mask) = self.masks.get(ty) else {
             return;
         };
-        let mut start = offset;
+        let end = within.end;
+        // The value that the first of the words is in.
+        let before = within.start.saturating_sub(offset);
+        let mut start = offset + before / mask.size * mask.size;
         while start.checked_add(WORD).is_some_and(|word| word <= end) {
             if end > SPARSE {
                 // Whole values that nobody has bytes of are passed over.
@@ -277,17 +304,14 @@ impl Heap {
                 let gap = next.map_or(end, |a| a.0 - at).min(end) - start;
                 start += gap / mask.size * mask.size;
             }
-            for (i, word) in mask.words.iter().enumerate() {
-                let from = start + i as u64 * 64 * WORD;
+            let group = const { 64 * WORD };
+            let first = within.start.saturating_sub(start) / group;
+            for (i, word) in (first..).zip(mask.words.iter().skip(first as usize)) {
+                let from = start + i * group;
                 if from + WORD > end {
                     break;
                 }
-                let room = (end - from) / WORD;
-                let word = if room < 64 {
-                    word & low_bits(room)
-                } else {
-                    *word
-                };
+                let word = clipped::<WORD>(*word, from, &within);
                 visit_words::<WORD>(space, at, from, word, visit);
             }
             start = start.saturating_add(mask.size);
@@ -295,15 +319,25 @@ impl Heap {
     }
 }
 
-/// Takes every word of `size` bytes at `at` for what may be a pointer.
+/// Those of the bits whose words are `within`; the first is that of the word at `from`.
+#[inline]
+fn clipped<const WORD: u64>(mask: u64, from: u64, within: &Range<u64>) -> u64 {
+    let before = |offset: u64| match offset.saturating_sub(from) / WORD {
+        0 => 0,
+        words => low_bits(words.min(64)),
+    };
+    mask & before(within.end) & !before(within.start)
+}
+
+/// Takes every word `within` the slot at `at` for what may be a pointer.
 fn every_word<const WORD: u64>(
     space: &AddressSpace,
     at: u64,
-    size: u64,
+    within: Range<u64>,
     visit: &mut impl FnMut(u64, u64),
 ) {
-    let end = at + size;
-    let mut next = space.data_from(Addr(at));
+    let end = at + within.end;
+    let mut next = space.data_from(Addr(at + within.start));
     while let Some(here) = next.filter(|a| a.0 < end) {
         let Ok(bytes) = space.rest(here) else { return };
         let bytes = &bytes[..bytes.len().min((end - here.0) as usize)];

@@ -108,7 +108,7 @@ fn check_batches(heap: &Heap, space: &AddressSpace) {
             }));
         });
     }
-    let mut alone = Vec::new();
+    let (mut alone, mut parts) = (Vec::new(), Vec::new());
     for id in ids {
         let span = heap.span(id);
         heap.pointers(space, id, |offset, value| {
@@ -116,8 +116,20 @@ fn check_batches(heap: &Heap, space: &AddressSpace) {
             let found = heap.find(value);
             alone.extend(found.map(|target| (id, inside, value, target)));
         });
+        let count = if heap.has_parts(span) { 3 } else { 1 };
+        for number in 0..count {
+            batch.load_part(heap, space, id, (number, count));
+            let within = batch.within();
+            batch.references(heap, space, &mut |references| {
+                parts.extend(references.iter().map(|reference| {
+                    assert!(within.contains(&(reference.offset + heap.data_offset(span))));
+                    (id, reference.offset, reference.value, reference.target)
+                }));
+            });
+        }
     }
     assert_eq!(batches, alone);
+    assert_eq!(parts, alone);
 }
 
 proptest! {
