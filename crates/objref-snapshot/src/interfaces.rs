@@ -24,7 +24,6 @@ impl<'p> Inference<'p> {
         let heap = self.heap;
         let Object { span, at, .. } = object;
         let first = heap.data_offset(span) + 8;
-        let within = within.start..within.end.min(span.elem_size);
         heap.pointers_within(&self.process.space, span, at, within, |offset, value| {
             if offset < first {
                 return;

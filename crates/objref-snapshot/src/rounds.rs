@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use bytemuck::Zeroable;
-use objref_go::ObjId;
+use objref_go::{ObjId, Span};
 use objref_graph::pieces::{self, Heavy, PIECE, Part, Piece};
 use objref_graph::{
     BATCH, BfsTree, Explore, LabeledEdge, Labels, Outgoing, Reach, Reached, explore,
@@ -109,7 +109,7 @@ impl<'p> Explore for Follower<'_, 'p> {
     fn heavy(&self) -> impl Iterator<Item = Range<u32>> {
         let heap = self.infer.heap;
         let spans = heap.spans().iter().enumerate();
-        let heavy = spans.filter(|(_, span)| !span.noscan && span.elem_size > LIGHT);
+        let heavy = spans.filter(|(_, span)| is_heavy(span));
         heavy.map(|(number, _)| heap.ids(number))
     }
 
@@ -190,6 +190,11 @@ impl Follower<'_, '_> {
     }
 }
 
+/// Whether the span's objects may take longer to follow than most.
+fn is_heavy(span: &Span) -> bool {
+    !span.noscan && span.elem_size > LIGHT
+}
+
 /// How much of the objects that are cut into parts is followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
@@ -242,7 +247,7 @@ impl<'p> Inference<'p> {
     /// How many usual objects it takes as long to follow as.
     fn weight(&self, object: u32) -> usize {
         let span = self.heap.span(ObjId(object));
-        if span.noscan || span.elem_size <= LIGHT {
+        if !is_heavy(span) {
             return 1;
         }
         let weight = (span.elem_size / USUAL) as usize;

@@ -144,8 +144,7 @@ impl<'h> Batch<'h> {
                 continue;
             }
             let start = heap.data_offset(span);
-            let within = within.start..within.end.min(span.elem_size);
-            heap.pointers_within(space, span, at, within, |offset, value| {
+            heap.pointers_within(space, span, at, within.clone(), |offset, value| {
                 if found.len == POINTERS {
                     visit(found.resolve(heap));
                 }

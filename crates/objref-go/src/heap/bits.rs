@@ -95,11 +95,11 @@ impl Heap {
         at: u64,
         visit: impl FnMut(u64, u64),
     ) {
-        self.pointers_within(space, span, at, 0..span.elem_size, visit);
+        self.pointers_within(space, span, at, 0..u64::MAX, visit);
     }
 
-    /// As [`Heap::pointers_at`], of the words in a part of the slot: `within` is in bytes from its start and goes by whole
-    /// words. It has to start at 0 unless [`Heap::has_parts`].
+    /// As [`Heap::pointers_at`], of the words in a part of the slot: `within` is in bytes from its start, goes by whole words,
+    /// and may end behind the slot. It has to start at 0 unless [`Heap::has_parts`].
     #[inline]
     pub fn pointers_within(
         &self,
@@ -109,6 +109,7 @@ impl Heap {
         within: Range<u64>,
         mut visit: impl FnMut(u64, u64),
     ) {
+        let within = within.start..within.end.min(span.elem_size);
         match space.word_size() {
             8 => self.pointers_of::<8>(space, span, at, within, &mut visit),
             _ => self.pointers_of::<4>(space, span, at, within, &mut visit),
