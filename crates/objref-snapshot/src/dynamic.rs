@@ -1,42 +1,61 @@
-//! What interfaces say of what they lead to: few types are in most of them.
+//! What references say whose type is decided by a word: few types are in most of them.
 
 use objref_mem::Addr;
 
-use crate::infer::Inference;
+use crate::infer::{Inference, Said};
 use crate::memo::Memo;
 use crate::shape::Hold;
 use crate::types::TypeId;
 use crate::view::{Code, Fit, Form, Source};
 
-/// What one thread remembers of words that tell the type in an interface: the best that such an interface can say of what
-/// it leads to.
+/// What one thread remembers of words that tell the type of what a reference leads to: the best that it can say of that.
 #[derive(Debug)]
 pub(crate) struct Dynamic(Memo<TypeWord, Code>);
 
-/// Such a word, and whether the interface has methods: then it is that of a table of them.
-type TypeWord = (u64, bool);
+/// Such a word, and what it is.
+type TypeWord = (u64, Teller);
+
+/// What tells the type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Teller {
+    /// A table of methods.
+    Itab,
+    /// The type's own description.
+    Descriptor,
+    /// The first instruction of a closure.
+    Code,
+}
 
 impl Default for Dynamic {
     fn default() -> Self {
-        Dynamic(Memo::new((0, false), Code::UNKNOWN))
+        Dynamic(Memo::new((0, Teller::Itab), Code::UNKNOWN))
     }
 }
 
 impl Dynamic {
-    /// The best that the interface at `at` can say of what it leads to; unknown where that depends on more than its type,
-    /// and where the type has not been met before.
+    /// The best that a reference of this kind at `at`, with this pointer, can say of what it leads to; unknown where that
+    /// depends on more than one word, and where that has not been met before.
     #[inline]
-    pub(crate) fn best(&mut self, infer: &Inference<'_>, hold: Hold, at: Addr) -> Code {
-        let Some(word) = infer.word(at) else {
+    pub(crate) fn best(&mut self, infer: &Inference<'_>, hold: Hold, at: Addr, value: u64) -> Code {
+        let (teller, word) = match hold {
+            Hold::Interface => (Teller::Itab, infer.word(at)),
+            Hold::EmptyInterface => (Teller::Descriptor, infer.word(at)),
+            Hold::Func => (Teller::Code, infer.word(Addr(value))),
+            Hold::Directory { .. } | Hold::Node { .. } => {
+                let said = infer.chosen(hold, at, value);
+                return said.map_or(Code::UNKNOWN, Said::best);
+            }
+            _ => return Code::UNKNOWN,
+        };
+        let Some(word) = word else {
             return Code::UNKNOWN;
         };
-        let word = (word, hold == Hold::Interface);
-        let (known, code) = self.0.at(word.0);
-        if *known != word {
+        let (known, code) = self.0.at(word);
+        if *known != (word, teller) {
             // What is not known may be once it has been looked up.
-            match infer.best_in_interface(hold, at) {
+            match infer.best_dynamic(hold, at, value) {
                 Code::UNKNOWN => return Code::UNKNOWN,
-                best => (*known, *code) = (word, best),
+                best => (*known, *code) = ((word, teller), best),
             }
         }
         *code
@@ -45,7 +64,11 @@ impl Dynamic {
 
 impl Inference<'_> {
     #[cold]
-    fn best_in_interface(&self, hold: Hold, at: Addr) -> Code {
+    fn best_dynamic(&self, hold: Hold, at: Addr, value: u64) -> Code {
+        if hold == Hold::Func {
+            let said = self.said(hold, at, value);
+            return said.ok().flatten().map_or(Code::UNKNOWN, Said::best);
+        }
         let Ok(Some(ty)) = self.dynamic_type(hold, at) else {
             return Code::UNKNOWN;
         };

@@ -33,7 +33,7 @@ enum Pointers {
 enum Plan {
     /// It is wrong.
     Never,
-    /// One value without pointers that fills the slot.
+    /// One value that fills the slot: without pointers, or a closure, of which not all may be known.
     Fills,
     /// Values of so many bytes, without pointers, as far as the reference says.
     Run(u32),
@@ -233,10 +233,12 @@ impl<'p> Inference<'p> {
         let header = self.heap.data_offset(span);
         let size = self.model.get(ty).size;
         let has_references = self.shapes.get(&self.model, ty).has_references();
+        let is_closure = form == Form::Opaque || self.model.types.traits(ty).closure;
         match form {
             _ if span.size_class == 0 => Plan::Ask,
-            _ if form == Form::Opaque || self.model.types.traits(ty).closure => Plan::Ask,
             _ if !best.is_known() => Plan::Ask,
+            _ if is_closure && header > 0 => Plan::Ask,
+            _ if is_closure && size <= span.elem_size => Plan::Fills,
             _ if size == 0 || size > span.elem_size - header => Plan::Never,
             _ if has_references && span.noscan => Plan::Ask,
             _ if !has_references && !span.noscan => Plan::Never,
@@ -257,7 +259,7 @@ impl<'p> Inference<'p> {
     /// the middle of the object or the heap contradicts.
     pub(crate) fn verdict(&self, target: Object<'p>, said: Said, value: u64) -> Option<Code> {
         let types = &self.model.types;
-        let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
+        let best = said.best();
         if !self.views.open_to(target.id.0, best, types) {
             return None;
         }

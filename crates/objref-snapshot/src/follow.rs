@@ -14,7 +14,7 @@ use crate::fit::{Plans, Verdict};
 use crate::infer::{Inference, Miss, Said};
 use crate::rounds::Findings;
 use crate::shape::{Pointer, Shape};
-use crate::view::{Code, Fit, Form, Source};
+use crate::view::{Code, Form, Source};
 
 /// Where in an object's data a reference is: the label of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,8 +173,8 @@ impl<'p> Inference<'p> {
             };
             let pointer = role.shape.pointer(remainder(this.offset, role.size));
             let word = Addr(start.wrapping_add(this.offset));
-            let best = match role.shape.interface(pointer, word) {
-                Some((hold, at)) => memory.dynamic.best(self, hold, at),
+            let best = match role.shape.undecided(pointer, word) {
+                Some((hold, at)) => memory.dynamic.best(self, hold, at, this.value),
                 None => pointer.best,
             };
             if seen.view == 0 && seen.is_ahead && role.code.source() != Source::Layout {
@@ -182,12 +182,12 @@ impl<'p> Inference<'p> {
                 let (value, count) = (this.value, pointer.count(word));
                 let plans = &mut memory.plans;
                 let number = self.glance(&object, best, value, count, plans);
-                if self.views.is_first(object.id.0, number) {
+                if self.views.is_now(object.id.0, number) {
                     continue;
                 }
                 match self.first_verdict(&object, best, value, count, plans) {
                     Verdict::Nothing => continue,
-                    Verdict::View(number) if self.views.is_first(object.id.0, number) => continue,
+                    Verdict::View(number) if self.views.is_now(object.id.0, number) => continue,
                     _ => {}
                 }
             } else if self.views.of_number(this.target.0, seen.view).covers(best) {
@@ -357,7 +357,7 @@ impl<'p> Inference<'p> {
         followed: impl Fn(u32) -> bool,
         found: &mut Findings,
     ) {
-        let best = Code::new(Fit::Whole, said.source, said.form, said.ty);
+        let best = said.best();
         let known = self.views.code(target.id.0);
         let inside = self.inside(&target, value.wrapping_sub(said.before));
         if known.covers(best) || self.explains(known, best, &target, inside) {

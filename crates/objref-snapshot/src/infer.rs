@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::closure::{Closures, closure_type};
 use crate::shape::{Found, Hold, SLICE_COUNT, STRING_COUNT, Shapes, Slot};
 use crate::types::{Kind, Type, TypeId, TypeModel};
-use crate::view::{Form, Source};
+use crate::view::{Code, Fit, Form, Source};
 use crate::views::Views;
 
 /// What a reference says of its target.
@@ -35,6 +35,11 @@ impl Said {
             extent: None,
             before: 0,
         }
+    }
+
+    /// The best view that can come of it.
+    pub(crate) fn best(self) -> Code {
+        Code::new(Fit::Whole, self.source, self.form, self.ty)
     }
 }
 
@@ -286,11 +291,7 @@ impl<'p> Inference<'p> {
                 extent: self.extent(hold, at),
                 ..Said::new(self.byte, Form::Text, Source::Reference)
             })),
-            Hold::Node { entry, indirect } => {
-                let is_entry = space.u8(Addr(value)).is_ok_and(|b| b != 0);
-                let node = if is_entry { entry } else { indirect };
-                Ok(node.map(|ty| Said::new(ty, Form::One, Source::Reference)))
-            }
+            Hold::Node { .. } | Hold::Directory { .. } => Ok(self.chosen(hold, at, value)),
             Hold::Timer(timer) => {
                 let start = self.heap.resolve(value).map(|o| o.at);
                 let before = start.map_or(0, |at| value - at);
@@ -304,11 +305,6 @@ impl<'p> Inference<'p> {
                     ..Said::new(ty, Form::One, Source::Reference)
                 }))
             }
-            Hold::Directory { group, table } => match space.u64(at.add(8)) {
-                Ok(0) => inferred(group, Form::One),
-                Ok(_) => inferred(table, Form::Many),
-                Err(_) => Ok(None),
-            },
             Hold::ChanBuffer(elemtype) => {
                 let Ok(descriptor) = space.ptr(at.add(elemtype)) else {
                     return Ok(None);
@@ -344,6 +340,23 @@ impl<'p> Inference<'p> {
             }
             Hold::Unknown => Ok(None),
         }
+    }
+
+    /// The same of a reference to one of two types.
+    pub(crate) fn chosen(&self, hold: Hold, at: Addr, value: u64) -> Option<Said> {
+        let space = &self.process.space;
+        let (ty, form) = match hold {
+            Hold::Node { entry, indirect } => {
+                let is_entry = space.u8(Addr(value)).is_ok_and(|b| b != 0);
+                (if is_entry { entry } else { indirect }?, Form::One)
+            }
+            Hold::Directory { group, table } => match space.u64(at.add(8)).ok()? {
+                0 => (group, Form::One),
+                _ => (table, Form::Many),
+            },
+            _ => return None,
+        };
+        Some(Said::new(ty, form, Source::Reference))
     }
 
     /// The word at `at`.

@@ -227,11 +227,13 @@ impl Shape {
         Some((slot.hold, start))
     }
 
-    /// As [`Shape::hold`], if it is the pointer of an interface.
+    /// As [`Shape::hold`], if what it says of its target depends on more than its type.
     #[inline]
-    pub(crate) fn interface(&self, pointer: Pointer, word: Addr) -> Option<(Hold, Addr)> {
-        // Only those have something before their pointer.
-        (pointer.back != 0).then(|| self.hold(pointer, word))?
+    pub(crate) fn undecided(&self, pointer: Pointer, word: Addr) -> Option<(Hold, Addr)> {
+        match pointer.best.is_known() {
+            true => None,
+            false => self.hold(pointer, word),
+        }
     }
 
     fn search(&self, offset: u64) -> Option<Found<'_>> {

@@ -157,15 +157,16 @@ impl Views {
     #[inline]
     pub(crate) fn offer(&self, object: u32, code: Code, types: &Types) -> bool {
         // Of most objects nothing is known yet.
-        self.is_first(object, self.near(code)) || self.compete(object, code, types)
+        let (cell, number) = (&self.column[object as usize], self.near(code));
+        is_first(cell, number) || self.compete(object, code, types)
     }
 
-    /// Whether nothing was known of the object, and it is seen like this now; `number` is what [`Views::near`] said of
-    /// the view.
+    /// Makes known what the object is seen as if nothing was, and says whether that is what it is seen as then; `number` is
+    /// what [`Views::near`] said of the view.
     #[inline]
-    pub(crate) fn is_first(&self, object: u32, number: u16) -> bool {
+    pub(crate) fn is_now(&self, object: u32, number: u16) -> bool {
         let cell = &self.column[object as usize];
-        number != 0 && cell.load(Ordering::Relaxed) == 0 && replace(cell, 0, number).is_ok()
+        is_first(cell, number) || number != 0 && cell.load(Ordering::Acquire) == number
     }
 
     /// The number of this view, if it is found at once; else 0.
@@ -218,6 +219,12 @@ impl Views {
         }
         is_best.is_ok()
     }
+}
+
+/// Whether nothing was known, and it is this number now; 0 is none.
+#[inline]
+fn is_first(cell: &AtomicU16, number: u16) -> bool {
+    number != 0 && cell.load(Ordering::Relaxed) == 0 && replace(cell, 0, number).is_ok()
 }
 
 /// Replaces a number, if it is still there, so that whoever reads the new one finds its code.
