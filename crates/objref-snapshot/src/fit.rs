@@ -5,7 +5,7 @@ use objref_mem::Addr;
 
 use crate::flatten::MapPart;
 use crate::infer::{Inference, Said};
-use crate::mask::pointer_mask;
+use crate::mask::{Mask, Masks, Pointers, pointer_mask};
 use crate::memo::Memo;
 use crate::types::{Kind, TypeId};
 use crate::view::{Code, Fit, Form, Source};
@@ -16,31 +16,18 @@ const MAX_COMPARED: u64 = 1 << 14;
 /// Objects up to this size may be known as arrays by one element.
 const MAX_ARRAY: u64 = 512;
 
-/// How the pointers of a type compare with those of an object.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Pointers {
-    /// The object has pointers where the type has none.
-    Contradict,
-    /// The type has pointers where the object has none: memory that the collector does not manage is pointed to, or the
-    /// type is wrong.
-    Fewer,
-    Same,
-}
-
-/// What to make of a statement about the start of an object of which nothing is known, by type, form and size class: few
-/// of them serve most objects.
+/// What to make of a statement about an object of which nothing is known, by type, form and size class: few of them serve most
+/// objects.
 #[derive(Clone, Copy, Debug)]
 enum Plan {
-    /// It is wrong.
-    Never,
     /// One value that fills the slot: without pointers, or a closure, of which not all may be known.
     Fills,
-    /// Values of so many bytes, without pointers, as far as the reference says.
+    /// Values of so many bytes, without pointers, which fill the slot if the reference says so.
     Run(u32),
     /// One value that fills the slot if these are its pointers.
-    Pointers(u64),
-    /// Values of so many words, of which these are the pointers if the slot is full of them.
-    Values(u64, u32),
+    Pointers(Mask),
+    /// Values of so many words, which fill the slot if these are its pointers and the reference says so.
+    Values(Mask, u32),
     /// It takes a closer look.
     Ask,
 }
@@ -91,20 +78,12 @@ impl Plans {
     }
 }
 
-/// What a statement comes to.
-pub(crate) enum Verdict {
-    /// It takes a closer look.
-    Ask,
-    /// The object gets the view of this number; 0 if that has none yet.
-    View(u16),
-    /// The heap contradicts.
-    Nothing,
-}
-
 impl<'p> Inference<'p> {
-    /// As [`Inference::first_verdict`], where it is plain that the object gets the best view, and what number that has; 0
-    /// where it is not.
-    #[inline]
+    /// The number of the view that an object gets by the first statement about it, if that is plain; 0 where it takes a closer
+    /// look, or where the view has no number yet. The statement: that `best`, the view that it gets at best, starts where
+    /// `value` points, and that as many values from there belong to it as the word at `count` says.
+    // In the loop over all references.
+    #[inline(always)]
     pub(crate) fn glance(
         &self,
         target: &Object<'p>,
@@ -114,98 +93,39 @@ impl<'p> Inference<'p> {
         plans: &mut Plans,
     ) -> u16 {
         let (span, at) = (target.span, target.at);
-        let statement = Statement::new(best, span);
-        let (known, planned) = plans.0.at(statement.0);
-        if *known != statement {
-            return 0;
-        }
-        // None of these plans is about objects with a header.
-        let fits = match planned.plan {
-            Plan::Pointers(of_type) => {
-                self.heap.pointer_mask_near(&self.little, span, at) == Some(of_type)
-            }
-            Plan::Fills => true,
-            Plan::Run(size) => {
-                let filled = |count| span.is_filled_by(self.extent_of(count, size.into()));
-                count.is_none_or(filled)
-            }
-            _ => false,
-        };
-        let number = match fits && value == at {
-            true => planned.number,
-            false => 0,
-        };
-        debug_assert!(self.confirms(&Verdict::View(number), target, best, value, count));
-        number
-    }
-
-    /// The verdict on the first statement about an object: that `best`, the view that it would get at best, starts where
-    /// `value` points, and that as many values from there belong to it as the word at `count` says. By what was found out
-    /// before of such statements.
-    #[inline(never)]
-    pub(crate) fn first_verdict(
-        &self,
-        target: &Object<'p>,
-        best: Code,
-        value: u64,
-        count: Option<Addr>,
-        plans: &mut Plans,
-    ) -> Verdict {
-        let span = target.span;
         let planned = plans.of(self, best, span);
-        let inside = value.wrapping_sub(target.at + self.heap.data_offset(span));
-        if inside != 0 && (best.form() != Form::Text || !span.noscan) {
-            return Verdict::Ask;
-        }
-        let mask = || self.heap.pointer_mask_near(&self.little, span, target.at);
-        let extent = |count, size: u32| self.extent_of(count, size.into());
-        let fit = match planned.plan {
-            Plan::Never => Fit::Nothing,
-            Plan::Fills => Fit::Whole,
-            Plan::Pointers(of_type) => match mask() {
-                Some(found) if found == of_type => Fit::Whole,
-                Some(found) if found & !of_type != 0 => Fit::Nothing,
-                Some(_) => Fit::Partial,
-                None => return Verdict::Ask,
-            },
-            Plan::Run(size) => match count {
-                None if inside == 0 => Fit::Whole,
-                Some(count) if span.is_filled_by(inside.saturating_add(extent(count, size))) => {
-                    Fit::Whole
-                }
-                _ => Fit::Run,
-            },
+        // None of these plans is about objects with a header.
+        let inside = value.wrapping_sub(at);
+        let is_start = inside == 0;
+        let mask = || self.heap.pointer_mask_near(&self.little, span, at);
+        let filled = |size: u32| match count {
+            Some(count) => {
+                let extent = self.extent_of(count, size.into());
+                span.is_filled_by(inside.saturating_add(extent))
+            }
+            None => is_start,
+        };
+        let fits = match planned.plan {
+            Plan::Fills => is_start,
+            Plan::Run(size) => (is_start || best.form() == Form::Text) && filled(size),
+            Plan::Pointers(of_type) => is_start && mask().is_some_and(|found| of_type.is(found)),
             Plan::Values(of_values, words) => {
-                let filled = |count| span.is_filled_by(extent(count, words * 8));
-                let Some(found) = mask() else {
-                    return Verdict::Ask;
-                };
-                match compare_values(found, of_values, words.into()) {
-                    Pointers::Contradict => Fit::Nothing,
-                    Pointers::Same if count.is_none_or(filled) => Fit::Whole,
-                    _ => Fit::Run,
-                }
+                is_start && mask().is_some_and(|found| of_values.is(found)) && filled(words * 8)
             }
-            Plan::Ask => return Verdict::Ask,
+            Plan::Ask => false,
         };
-        let verdict = match fit {
-            Fit::Nothing => Verdict::Nothing,
-            Fit::Whole => {
-                if planned.number == 0 {
-                    planned.number = self.views.near(best);
-                }
-                Verdict::View(planned.number)
-            }
-            fit => Verdict::View(self.views.near(best.with(fit))),
-        };
-        debug_assert!(self.confirms(&verdict, target, best, value, count));
-        verdict
+        if fits && planned.number == 0 {
+            planned.number = self.views.near(best);
+        }
+        let number = if fits { planned.number } else { 0 };
+        debug_assert!(self.confirms(number, target, best, value, count));
+        number
     }
 
     /// Whether a closer look comes to the same, or to nothing where another thread has said more by now.
     fn confirms(
         &self,
-        verdict: &Verdict,
+        number: u16,
         target: &Object<'p>,
         best: Code,
         value: u64,
@@ -215,15 +135,9 @@ impl<'p> Inference<'p> {
             extent: count.map(|count| self.extent_of(count, self.model.get(best.ty()).size)),
             ..Said::new(best.ty(), best.form(), best.source())
         };
-        let closer = self.verdict(*target, said, value);
-        match verdict {
-            Verdict::Ask | Verdict::View(0) => true,
-            Verdict::View(number) => {
-                let code = self.views.of_number(target.id.0, *number);
-                closer.is_none_or(|closer| closer == code)
-            }
-            Verdict::Nothing => closer.is_none(),
-        }
+        let closer = || self.verdict(*target, said, value);
+        number == 0
+            || closer().is_none_or(|closer| closer == self.views.of_number(target.id.0, number))
     }
 
     /// What is the same for all statements of this form about objects of this size.
@@ -239,16 +153,15 @@ impl<'p> Inference<'p> {
             _ if !best.is_known() => Plan::Ask,
             _ if is_closure && header > 0 => Plan::Ask,
             _ if is_closure && size <= span.elem_size => Plan::Fills,
-            _ if size == 0 || size > span.elem_size - header => Plan::Never,
-            _ if has_references && span.noscan => Plan::Ask,
-            _ if !has_references && !span.noscan => Plan::Never,
+            _ if size == 0 || size > span.elem_size - header => Plan::Ask,
+            _ if has_references == span.noscan => Plan::Ask,
             Form::One if !span.is_filled_by(size + header) => Plan::Ask,
             Form::One if span.noscan => Plan::Fills,
             Form::One => Plan::Pointers(self.shapes.get(&self.model, ty).mask),
             _ if span.noscan => u32::try_from(size).map_or(Plan::Ask, Plan::Run),
             _ if size.is_multiple_of(8) && size <= 512 => {
                 let mask = self.shapes.get(&self.model, ty).mask;
-                let mask = tile(mask, size / 8, (span.elem_size - header) / 8);
+                let mask = mask.tile(size / 8, (span.elem_size - header) / 8);
                 Plan::Values(mask, (size / 8) as u32)
             }
             _ => Plan::Ask,
@@ -369,22 +282,19 @@ impl<'p> Inference<'p> {
         let many = form != Form::One;
         if let Some(found) = heap.pointer_mask(space, span, at) {
             let mask = self.shapes.get(&self.model, ty).mask;
-            if many {
-                let expected = tile(mask, size / 8, room / 8);
-                return compare_values(found, expected, (size / 8).max(1));
-            }
-            return match () {
-                () if found & !mask != 0 => Pointers::Contradict,
-                () if found == mask => Pointers::Same,
-                () => Pointers::Fewer,
+            return match many {
+                true => mask
+                    .tile(size / 8, room / 8)
+                    .compare_values(found, (size / 8).max(1)),
+                false => mask.compare(found),
             };
         }
         let compared = room.min(MAX_COMPARED);
-        let words = pointer_mask(&self.model, ty, size.min(compared).div_ceil(512) as usize);
-        let expected = Row {
-            words: &words,
-            period: if many { (size / 8).max(1) } else { u64::MAX },
-        };
+        let Masks { all, type_words } =
+            pointer_mask(&self.model, ty, size.min(compared).div_ceil(512) as usize);
+        let period = if many { (size / 8).max(1) } else { u64::MAX };
+        let row = |words| Row { words, period };
+        let (expected, type_words) = (row(&all), row(&type_words));
         let mut result = Pointers::Same;
         let (mut pointers, mut last) = (0u64, 0);
         heap.pointer_bits(space, span, at, compared + header, |offset, mask| {
@@ -394,11 +304,16 @@ impl<'p> Inference<'p> {
             }
             if mask != 0 {
                 last = word + 63 - u64::from(mask.leading_zeros());
-                pointers += u64::from(mask.count_ones());
+                let told = mask & !type_words.bits(word);
+                pointers += u64::from(told.count_ones());
             }
         });
         if result == Pointers::Same && size <= compared {
-            let each: u64 = words.iter().map(|w| u64::from(w.count_ones())).sum();
+            let told = all
+                .iter()
+                .zip(type_words.words)
+                .map(|(all, type_words)| all & !type_words);
+            let each: u64 = told.map(|w| u64::from(w.count_ones())).sum();
             // The runtime knows how many elements there are; the slot may have room for more.
             let count = if many {
                 last / (size / 8).max(1) + 1
@@ -449,39 +364,6 @@ impl Row<'_> {
         // In two steps: all 64 bits may be of the next word.
         word(index) >> shift | word(index + 1) << 1 << (63 - shift)
     }
-}
-
-/// Compares the pointers of an object, of 64 words at most, with those of as many values of `words` words as it has room
-/// for.
-#[inline]
-fn compare_values(found: u64, expected: u64, words: u64) -> Pointers {
-    if found & !expected != 0 {
-        return Pointers::Contradict;
-    }
-    // The runtime knows how many elements there are; the slot may have room for more.
-    let last = (64 - u64::from(found.leading_zeros())).max(1);
-    let used = low_bits((last.div_ceil(words) * words).min(64));
-    if found == expected & used {
-        Pointers::Same
-    } else {
-        Pointers::Fewer
-    }
-}
-
-/// The lowest `n` bits, 1 to 64.
-fn low_bits(n: u64) -> u64 {
-    u64::MAX >> (64 - n)
-}
-
-/// `mask` of `words` bits, repeated over `room` bits (at most 64).
-fn tile(mask: u64, words: u64, room: u64) -> u64 {
-    let mut tiled = 0;
-    let mut at = 0;
-    while words > 0 && at < room.min(64) {
-        tiled |= mask << at;
-        at += words;
-    }
-    tiled
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use objref_mem::Addr;
 
 use crate::codes::SPILLED;
 use crate::dynamic::Dynamic;
-use crate::fit::{Plans, Verdict};
+use crate::fit::Plans;
 use crate::infer::{Inference, Miss, Said};
 use crate::rounds::Findings;
 use crate::shape::{Pointer, Shape};
@@ -180,15 +180,9 @@ impl<'p> Inference<'p> {
             if seen.view == 0 && seen.is_ahead && role.code.source() != Source::Layout {
                 let object = this.object(self.heap);
                 let (value, count) = (this.value, pointer.count(word));
-                let plans = &mut memory.plans;
-                let number = self.glance(&object, best, value, count, plans);
+                let number = self.glance(&object, best, value, count, &mut memory.plans);
                 if self.views.is_now(object.id.0, number) {
                     continue;
-                }
-                match self.first_verdict(&object, best, value, count, plans) {
-                    Verdict::Nothing => continue,
-                    Verdict::View(number) if self.views.is_now(object.id.0, number) => continue,
-                    _ => {}
                 }
             } else if self.views.of_number(this.target.0, seen.view).covers(best) {
                 // Most objects are referred to by others that say the same.

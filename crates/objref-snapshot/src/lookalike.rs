@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::infer::Inference;
+use crate::mask::Mask;
 use crate::types::TypeId;
 use crate::view::{Code, Fit, Form, Source};
 
@@ -48,7 +49,8 @@ impl Inference<'_> {
         }
         let mut by_mask = ByMask::default();
         for ty in types.ids().filter(|ty| seen[ty.0 as usize] >= MANY) {
-            let mask = self.shapes.get(&self.model, ty).mask;
+            let Mask { all, type_words } = self.shapes.get(&self.model, ty).mask;
+            let mask = all & !type_words;
             let traits = types.traits(ty);
             let telling = self.model.get(ty).size >= MIN_SIZE && mask != 0;
             if telling && !traits.closure && !traits.channel && traits.map_part.is_none() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use objref_mem::Addr;
 
 use crate::flatten::flatten;
-use crate::mask::pointer_mask;
+use crate::mask::{Mask, pointer_mask};
 use crate::types::{TypeId, TypeModel};
 use crate::view::{Code, Fit, Form, Source};
 
@@ -100,8 +100,8 @@ pub(crate) struct Shape {
     pub(crate) size: u64,
     /// Arrays too long to unroll.
     pub(crate) repeats: Vec<Repeat>,
-    /// Bit a word: may hold a pointer. Of the first 64 words.
-    pub(crate) mask: u64,
+    /// Of the first 64 words.
+    pub(crate) mask: Mask,
     /// For each word of a small type the slot it belongs to, or `u16::MAX`.
     by_word: Vec<u16>,
     /// For each word of a type that is not large, what is known of the pointer there.
@@ -167,7 +167,11 @@ impl Shape {
         let mut shape = flatten(model, ty);
         shape.slots.sort_by_key(|s| s.offset);
         shape.slots.dedup_by_key(|s| s.offset);
-        shape.mask = pointer_mask(model, ty, 1)[0];
+        let masks = pointer_mask(model, ty, 1);
+        shape.mask = Mask {
+            all: masks.all[0],
+            type_words: masks.type_words[0],
+        };
         shape.size = model.get(ty).size;
         let words = shape.size / 8;
         if words <= TABLE_WORDS && shape.slots.len() < usize::from(u16::MAX) {

@@ -147,13 +147,6 @@ impl Code {
         )
     }
 
-    /// The same with another fit.
-    #[inline]
-    pub(crate) fn with(self, fit: Fit) -> Code {
-        let rest = self.0 & ((1 << Code::FIT) - 1);
-        Code((fit as u32) << Code::FIT | rest)
-    }
-
     #[inline]
     pub(crate) fn fit(self) -> Fit {
         Fit::ALL[(self.0 >> Code::FIT) as usize % Fit::ALL.len()]

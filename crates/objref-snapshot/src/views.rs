@@ -329,10 +329,14 @@ mod tests {
 
     /// What the `n`th object is seen as; of every third nothing is known.
     fn code(n: u32, kinds: u32) -> Code {
+        code_with(Fit::Run, n, kinds)
+    }
+
+    fn code_with(fit: Fit, n: u32, kinds: u32) -> Code {
         let ty = TypeId(n.wrapping_mul(48271) % kinds);
         match n % 3 {
             0 => Code::UNKNOWN,
-            _ => Code::new(Fit::Run, Source::Reference, Form::One, ty),
+            _ => Code::new(fit, Source::Reference, Form::One, ty),
         }
     }
 
@@ -345,10 +349,12 @@ mod tests {
             (0..objects).into_par_iter().for_each(|n| {
                 let code = code(n, kinds);
                 assert_eq!(views.offer(n, code, &types), code.is_known());
-                assert!(!code.is_known() || !views.offer(n, code.with(Fit::Possible), &types));
+                assert!(
+                    !code.is_known() || !views.offer(n, code_with(Fit::Possible, n, kinds), &types)
+                );
             });
             let better = |n: u32| match n % 7 {
-                0 => code(n, kinds).with(Fit::Whole),
+                0 => code_with(Fit::Whole, n, kinds),
                 _ => code(n, kinds),
             };
             let known = |n: &u32| code(*n, kinds).is_known();
