@@ -2,7 +2,7 @@
 
 use objref_mem::AddressSpace;
 
-use super::slots::{SlotReader, Sweep};
+use super::slots::{SlotReader, Slots, Sweep};
 use super::span::{HeapLayout, PAGE, read_spans};
 use super::{Heap, HeapState, ObjId, ReadError, Span, SpanState, Tally, ones};
 use crate::layout::StructSource;
@@ -70,7 +70,7 @@ impl Heap {
     ) -> Result<Evidence, ReadError> {
         let HeapState { mheap, phase, .. } = state;
         let layout = HeapLayout::resolve(source)?;
-        let raw = read_spans(space, source, layout.allspans.slice(space, mheap)?)?.spans;
+        let records = read_spans(space, source, layout.allspans.slice(space, mheap)?)?;
         let sweepgen = layout.sweepgen.read(space, mheap)? as u32;
         let reader = SlotReader {
             space,
@@ -85,7 +85,8 @@ impl Heap {
             awaiting_sweep: 0,
             under_sweep: 0,
         };
-        for span in &raw {
+        let mut slots = Slots::default();
+        for span in records.spans() {
             if span.state == SpanState::Manual {
                 let end = span.start + span.npages * PAGE;
                 evidence.manual.push((span.start, end));
@@ -94,13 +95,13 @@ impl Heap {
             let (SpanState::InUse, Ok(index)) = (span.state, index) else {
                 continue;
             };
-            let slots = reader.read(span);
+            reader.read(span, &mut slots);
             evidence.awaiting_sweep += u64::from(slots.sweep == Sweep::Awaited);
             evidence.under_sweep += u64::from(slots.sweep == Sweep::UnderWay);
             evidence.spans[index] = Some(SpanEvidence {
-                survived: slots.survived,
-                allocated: slots.allocated,
-                unmade: slots.unmade,
+                survived: slots.survived.clone(),
+                allocated: slots.allocated.clone(),
+                unmade: slots.unmade.clone(),
                 count: span.alloc_count,
                 unsettled: slots.unsettled,
             });

@@ -38,18 +38,20 @@ use arena::Arenas;
 use bits::PointerBits;
 use mask::TypeMasks;
 use rebuild::rebuild;
-use slots::SlotReader;
+use slots::{SlotReader, Slots};
 use span::{HeapLayout, PAGE, RawSpan, read_spans};
 use table::{SlotWord, ones};
 
-/// A span's slots on the way into the tables.
+/// Spans that a thread reads one after the other.
+const SPANS: usize = 1 << 10;
+
+/// What was read of some spans, on the way into the tables.
+#[derive(Default)]
 struct Placed {
+    spans: Vec<Span>,
+    /// Which of their slots hold objects: a bit each, in words of their own for each span.
     live: Vec<u64>,
-    allocated: u64,
-    unmade: u64,
-    miscounted: bool,
-    lost: bool,
-    bits: PointerBits,
+    totals: SpanTotals,
 }
 
 /// The heap: its objects, and where their pointers are.
@@ -111,9 +113,8 @@ impl Heap {
             lost: records.lost,
             ..SpanTotals::default()
         };
-        let mut in_use = Vec::with_capacity(records.spans.len());
-        let mut manual = Vec::new();
-        for span in records.spans {
+        let (mut in_use, mut manual) = (Vec::new(), Vec::new());
+        for span in records.spans() {
             let bytes = span.npages * PAGE;
             match span.state {
                 SpanState::Dead => totals.dead += 1,
@@ -131,8 +132,9 @@ impl Heap {
         let before = in_use.len();
         in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
         totals.damaged += (before - in_use.len()) as u64;
+        let made_up;
         if totals.lost > 0 {
-            let made_up = rebuild(
+            made_up = rebuild(
                 space,
                 types,
                 &arenas,
@@ -144,7 +146,7 @@ impl Heap {
             for span in &made_up {
                 totals.guessed.add(span.npages * PAGE);
             }
-            in_use.extend(made_up);
+            in_use.extend(&made_up);
             in_use.par_sort_unstable_by_key(|s| s.start);
         }
 
@@ -155,19 +157,15 @@ impl Heap {
             sweepgen,
             phase,
         };
-        let placed = in_use.par_iter().map(|span| {
-            let slots = reader.read(span);
-            Placed {
-                allocated: slots.count(),
-                unmade: slots::count(&slots.unmade),
-                miscounted: slots.count() != span.alloc_count && !slots.unsettled,
-                live: slots.live,
-                lost: slots.lost,
-                bits: reader.pointer_bits(span),
-            }
-        });
-        let slots: Vec<Placed> = placed.collect();
-        let table = place(in_use, slots, totals)?;
+        let placed: Vec<Placed> = in_use.par_chunks(SPANS).map(|s| reader.place(s)).collect();
+        let mut spans = room(in_use.len());
+        let mut live = room(placed.iter().map(|placed| placed.live.len()).sum());
+        for mut placed in placed {
+            spans.append(&mut placed.spans);
+            live.append(&mut placed.live);
+            totals += placed.totals;
+        }
+        let table = ObjectTable::new(spans, &live, totals).ok_or(ReadError::TooManyObjects)?;
         Ok(Heap {
             masks: TypeMasks::collect(space, types, &table),
             table: Arc::new(table),
@@ -201,51 +199,56 @@ impl Heap {
     }
 }
 
-/// Puts the spans and their slots into tables.
-fn place(
-    raw: Vec<RawSpan>,
-    slots: Vec<Placed>,
-    mut totals: SpanTotals,
-) -> Result<ObjectTable, ReadError> {
-    let mut spans = room(raw.len());
-    let mut words = Vec::with_capacity(slots.iter().map(|s| s.live.len()).sum());
-    for (raw, slots) in raw.iter().zip(slots) {
-        let live = slots::count(&slots.live);
-        let tally = |objects: u64| Tally {
-            bytes: objects * raw.elem_size,
-            objects,
-        };
-        totals.allocated += tally(slots.allocated);
-        totals.unmade += tally(slots.unmade);
-        totals.condemned += tally(slots.allocated - slots.unmade - live);
-        totals.free += tally(raw.nelems - slots.allocated);
-        totals.miscounted += u64::from(slots.miscounted);
-        let bytes = raw.npages * PAGE;
-        if slots.lost {
-            totals.lost_bitmaps.add(bytes);
+impl SlotReader<'_> {
+    /// Reads the slots of these spans.
+    fn place(&self, raw: &[&RawSpan]) -> Placed {
+        let mut placed = Placed::default();
+        let Placed {
+            spans,
+            live,
+            totals,
+        } = &mut placed;
+        let mut slots = Slots::default();
+        for raw in raw {
+            self.read(raw, &mut slots);
+            let bits = self.pointer_bits(raw);
+            let (allocated, unmade) = (slots.count(), slots::count(&slots.unmade));
+            let tally = |objects: u64| Tally {
+                bytes: objects * raw.elem_size,
+                objects,
+            };
+            totals.allocated += tally(allocated);
+            totals.unmade += tally(unmade);
+            totals.condemned += tally(allocated - unmade - slots::count(&slots.live));
+            totals.free += tally(raw.nelems - allocated);
+            totals.miscounted += u64::from(allocated != raw.alloc_count && !slots.unsettled);
+            let bytes = raw.npages * PAGE;
+            if slots.lost {
+                totals.lost_bitmaps.add(bytes);
+            }
+            if bits == PointerBits::Lost {
+                totals.lost_pointers.add(bytes);
+            }
+            live.extend_from_slice(&slots.live);
+            spans.push(Span {
+                start: raw.start,
+                elem_size: raw.elem_size,
+                npages: raw.npages,
+                nelems: raw.nelems as u32,
+                allocated: allocated as u32,
+                noscan: raw.is_noscan(),
+                size_class: raw.size_class(),
+                specials: raw.specials,
+                large_type: raw.large_type,
+                guessed: !raw.has_record(),
+                full: false,
+                bits,
+                first_word: 0,
+                first_id: 0,
+                reciprocal: 0,
+                kind: 0,
+            });
         }
-        if slots.bits == PointerBits::Lost {
-            totals.lost_pointers.add(bytes);
-        }
-        words.extend_from_slice(&slots.live);
-        spans.push(Span {
-            start: raw.start,
-            elem_size: raw.elem_size,
-            npages: raw.npages,
-            nelems: raw.nelems as u32,
-            allocated: slots.allocated as u32,
-            noscan: raw.is_noscan(),
-            size_class: raw.size_class(),
-            specials: raw.specials,
-            large_type: raw.large_type,
-            guessed: !raw.has_record(),
-            full: false,
-            bits: slots.bits,
-            first_word: 0,
-            first_id: 0,
-            reciprocal: 0,
-            kind: 0,
-        });
+        placed
     }
-    ObjectTable::new(spans, &words, totals).ok_or(ReadError::TooManyObjects)
 }

@@ -10,9 +10,10 @@ use super::span::{PAGE, RawSpan};
 use crate::specials::{MAX_SPECIALS, SpecialKind, Specials};
 
 /// How far the sweeping of a span has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Sweep {
     /// Its allocation bits are the marks of the last collection that was completed.
+    #[default]
     Swept,
     /// The marks of the last collection stand beside its allocation bits.
     Awaited,
@@ -20,7 +21,8 @@ pub(super) enum Sweep {
     UnderWay,
 }
 
-/// What a span's bitmaps say; a bit a slot.
+/// What a span's bitmaps say, a bit a slot; and memory for those of the next span.
+#[derive(Default)]
 pub(super) struct Slots {
     pub(super) sweep: Sweep,
     /// In use by the allocator's predicate.
@@ -36,6 +38,10 @@ pub(super) struct Slots {
     pub(super) unsettled: bool,
     /// Whether bits that tell which slots are in use are not in the dump: each may be.
     pub(super) lost: bool,
+    /// The allocation bits.
+    bits: Vec<u64>,
+    /// The marks of the last collection.
+    marks: Vec<u64>,
 }
 
 impl Slots {
@@ -58,73 +64,85 @@ pub(super) struct SlotReader<'a> {
 }
 
 impl SlotReader<'_> {
-    pub(super) fn read(&self, span: &RawSpan) -> Slots {
-        let sweep = self.sweep(span);
-        let (bits, lost) = self.alloc_bits(span);
-        let (marks, unmarked) = self.marked(span);
-        let allocated = in_use(span, &bits);
-        let nothing = || vec![0; bits.len()];
+    /// Reads what the span's bitmaps say.
+    pub(super) fn read(&self, span: &RawSpan, slots: &mut Slots) {
+        let Slots {
+            sweep,
+            allocated,
+            live,
+            survived,
+            unmade,
+            unsettled,
+            lost,
+            bits,
+            marks,
+        } = slots;
+        *sweep = self.sweep(span);
+        *lost = !self.alloc_bits(span, bits);
+        let unmarked = !self.marks(span, marks);
         // The marks have become the allocation bits already; only the span's generation is yet to say so.
         // runtime/mgcsweep.go: (*sweepLocked).sweep
         let is_swept =
-            sweep == Sweep::UnderWay && span.freeindex == 0 && marks.iter().all(|w| *w == 0);
-        match sweep {
-            Sweep::Swept => {
-                let unmade = unmade(span, &allocated, &bits, &marks);
-                Slots {
-                    sweep,
-                    live: without(&allocated, &unmade),
-                    survived: both(&bits, &allocated),
-                    unsettled: lost || self.is_half_counted(span, &allocated),
-                    unmade,
-                    allocated,
-                    lost,
+            *sweep == Sweep::UnderWay && span.freeindex == 0 && marks.iter().all(|w| *w == 0);
+        // Else nobody knows what the collection found dead, or it is gone.
+        let is_told = !(unmarked || is_swept);
+        for words in [&mut *allocated, live, survived, unmade] {
+            words.clear();
+        }
+        for (first, (&bits, &marks)) in (0..).step_by(64).zip(bits.iter().zip(&*marks)) {
+            let below = |n: u64| match n.saturating_sub(first).min(64) {
+                0 => 0,
+                n => low_bits(n),
+            };
+            // A slot is in use below `freeindex`, and above it when its bit says so.
+            // runtime/mbitmap.go: isFree
+            let in_use = (below(span.freeindex) | bits) & below(span.nelems);
+            let words = match sweep {
+                // Slots that a processor has taken, but which hold no object yet: neither header nor pointer bits are
+                // written, and the contents are those of what was there before. The collector learns of the object when it
+                // is made, by an index of its own; while it marks, from go1.26 on, by the mark that a new object gets.
+                // runtime/malloc.go: mallocgc, freeIndexForScan
+                Sweep::Swept => {
+                    let made = below(span.freeindex_for_scan.unwrap_or(u64::MAX));
+                    let unmade = in_use & !(made | bits | marks);
+                    (in_use, in_use & !unmade, in_use & bits, unmade)
                 }
-            }
-            // Nobody knows what the collection found dead, or it is gone.
-            Sweep::Awaited | Sweep::UnderWay if unmarked || is_swept => Slots {
-                sweep,
-                live: allocated.clone(),
-                survived: allocated.clone(),
-                unmade: nothing(),
-                unsettled: true,
-                allocated,
-                lost: lost || !is_swept,
-            },
-            Sweep::Awaited | Sweep::UnderWay => {
-                // A sweep that is under way may have reset the index: a slot that is marked is in use anyway.
-                let allocated: Vec<u64> = match sweep {
-                    Sweep::UnderWay => allocated.iter().zip(&marks).map(|(a, m)| a | m).collect(),
-                    _ => allocated,
-                };
-                let mut live = both(&marks, &allocated);
-                self.revive(span, &mut live);
-                Slots {
-                    sweep,
-                    live: both(&live, &allocated),
-                    survived: both(&marks, &allocated),
-                    unmade: nothing(),
-                    unsettled: lost || sweep == Sweep::UnderWay,
-                    allocated,
-                    lost,
-                }
+                Sweep::Awaited if is_told => (in_use, in_use & marks, in_use & marks, 0),
+                // It may have reset the index: a slot that is marked is in use anyway.
+                Sweep::UnderWay if is_told => (in_use | marks, marks, marks, 0),
+                _ => (in_use, in_use, in_use, 0),
+            };
+            allocated.push(words.0);
+            live.push(words.1);
+            survived.push(words.2);
+            unmade.push(words.3);
+        }
+        *unsettled = match sweep {
+            Sweep::Swept => *lost || self.is_half_counted(span, allocated),
+            _ => *lost || !is_told || *sweep == Sweep::UnderWay,
+        };
+        if *sweep != Sweep::Swept {
+            match is_told {
+                true => self.revive(span, live, allocated),
+                false => *lost |= !is_swept,
             }
         }
     }
 
     /// What the sweep will mark because its finalizer is yet to run.
     // runtime/mgcsweep.go: (*sweepLocked).sweep
-    fn revive(&self, span: &RawSpan, live: &mut [u64]) {
+    fn revive(&self, span: &RawSpan, live: &mut [u64], allocated: &[u64]) {
         let Some(specials) = &self.specials else {
             return;
         };
         let mut left = MAX_SPECIALS;
         specials.each(span.specials, &mut left, |special| {
             let slot = special.offset / span.elem_size;
+            let word = (slot / 64) as usize;
             if special.kind == SpecialKind::Finalizer
-                && let Some(word) = live.get_mut((slot / 64) as usize)
+                && let (Some(live), Some(allocated)) = (live.get_mut(word), allocated.get(word))
             {
-                *word |= 1 << (slot % 64);
+                *live |= 1 << (slot % 64) & allocated;
             }
             Ok(())
         });
@@ -158,50 +176,51 @@ impl SlotReader<'_> {
         })
     }
 
-    /// The span's allocation bits; all, if they are not in the dump.
-    fn alloc_bits(&self, span: &RawSpan) -> (Vec<u64>, bool) {
-        match self.bitmap(span.alloc_bits, span.nelems) {
-            Ok(bits) => (bits, false),
-            Err(fault) => {
-                let words = span.nelems.div_ceil(64) as usize;
-                let lost = span.has_record() && fault.kind != FaultKind::Unmapped;
-                (below(span.nelems, words), lost)
-            }
-        }
-    }
-
-    /// The marks of the last collection, and whether they are not in the dump.
-    fn marked(&self, span: &RawSpan) -> (Vec<u64>, bool) {
-        let (mut marked, mut lost) = match self.bitmap(span.gcmark_bits, span.nelems) {
-            Ok(marks) => (marks, false),
-            Err(_) => (vec![0; span.nelems.div_ceil(64) as usize], true),
+    /// Reads the span's allocation bits: all, if they are not in the dump. Whether they are, as far as there are any.
+    fn alloc_bits(&self, span: &RawSpan, bits: &mut Vec<u64>) -> bool {
+        let Err(fault) = self.bitmap(span.alloc_bits, span.nelems, bits) else {
+            return true;
         };
-        if self.has_inline_marks(span) {
-            // {scans [63]u8, owned u8, marks [63]u8, class u8}
-            let at = Addr(span.start + span.npages * PAGE - INLINE_MARKS + 64);
-            match self.space.bytes(at, 63) {
-                Ok(bytes) => {
-                    for (i, byte) in bytes.iter().enumerate() {
-                        if let Some(word) = marked.get_mut(i / 8) {
-                            *word |= u64::from(*byte) << (i % 8 * 8);
-                        }
-                    }
-                }
-                Err(_) => lost = true,
-            }
-        }
-        (marked, lost)
+        // What is behind the last slot is never looked at.
+        bits.fill(u64::MAX);
+        !span.has_record() || fault.kind == FaultKind::Unmapped
     }
 
-    /// `bits` bits at `at` as words.
-    fn bitmap(&self, at: Addr, bits: u64) -> Result<Vec<u64>, Fault> {
-        let words = bits.div_ceil(64) as usize;
-        let mut out = vec![0; words];
-        let data = self.space.bytes(at, bits.div_ceil(8) as usize)?;
-        for (i, byte) in data.iter().enumerate() {
-            out[i / 8] |= u64::from(*byte) << (i % 8 * 8);
+    /// Reads the marks of the last collection. Whether they are in the dump.
+    fn marks(&self, span: &RawSpan, marks: &mut Vec<u64>) -> bool {
+        let known = self.bitmap(span.gcmark_bits, span.nelems, marks).is_ok();
+        if !self.has_inline_marks(span) {
+            return known;
         }
-        Ok(out)
+        // {scans [63]u8, owned u8, marks [63]u8, class u8}
+        let at = Addr(span.start + span.npages * PAGE - INLINE_MARKS + 64);
+        match self.space.bytes(at, 63) {
+            Ok(bytes) => {
+                add(marks, &bytes);
+                known
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Reads `bits` bits at `at` into words: zeros, if they are not in the dump.
+    fn bitmap(&self, at: Addr, bits: u64, words: &mut Vec<u64>) -> Result<(), Fault> {
+        words.clear();
+        words.resize(bits.div_ceil(64) as usize, 0);
+        add(words, &self.space.bytes(at, bits.div_ceil(8) as usize)?);
+        Ok(())
+    }
+}
+
+/// Sets the bits that are kept in these bytes.
+fn add(words: &mut [u64], bytes: &[u8]) {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for (word, bytes) in words.iter_mut().zip(whole) {
+        *word |= u64::from_le_bytes(*bytes);
+    }
+    if let Some(word) = words.get_mut(whole.len()) {
+        let bits = (0..).step_by(8).zip(rest);
+        *word |= bits.fold(0, |word, (at, byte)| word | u64::from(*byte) << at);
     }
 }
 
@@ -236,45 +255,4 @@ pub(super) fn inline_class(space: &AddressSpace, start: u64) -> Option<(u8, bool
 pub(super) fn inline_slots(size: u64, noscan: bool, word: u64) -> u64 {
     let bits = if noscan { 0 } else { PAGE / word / 8 };
     (PAGE - INLINE_MARKS - bits) / size
-}
-
-/// A slot is in use below `freeindex`, and above it when its bit says so.
-// runtime/mbitmap.go: isFree
-fn in_use(span: &RawSpan, bits: &[u64]) -> Vec<u64> {
-    let mut words = below(span.freeindex, bits.len());
-    for (i, (word, bits)) in words.iter_mut().zip(bits).enumerate() {
-        *word = (*word | bits) & low_bits((span.nelems - i as u64 * 64).min(64));
-    }
-    words
-}
-
-/// Slots that a processor has taken, but which hold no object yet: neither header nor pointer bits are written, and the
-/// contents are those of what was there before. The collector learns of the object when it is made, by an index of its
-/// own; while it marks, from go1.26 on, by the mark that a new object gets.
-// runtime/malloc.go: mallocgc, freeIndexForScan
-fn unmade(span: &RawSpan, allocated: &[u64], bits: &[u64], marks: &[u64]) -> Vec<u64> {
-    let made = below(span.freeindex_for_scan.unwrap_or(u64::MAX), bits.len());
-    let known = made.iter().zip(bits).zip(marks);
-    allocated
-        .iter()
-        .zip(known)
-        .map(|(allocated, ((made, bits), marks))| allocated & !(made | bits | marks))
-        .collect()
-}
-
-/// The first `n` of the bits of `words` words.
-fn below(n: u64, words: usize) -> Vec<u64> {
-    let word = |i: usize| match n.saturating_sub(i as u64 * 64).min(64) {
-        0 => 0,
-        n => low_bits(n),
-    };
-    (0..words).map(word).collect()
-}
-
-fn both(a: &[u64], b: &[u64]) -> Vec<u64> {
-    a.iter().zip(b).map(|(a, b)| a & b).collect()
-}
-
-fn without(a: &[u64], b: &[u64]) -> Vec<u64> {
-    a.iter().zip(b).map(|(a, b)| a & !b).collect()
 }

@@ -89,11 +89,18 @@ pub(super) struct RawSpan {
 
 /// The records of spans that the dump has.
 pub(super) struct Records {
-    pub(super) spans: Vec<RawSpan>,
+    /// In pieces as they were read: all of them are tens of megabytes.
+    pieces: Vec<Vec<RawSpan>>,
     /// Records that make no sense.
     pub(super) damaged: u64,
     /// Records that are not in the dump, as far as the table tells how many there were.
     pub(super) lost: u64,
+}
+
+impl Records {
+    pub(super) fn spans(&self) -> impl Iterator<Item = &RawSpan> {
+        self.pieces.iter().flatten()
+    }
 }
 
 /// Reads every span in `mheap.allspans`, the table at `all`. Where that or records are not in the dump, memory is searched
@@ -118,27 +125,33 @@ pub(super) fn read_spans(
     pointers.par_sort_unstable();
     pointers.dedup();
     let mapped = Mapped::new(space);
-    let read = |at: &Addr| read_span(space, &layout, size, *at);
-    let read: Vec<_> = pointers.par_iter().map(read).collect();
-    let beyond = |fault: &Fault| fault.kind != FaultKind::Overflow;
-    let unread = read
-        .iter()
-        .filter(|r| r.as_ref().is_err_and(beyond))
-        .count() as u64;
+    let read = |records: &[Addr]| {
+        let (mut spans, mut unread) = (Vec::with_capacity(records.len()), 0);
+        for at in records {
+            match read_span(space, &layout, size, *at) {
+                Ok(span) => spans.extend(span),
+                Err(fault) => unread += u64::from(fault.kind != FaultKind::Overflow),
+            }
+        }
+        (spans, unread)
+    };
+    let read: Vec<_> = pointers.par_chunks(RECORDS).map(read).collect();
+    let unread: u64 = read.iter().map(|(_, unread)| unread).sum();
     lost += unread;
-    let mut spans: Vec<RawSpan> = read.into_iter().filter_map(|r| r.ok().flatten()).collect();
-    mapped.retain(&mut spans);
-    let damaged = listed - unread - spans.len() as u64;
+    let mut pieces: Vec<Vec<RawSpan>> = read.into_iter().map(|(spans, _)| spans).collect();
+    mapped.retain(&mut pieces);
+    let len = |pieces: &[Vec<RawSpan>]| pieces.iter().map(Vec::len).sum::<usize>() as u64;
+    let damaged = listed - unread - len(&pieces);
     if lost > 0 {
         let found = carve(space, &layout, size, &mapped, &pointers);
         lost = lost.saturating_sub(found.len() as u64);
-        spans.extend(found);
+        pieces.push(found);
     }
-    if spans.is_empty() && count > 0 && lost == 0 {
+    if len(&pieces) == 0 && count > 0 && lost == 0 {
         return Err(ReadError::Senseless);
     }
     Ok(Records {
-        spans,
+        pieces,
         damaged,
         lost,
     })
@@ -164,6 +177,8 @@ fn table(space: &AddressSpace, at: Addr, count: u64) -> Vec<Addr> {
     pointers
 }
 
+/// Records that are read at a time.
+const RECORDS: usize = 1 << 10;
 /// Bytes that are searched at a time.
 const PIECE: usize = 1 << 20;
 
@@ -231,18 +246,26 @@ impl Mapped {
 
     /// Leaves out what is in use where the process had no memory. A span that lies in an arena with others may have been
     /// left out of the dump together with its segment.
-    fn retain(&self, spans: &mut Vec<RawSpan>) {
+    fn retain(&self, pieces: &mut [Vec<RawSpan>]) {
         let arena = |addr: u64| addr >> ARENA_SHIFT;
-        let used = spans.iter().filter(|s| s.state == SpanState::InUse);
-        let known = used.filter(|s| self.covers(s));
-        let mut arenas: Vec<u64> = known.map(|s| arena(s.start)).collect();
-        arenas.sort_unstable();
+        let known = pieces.par_iter().flat_map_iter(|spans| {
+            let used = spans.iter().filter(|s| s.state == SpanState::InUse);
+            let known = used.filter(|s| self.covers(s));
+            let mut arenas: Vec<u64> = known.map(|s| arena(s.start)).collect();
+            // Most stand together.
+            arenas.dedup();
+            arenas
+        });
+        let mut arenas: Vec<u64> = known.collect();
+        arenas.par_sort_unstable();
         arenas.dedup();
         let inside = |addr: u64| arenas.binary_search(&arena(addr)).is_ok();
-        spans.retain(|s| {
-            s.state == SpanState::Dead
-                || self.covers(s)
-                || inside(s.start) && inside(s.start + (s.npages * PAGE).max(1) - 1)
+        pieces.par_iter_mut().for_each(|spans| {
+            spans.retain(|s| {
+                s.state == SpanState::Dead
+                    || self.covers(s)
+                    || inside(s.start) && inside(s.start + (s.npages * PAGE).max(1) - 1)
+            });
         });
     }
 

@@ -108,7 +108,7 @@ pub(super) struct Priors {
 
 impl Priors {
     /// By what the census tells beside the spans that are known.
-    pub(super) fn new(census: &Census, known: &[RawSpan]) -> Priors {
+    pub(super) fn new(census: &Census, known: &[&RawSpan]) -> Priors {
         let is_known = census.spans.len() == KINDS;
         let mut spans = [0u64; KINDS];
         let counted = spans.iter_mut().zip(&census.spans);
