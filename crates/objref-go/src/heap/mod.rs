@@ -16,9 +16,10 @@ mod slots;
 mod span;
 mod table;
 
+use std::mem;
 use std::sync::Arc;
 
-use objref_mem::{Addr, AddressSpace, room};
+use objref_mem::{Addr, AddressSpace, room, zeros};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -42,16 +43,14 @@ use slots::{SlotReader, Slots};
 use span::{HeapLayout, PAGE, RawSpan, read_spans};
 use table::{SlotWord, ones};
 
-/// Spans that a thread reads one after the other.
-const SPANS: usize = 1 << 10;
-
-/// What was read of some spans, on the way into the tables.
-#[derive(Default)]
+/// What was read of a span's slots, on the way into the tables.
 struct Placed {
-    spans: Vec<Span>,
-    /// Which of their slots hold objects: a bit each, in words of their own for each span.
-    live: Vec<u64>,
-    totals: SpanTotals,
+    live: u64,
+    allocated: u64,
+    unmade: u64,
+    miscounted: bool,
+    lost: bool,
+    bits: PointerBits,
 }
 
 /// The heap: its objects, and where their pointers are.
@@ -157,15 +156,29 @@ impl Heap {
             sweepgen,
             phase,
         };
-        let placed: Vec<Placed> = in_use.par_chunks(SPANS).map(|s| reader.place(s)).collect();
-        let mut spans = room(in_use.len());
-        let mut live = room(placed.iter().map(|placed| placed.live.len()).sum());
-        for mut placed in placed {
-            spans.append(&mut placed.spans);
-            live.append(&mut placed.live);
-            totals += placed.totals;
-        }
-        let table = ObjectTable::new(spans, &live, totals).ok_or(ReadError::TooManyObjects)?;
+        let mut live = zeros(in_use.iter().map(|span| span.word_count()).sum());
+        let mut rest = &mut live[..];
+        let places = in_use.iter().map(|span| {
+            let place;
+            (place, rest) = mem::take(&mut rest).split_at_mut(span.word_count());
+            place
+        });
+        let places: Vec<&mut [u64]> = places.collect();
+        let placed = in_use.par_iter().zip(places);
+        let placed = placed.map_init(Slots::default, |slots, (span, live)| {
+            reader.read(span, slots);
+            live.copy_from_slice(&slots.live);
+            Placed {
+                live: slots::count(live),
+                allocated: slots.count(),
+                unmade: slots::count(&slots.unmade),
+                miscounted: slots.count() != span.alloc_count && !slots.unsettled,
+                lost: slots.lost,
+                bits: reader.pointer_bits(span),
+            }
+        });
+        let placed: Vec<Placed> = placed.collect();
+        let table = place(&in_use, placed, &live, totals)?;
         Ok(Heap {
             masks: TypeMasks::collect(space, types, &table),
             table: Arc::new(table),
@@ -199,56 +212,49 @@ impl Heap {
     }
 }
 
-impl SlotReader<'_> {
-    /// Reads the slots of these spans.
-    fn place(&self, raw: &[&RawSpan]) -> Placed {
-        let mut placed = Placed::default();
-        let Placed {
-            spans,
-            live,
-            totals,
-        } = &mut placed;
-        let mut slots = Slots::default();
-        for raw in raw {
-            self.read(raw, &mut slots);
-            let bits = self.pointer_bits(raw);
-            let (allocated, unmade) = (slots.count(), slots::count(&slots.unmade));
-            let tally = |objects: u64| Tally {
-                bytes: objects * raw.elem_size,
-                objects,
-            };
-            totals.allocated += tally(allocated);
-            totals.unmade += tally(unmade);
-            totals.condemned += tally(allocated - unmade - slots::count(&slots.live));
-            totals.free += tally(raw.nelems - allocated);
-            totals.miscounted += u64::from(allocated != raw.alloc_count && !slots.unsettled);
-            let bytes = raw.npages * PAGE;
-            if slots.lost {
-                totals.lost_bitmaps.add(bytes);
-            }
-            if bits == PointerBits::Lost {
-                totals.lost_pointers.add(bytes);
-            }
-            live.extend_from_slice(&slots.live);
-            spans.push(Span {
-                start: raw.start,
-                elem_size: raw.elem_size,
-                npages: raw.npages,
-                nelems: raw.nelems as u32,
-                allocated: allocated as u32,
-                noscan: raw.is_noscan(),
-                size_class: raw.size_class(),
-                specials: raw.specials,
-                large_type: raw.large_type,
-                guessed: !raw.has_record(),
-                full: false,
-                bits,
-                first_word: 0,
-                first_id: 0,
-                reciprocal: 0,
-                kind: 0,
-            });
+/// Puts the spans and their slots into tables; `live` as for [`ObjectTable::new`].
+fn place(
+    raw: &[&RawSpan],
+    slots: Vec<Placed>,
+    live: &[u64],
+    mut totals: SpanTotals,
+) -> Result<ObjectTable, ReadError> {
+    let mut spans = room(raw.len());
+    for (raw, slots) in raw.iter().zip(slots) {
+        let tally = |objects: u64| Tally {
+            bytes: objects * raw.elem_size,
+            objects,
+        };
+        totals.allocated += tally(slots.allocated);
+        totals.unmade += tally(slots.unmade);
+        totals.condemned += tally(slots.allocated - slots.unmade - slots.live);
+        totals.free += tally(raw.nelems - slots.allocated);
+        totals.miscounted += u64::from(slots.miscounted);
+        let bytes = raw.npages * PAGE;
+        if slots.lost {
+            totals.lost_bitmaps.add(bytes);
         }
-        placed
+        if slots.bits == PointerBits::Lost {
+            totals.lost_pointers.add(bytes);
+        }
+        spans.push(Span {
+            start: raw.start,
+            elem_size: raw.elem_size,
+            npages: raw.npages,
+            nelems: raw.nelems as u32,
+            allocated: slots.allocated as u32,
+            noscan: raw.is_noscan(),
+            size_class: raw.size_class(),
+            specials: raw.specials,
+            large_type: raw.large_type,
+            guessed: !raw.has_record(),
+            full: false,
+            bits: slots.bits,
+            first_word: 0,
+            first_id: 0,
+            reciprocal: 0,
+            kind: 0,
+        });
     }
+    ObjectTable::new(spans, live, totals).ok_or(ReadError::TooManyObjects)
 }

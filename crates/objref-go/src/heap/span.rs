@@ -1,5 +1,7 @@
 //! Spans as the runtime keeps them, read into flat records.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use objref_mem::{Addr, AddressSpace, Fault, FaultKind, Region};
 use rayon::prelude::*;
 
@@ -89,8 +91,10 @@ pub(super) struct RawSpan {
 
 /// The records of spans that the dump has.
 pub(super) struct Records {
-    /// In pieces as they were read: all of them are tens of megabytes.
-    pieces: Vec<Vec<RawSpan>>,
+    /// Of each record that is listed: in place, since all of them are tens of megabytes.
+    listed: Vec<Option<RawSpan>>,
+    /// Those that were found elsewhere.
+    found: Vec<RawSpan>,
     /// Records that make no sense.
     pub(super) damaged: u64,
     /// Records that are not in the dump, as far as the table tells how many there were.
@@ -99,7 +103,7 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn spans(&self) -> impl Iterator<Item = &RawSpan> {
-        self.pieces.iter().flatten()
+        self.listed.iter().flatten().chain(&self.found)
     }
 }
 
@@ -119,42 +123,37 @@ pub(super) fn read_spans(
     let count = Some(all.1).filter(|n| (1..=1 << 32).contains(n));
     let count = count.ok_or(ReadError::Senseless)?;
     let mut pointers = table(space, all.0, count);
-    let mut lost = count - pointers.len() as u64;
+    let lost = count - pointers.len() as u64;
     let listed = pointers.len() as u64;
     // A record counts once, however often a damaged table names it.
     pointers.par_sort_unstable();
     pointers.dedup();
     let mapped = Mapped::new(space);
-    let read = |records: &[Addr]| {
-        let (mut spans, mut unread) = (Vec::with_capacity(records.len()), 0);
-        for at in records {
-            match read_span(space, &layout, size, *at) {
-                Ok(span) => spans.extend(span),
-                Err(fault) => unread += u64::from(fault.kind != FaultKind::Overflow),
-            }
-        }
-        (spans, unread)
+    let unread = AtomicU64::new(0);
+    let read = |at: &Addr| {
+        read_span(space, &layout, size, *at).unwrap_or_else(|fault| {
+            let beyond = fault.kind != FaultKind::Overflow;
+            unread.fetch_add(beyond.into(), Relaxed);
+            None
+        })
     };
-    let read: Vec<_> = pointers.par_chunks(RECORDS).map(read).collect();
-    let unread: u64 = read.iter().map(|(_, unread)| unread).sum();
-    lost += unread;
-    let mut pieces: Vec<Vec<RawSpan>> = read.into_iter().map(|(spans, _)| spans).collect();
-    mapped.retain(&mut pieces);
-    let len = |pieces: &[Vec<RawSpan>]| pieces.iter().map(Vec::len).sum::<usize>() as u64;
-    let damaged = listed - unread - len(&pieces);
-    if lost > 0 {
-        let found = carve(space, &layout, size, &mapped, &pointers);
-        lost = lost.saturating_sub(found.len() as u64);
-        pieces.push(found);
+    let mut records = Records {
+        listed: pointers.par_iter().map(read).collect(),
+        found: Vec::new(),
+        damaged: 0,
+        lost: lost + unread.load(Relaxed),
+    };
+    mapped.retain(&mut records.listed);
+    let spans = records.spans().count() as u64;
+    records.damaged = listed - unread.load(Relaxed) - spans;
+    if records.lost > 0 {
+        records.found = carve(space, &layout, size, &mapped, &pointers);
+        records.lost = records.lost.saturating_sub(records.found.len() as u64);
     }
-    if len(&pieces) == 0 && count > 0 && lost == 0 {
+    if records.spans().next().is_none() && records.lost == 0 {
         return Err(ReadError::Senseless);
     }
-    Ok(Records {
-        pieces,
-        damaged,
-        lost,
-    })
+    Ok(records)
 }
 
 /// The pointers in the table of `count` records at `at`, as far as the dump has it.
@@ -177,7 +176,7 @@ fn table(space: &AddressSpace, at: Addr, count: u64) -> Vec<Addr> {
     pointers
 }
 
-/// Records that are read at a time.
+/// Records that are looked at together.
 const RECORDS: usize = 1 << 10;
 /// Bytes that are searched at a time.
 const PIECE: usize = 1 << 20;
@@ -246,12 +245,12 @@ impl Mapped {
 
     /// Leaves out what is in use where the process had no memory. A span that lies in an arena with others may have been
     /// left out of the dump together with its segment.
-    fn retain(&self, pieces: &mut [Vec<RawSpan>]) {
+    fn retain(&self, spans: &mut [Option<RawSpan>]) {
         let arena = |addr: u64| addr >> ARENA_SHIFT;
-        let known = pieces.par_iter().flat_map_iter(|spans| {
-            let used = spans.iter().filter(|s| s.state == SpanState::InUse);
-            let known = used.filter(|s| self.covers(s));
-            let mut arenas: Vec<u64> = known.map(|s| arena(s.start)).collect();
+        let known = spans.par_chunks(RECORDS).flat_map_iter(|spans| {
+            let used = spans.iter().flatten();
+            let used = used.filter(|s| s.state == SpanState::InUse && self.covers(s));
+            let mut arenas: Vec<u64> = used.map(|s| arena(s.start)).collect();
             // Most stand together.
             arenas.dedup();
             arenas
@@ -260,11 +259,11 @@ impl Mapped {
         arenas.par_sort_unstable();
         arenas.dedup();
         let inside = |addr: u64| arenas.binary_search(&arena(addr)).is_ok();
-        pieces.par_iter_mut().for_each(|spans| {
-            spans.retain(|s| {
-                s.state == SpanState::Dead
-                    || self.covers(s)
-                    || inside(s.start) && inside(s.start + (s.npages * PAGE).max(1) - 1)
+        spans.par_iter_mut().for_each(|span| {
+            span.take_if(|s| {
+                let is_inside =
+                    || inside(s.start) && inside(s.start + (s.npages * PAGE).max(1) - 1);
+                s.state != SpanState::Dead && !self.covers(s) && !is_inside()
             });
         });
     }
@@ -404,5 +403,10 @@ impl RawSpan {
     /// 0 for large objects and user arena chunks.
     pub(super) fn size_class(&self) -> u8 {
         self.spanclass >> 1
+    }
+
+    /// Words with a bit for each slot.
+    pub(super) fn word_count(&self) -> usize {
+        self.nelems.div_ceil(64) as usize
     }
 }

@@ -144,39 +144,6 @@ pub struct SpanTotals {
     pub free: Tally,
 }
 
-impl std::ops::AddAssign for SpanTotals {
-    fn add_assign(&mut self, other: SpanTotals) {
-        let SpanTotals {
-            in_use,
-            manual,
-            dead,
-            damaged,
-            lost,
-            guessed,
-            lost_bitmaps,
-            lost_pointers,
-            miscounted,
-            allocated,
-            condemned,
-            unmade,
-            free,
-        } = other;
-        self.in_use += in_use;
-        self.manual += manual;
-        self.dead += dead;
-        self.damaged += damaged;
-        self.lost += lost;
-        self.guessed += guessed;
-        self.lost_bitmaps += lost_bitmaps;
-        self.lost_pointers += lost_pointers;
-        self.miscounted += miscounted;
-        self.allocated += allocated;
-        self.condemned += condemned;
-        self.unmade += unmade;
-        self.free += free;
-    }
-}
-
 /// The heap's objects and the tables that lead from an address to an object and back.
 #[derive(Debug)]
 pub struct ObjectTable {
