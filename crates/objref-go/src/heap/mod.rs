@@ -168,11 +168,12 @@ impl Heap {
         let placed = placed.map_init(Slots::default, |slots, (span, live)| {
             reader.read(span, slots);
             live.copy_from_slice(&slots.live);
+            let allocated = slots.count();
             Placed {
                 live: slots::count(live),
-                allocated: slots.count(),
+                allocated,
                 unmade: slots::count(&slots.unmade),
-                miscounted: slots.count() != span.alloc_count && !slots.unsettled,
+                miscounted: allocated != span.alloc_count && !slots.unsettled,
                 lost: slots.lost,
                 bits: reader.pointer_bits(span),
             }

@@ -178,7 +178,7 @@ impl SlotReader<'_> {
 
     /// Reads the span's allocation bits: all, if they are not in the dump. Whether they are, as far as there are any.
     fn alloc_bits(&self, span: &RawSpan, bits: &mut Vec<u64>) -> bool {
-        let Err(fault) = self.bitmap(span.alloc_bits, span.nelems, bits) else {
+        let Err(fault) = self.bitmap(span, span.alloc_bits, bits) else {
             return true;
         };
         // What is behind the last slot is never looked at.
@@ -188,7 +188,7 @@ impl SlotReader<'_> {
 
     /// Reads the marks of the last collection. Whether they are in the dump.
     fn marks(&self, span: &RawSpan, marks: &mut Vec<u64>) -> bool {
-        let known = self.bitmap(span.gcmark_bits, span.nelems, marks).is_ok();
+        let known = self.bitmap(span, span.gcmark_bits, marks).is_ok();
         if !self.has_inline_marks(span) {
             return known;
         }
@@ -203,11 +203,12 @@ impl SlotReader<'_> {
         }
     }
 
-    /// Reads `bits` bits at `at` into words: zeros, if they are not in the dump.
-    fn bitmap(&self, at: Addr, bits: u64, words: &mut Vec<u64>) -> Result<(), Fault> {
+    /// Reads the bitmap at `at` of the span's slots into words: zeros, if it is not in the dump.
+    fn bitmap(&self, span: &RawSpan, at: Addr, words: &mut Vec<u64>) -> Result<(), Fault> {
         words.clear();
-        words.resize(bits.div_ceil(64) as usize, 0);
-        add(words, &self.space.bytes(at, bits.div_ceil(8) as usize)?);
+        words.resize(span.word_count(), 0);
+        let bytes = span.nelems.div_ceil(8) as usize;
+        add(words, &self.space.bytes(at, bytes)?);
         Ok(())
     }
 }
