@@ -53,8 +53,8 @@ impl<'a> SpecialRoots<'a> {
     pub fn specials(&self, heap: &Heap, emit: &mut dyn FnMut(RootPointer)) -> u64 {
         let mut left = MAX_SPECIALS;
         let mut broken = 0;
-        for span in heap.spans() {
-            let whole = self.specials.each(span.specials, &mut left, |special| {
+        for (span, head) in heap.specials() {
+            let whole = self.specials.each(head, &mut left, |special| {
                 self.special(heap, span, &special, emit)
             });
             broken += u64::from(!whole);
@@ -138,8 +138,8 @@ impl<'a> SpecialRoots<'a> {
     /// What the runtime keeps beside objects that tells their types: `visit` takes the address that the record is for.
     pub fn beside(&self, heap: &Heap, visit: &mut dyn FnMut(u64, Beside)) {
         let mut left = MAX_SPECIALS;
-        for span in heap.spans() {
-            self.specials.each(span.specials, &mut left, |special| {
+        for (span, head) in heap.specials() {
+            self.specials.each(head, &mut left, |special| {
                 let found = match special.kind {
                     SpecialKind::Finalizer => self.finalized(&special).map(Beside::Finalizer),
                     SpecialKind::Profile => self.sampled(&special).map(Beside::Sample),
@@ -176,8 +176,8 @@ impl<'a> SpecialRoots<'a> {
     pub fn finalizable(&self, heap: &Heap) -> Tally {
         let mut sum = Tally::default();
         let mut left = MAX_SPECIALS;
-        for span in heap.spans().iter().filter(|span| !span.noscan) {
-            self.specials.each(span.specials, &mut left, |special| {
+        for (span, head) in heap.specials().filter(|(span, _)| !span.noscan) {
+            self.specials.each(head, &mut left, |special| {
                 if special.kind == SpecialKind::Finalizer {
                     sum.add(span.elem_size);
                 }

@@ -62,7 +62,7 @@ impl Missing {
             ..Missing::default()
         };
         // In the order of the heap's spans: bytes of each that are not in the dump.
-        let lost = |s: &objref_go::Span| present.lacks(s.start, s.npages * PAGE);
+        let lost = |s: &objref_go::Span| present.lacks(s.start, s.bytes());
         let lost: Vec<u64> = heap.spans().iter().map(lost).collect();
         missing.heap_bytes = lost.iter().sum();
         let whole = missing.heap_bytes == 0
@@ -75,10 +75,7 @@ impl Missing {
         }
         let mut spans = heap.spans().iter().zip(&lost).peekable();
         let mut lacks = |at: u64, size: u64| {
-            while spans
-                .next_if(|(s, _)| s.start + s.npages * PAGE <= at)
-                .is_some()
-            {}
+            while spans.next_if(|(s, _)| s.start + s.bytes() <= at).is_some() {}
             match spans.peek() {
                 Some((_, 0)) | None => 0,
                 _ => present.lacks(at, size),

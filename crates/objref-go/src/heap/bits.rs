@@ -10,9 +10,10 @@ use super::span::{PAGE, RawSpan};
 use super::{Heap, Span};
 
 /// Where the pointer bits of a span's objects are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PointerBits {
     /// The objects hold no pointers.
+    #[default]
     NoScan,
     /// A bit a word, this many bytes from the span's start.
     InSpan { offset: u32 },

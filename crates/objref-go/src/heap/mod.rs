@@ -59,6 +59,8 @@ pub struct Heap {
     table: Arc<ObjectTable>,
     masks: TypeMasks,
     arenas: Arenas,
+    /// Of the spans that have special records: their indices, and the heads of the lists.
+    specials: Vec<(u32, Addr)>,
 }
 
 impl std::ops::Deref for Heap {
@@ -180,8 +182,10 @@ impl Heap {
         });
         let placed: Vec<Placed> = placed.collect();
         let table = place(&in_use, placed, &live, totals)?;
+        let heads = (0..).zip(in_use.iter().map(|span| span.specials));
         Ok(Heap {
             masks: TypeMasks::collect(space, types, &table),
+            specials: heads.filter(|(_, head)| head.0 != 0).collect(),
             table: Arc::new(table),
             arenas,
         })
@@ -190,6 +194,12 @@ impl Heap {
     /// The tables by themselves, which need nothing of the dump.
     pub fn table(&self) -> &Arc<ObjectTable> {
         &self.table
+    }
+
+    /// The spans with special records, in address order, and the head of the list of each.
+    pub(crate) fn specials(&self) -> impl Iterator<Item = (&Span, Addr)> {
+        let heads = self.specials.iter();
+        heads.map(|(span, head)| (&self.spans[*span as usize], *head))
     }
 
     /// Calls `visit(offset, value)` for each non-nil pointer word of the object, `offset` in bytes from the slot's start.
@@ -241,20 +251,15 @@ fn place(
         spans.push(Span {
             start: raw.start,
             elem_size: raw.elem_size,
-            npages: raw.npages,
+            npages: raw.npages as u32,
             nelems: raw.nelems as u32,
             allocated: slots.allocated as u32,
             noscan: raw.is_noscan(),
             size_class: raw.size_class(),
-            specials: raw.specials,
             large_type: raw.large_type,
             guessed: !raw.has_record(),
-            full: false,
             bits: slots.bits,
-            first_word: 0,
-            first_id: 0,
-            reciprocal: 0,
-            kind: 0,
+            ..Span::default()
         });
     }
     ObjectTable::new(spans, live, totals).ok_or(ReadError::TooManyObjects)

@@ -57,7 +57,7 @@ impl Page {
 
     /// The first page of the span with this index.
     fn first(index: u32, span: &Span) -> Page {
-        let quick = span.reciprocal != 0 && span.npages <= u64::from(u16::MAX);
+        let quick = span.reciprocal != 0 && span.npages <= u32::from(u16::MAX);
         let slots = match u16::try_from(span.nelems) {
             Ok(slots) if quick && slots < FULL => slots,
             _ => 0,
@@ -105,7 +105,7 @@ impl PageTable {
             return PageTable::default();
         };
         let chunk_of = |addr: u64| addr >> CHUNK_SHIFT;
-        let last_byte = |span: &Span| span.start + span.npages * PAGE - 1;
+        let last_byte = |span: &Span| span.start + span.bytes() - 1;
         let first_chunk = chunk_of(first.start);
         let mut blocks = 0;
         let mut seen = None;
@@ -130,7 +130,7 @@ impl PageTable {
     /// Enters the pages of a span, of which `entry` is the first.
     fn cover(&mut self, mut entry: Page, span: &Span) {
         let mut page = span.start / PAGE;
-        let end = page + span.npages;
+        let end = page + u64::from(span.npages);
         while page < end {
             let chunk = (page / PAGES_PER_CHUNK - self.first_chunk) as usize;
             if page.is_multiple_of(PAGES_PER_CHUNK) && end - page >= PAGES_PER_CHUNK {

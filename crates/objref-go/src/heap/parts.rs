@@ -1,6 +1,5 @@
 //! The tables of objects as plain values, and back.
 
-use objref_mem::Addr;
 use serde::{Deserialize, Serialize};
 
 use super::bits::PointerBits;
@@ -12,7 +11,7 @@ use super::table::{ObjectTable, Span, SpanTotals};
 pub struct SpanPart {
     start: u64,
     elem_size: u64,
-    npages: u64,
+    npages: u32,
     nelems: u32,
     allocated: u32,
     noscan: bool,
@@ -54,7 +53,7 @@ impl ObjectTable {
         let (mut end, mut chunks, mut pages, mut last_chunk) = (0, 0u64, 0u64, u64::MAX);
         let mut spans = Vec::with_capacity(parts.len());
         for part in parts {
-            let bytes = part.npages.checked_mul(PAGE)?;
+            let bytes = u64::from(part.npages) * PAGE;
             let slots = part.elem_size.checked_mul(u64::from(part.nelems))?;
             let room = match part.size_class {
                 0 => part.nelems == 1,
@@ -72,7 +71,7 @@ impl ObjectTable {
             end = part.start + bytes;
             let (first, last) = (part.start >> 26, (end - 1) >> 26);
             chunks += last - first + u64::from(first != last_chunk);
-            (last_chunk, pages) = (last, pages + part.npages);
+            (last_chunk, pages) = (last, pages + u64::from(part.npages));
             let count = part.nelems.div_ceil(64) as usize;
             let (mine, rest) = words.split_at_checked(count)?;
             words = rest;
@@ -88,20 +87,13 @@ impl ObjectTable {
                 allocated: part.allocated,
                 noscan: part.noscan,
                 size_class: part.size_class,
-                specials: Addr(0),
-                large_type: Addr(0),
-                guessed: false,
                 // Only whether there is a header is asked of a table; pointers are read from a heap.
                 bits: match (part.header, part.noscan) {
                     (true, _) => PointerBits::Header,
                     (_, true) => PointerBits::NoScan,
                     _ => PointerBits::Arena,
                 },
-                full: false,
-                first_word: 0,
-                first_id: 0,
-                reciprocal: 0,
-                kind: 0,
+                ..Span::default()
             });
         }
         let first = spans.first().map_or(0, |span| span.start);

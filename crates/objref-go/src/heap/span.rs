@@ -336,7 +336,7 @@ fn read_span(
 impl RawSpan {
     /// `last` is the end of the addresses that the heap can have.
     fn is_sane(&self, last: u64) -> bool {
-        let bytes = self.npages.checked_mul(PAGE);
+        let bytes = u32::try_from(self.npages).map(|n| u64::from(n) * PAGE).ok();
         let end = bytes.and_then(|b| self.start.checked_add(b));
         let (Some(bytes), Some(end)) = (bytes, end) else {
             return false;

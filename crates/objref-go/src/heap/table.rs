@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bits::{HEADER, PointerBits};
 use super::classes::fills_slot;
 use super::pages::PageTable;
+use super::span::PAGE;
 
 /// The highest bit of [`Span::kind`]: whether objects start with a header.
 const HEADER_BIT: u32 = 9;
@@ -18,15 +19,16 @@ const HEADER_BIT: u32 = 9;
 )]
 pub struct ObjId(pub u32);
 
-/// A span of the heap that holds objects.
-#[derive(Clone, Debug)]
+/// A span of the heap that holds objects: one line of memory, as hardly anything else of a large heap is looked at so often.
+#[derive(Clone, Debug, Default)]
+#[repr(align(64))]
 pub struct Span {
     /// Address of the first slot.
     pub start: u64,
     /// Size of a slot in bytes.
     pub elem_size: u64,
     /// Pages of 8 KiB.
-    pub npages: u64,
+    pub npages: u32,
     /// Number of slots.
     pub nelems: u32,
     /// Slots in use by the predicate the allocator itself uses, garbage not yet swept included.
@@ -35,8 +37,6 @@ pub struct Span {
     pub noscan: bool,
     /// The size class; 0 for a large object.
     pub size_class: u8,
-    /// Head of the list of special records; 0 if none.
-    pub specials: Addr,
     /// Type of a large object, or 0.
     pub large_type: Addr,
     /// Whether the dump lacks the span's record: where slots start and end was guessed.
@@ -52,6 +52,8 @@ pub struct Span {
     /// See [`Span::kind`].
     pub(super) kind: u16,
 }
+
+const _: () = assert!(size_of::<Span>() == 64);
 
 /// An object, with the span it was found in.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +163,7 @@ pub struct ObjectTable {
 
 impl ObjectTable {
     /// The tables over `spans`, in address order and not overlapping; `live` are their slots that hold objects, a bit
-    /// each, in words of their own for each span. `None` for more objects than ids.
+    /// each, in words of their own for each span; what follows from both is filled in. `None` for more objects than ids.
     pub(super) fn new(mut spans: Vec<Span>, live: &[u64], totals: SpanTotals) -> Option<Self> {
         if live.len() > u32::MAX as usize {
             return None;
@@ -389,6 +391,11 @@ impl ObjectTable {
 }
 
 impl Span {
+    /// Size of its pages in bytes.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.npages) * PAGE
+    }
+
     /// Index of the slot that contains `addr`, which lies in the span's pages; `None` past the last slot.
     #[inline]
     pub(super) fn index(&self, addr: u64) -> Option<u32> {
