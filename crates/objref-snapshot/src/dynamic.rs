@@ -35,7 +35,8 @@ impl Default for Dynamic {
 impl Dynamic {
     /// The best that a reference of this kind at `at`, with this pointer, can say of what it leads to; unknown where that
     /// depends on more than one word, and where that has not been met before.
-    #[inline]
+    // Apart from the loop over all references, whose registers it would take.
+    #[inline(never)]
     pub(crate) fn best(&mut self, infer: &Inference<'_>, hold: Hold, at: Addr, value: u64) -> Code {
         let (teller, word) = match hold {
             Hold::Interface => (Teller::Itab, infer.word(at)),

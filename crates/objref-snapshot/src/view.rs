@@ -172,10 +172,12 @@ impl Code {
         TypeId(self.0 & ((1 << Code::TYPE_BITS) - 1))
     }
 
-    /// Whether a reference that says `best` at best could say nothing that this does not.
+    /// Whether a reference that says `best` at best could say nothing that this does not: no reference knows better than the
+    /// runtime's own word.
     #[inline]
     pub(crate) fn covers(self, best: Code) -> bool {
-        best.is_known() && self.says_the_same(best) && self.0 >= best.0
+        let stated = (Fit::Stated as u32) << Code::FIT;
+        best.is_known() && self.0 >= best.0 && (self.0 >= stated || self.says_the_same(best))
     }
 
     /// Whether it says the same as `other` of the object's layout.
@@ -259,5 +261,23 @@ impl Code {
             )
         };
         self != other && key(self) > key(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_reference_has_news_of_what_the_runtime_states() {
+        let code = |fit, source, ty| Code::new(fit, source, Form::One, TypeId(ty));
+        let said = code(Fit::Whole, Source::Interface, 7);
+        let stated = code(Fit::Stated, Source::Allocator, 9);
+        assert!(stated.covers(said));
+        assert!(said.covers(said) && !said.covers(stated));
+        assert!(!code(Fit::Whole, Source::Interface, 9).covers(said));
+        assert!(!code(Fit::Run, Source::Interface, 7).covers(said));
+        // What depends on more than types may have to be looked up first.
+        assert!(!stated.covers(Code::UNKNOWN));
     }
 }
