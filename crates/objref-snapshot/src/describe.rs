@@ -4,6 +4,7 @@
 //! before it are, so that the numbers are those that one thread would give. Steps to most places have been numbered
 //! before, and are known at once.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use objref_go::ObjId;
@@ -70,19 +71,21 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
                 by_key: &self.by_key,
             };
             let pieces = tree.order[first..end].par_chunks(PIECE).enumerate();
-            let keys = pieces
-                .map(|(piece, objects)| naming.keys(first + piece * PIECE, objects, known.clone()));
-            let found: Vec<Keys> = keys.collect();
-            let mut number = |keys: &Keys| {
-                let steps = keys.keys.iter().map(|key| self.step(*key));
+            let keys =
+                pieces.map(|(piece, objects)| naming.keys(first + piece * PIECE, objects, &known));
+            let found: Vec<Found> = keys.map(Found::from).collect();
+            let mut number = |found: &Found| {
+                let steps = found.keys.iter().map(|key| self.step(*key));
                 let steps: Vec<StepId> = steps.collect();
-                known.learn(&keys.known, &steps);
+                if let Some(learned) = &found.learned {
+                    known.learn(learned, &steps);
+                }
                 steps
             };
             let numbered: Vec<Vec<StepId>> = found.iter().map(&mut number).collect();
             column.make_room(self.steps.texts().len());
-            found.par_iter().zip(numbered).for_each(|(keys, steps)| {
-                for &(object, index) in &keys.left {
+            found.par_iter().zip(numbered).for_each(|(found, steps)| {
+                for &(object, index) in &found.left {
                     column.set(object, steps[index as usize]);
                 }
             });
@@ -104,13 +107,35 @@ struct Naming<'a, 'p> {
 }
 
 /// The keys of those steps to the objects of a piece that were not known.
-struct Keys {
+struct Keys<'k> {
     /// Each once, in the order in which they are met.
     keys: Vec<StepKey>,
     /// The objects, and the index of each one's key.
     left: Vec<(u32, u32)>,
     indices: FxHashMap<StepKey, u32>,
-    known: Known,
+    /// Most pieces learn nothing.
+    known: Cow<'k, Known>,
+}
+
+/// What is left of [`Keys`].
+struct Found {
+    keys: Vec<StepKey>,
+    left: Vec<(u32, u32)>,
+    /// What is known now, if that is more than before.
+    learned: Option<Known>,
+}
+
+impl From<Keys<'_>> for Found {
+    fn from(keys: Keys<'_>) -> Found {
+        Found {
+            keys: keys.keys,
+            left: keys.left,
+            learned: match keys.known {
+                Cow::Owned(known) => Some(known),
+                Cow::Borrowed(_) => None,
+            },
+        }
+    }
 }
 
 /// An object that others hang from.
@@ -147,12 +172,12 @@ struct Child {
 impl Naming<'_, '_> {
     /// The keys of the steps to `objects`, of which the first stands at `first` in the order of the tree. Steps that are known
     /// are in the column at once.
-    fn keys(self, first: usize, objects: &[u32], known: Known) -> Keys {
+    fn keys<'k>(self, first: usize, objects: &[u32], known: &'k Known) -> Keys<'k> {
         let mut keys = Keys {
             keys: Vec::new(),
             left: Vec::new(),
             indices: FxHashMap::default(),
-            known,
+            known: Cow::Borrowed(known),
         };
         let mut above = self.tree.parent_nodes_at(first);
         let mut far = self.column.far_from(first);
@@ -164,7 +189,7 @@ impl Naming<'_, '_> {
             let views = &self.describer.infer.views;
             views.numbers(&parents[..len], &mut numbers);
             self.column.cells(objects, &mut cells);
-            let (short, known, values) = (self.column.short(), &keys.known, self.values);
+            let (short, known, values) = (self.column.short(), &*keys.known, self.values);
             let (mut left, mut count) = ([0; BATCH], 0);
             let related = objects.iter().zip(&numbers).zip(&cells);
             for (index, ((&object, &number), &cell)) in related.enumerate() {
@@ -215,7 +240,7 @@ impl Naming<'_, '_> {
     }
 
     /// The step to an object.
-    fn search(self, keys: &mut Keys, child: &Child, parent: &mut Parent) -> Step {
+    fn search(self, keys: &mut Keys<'_>, child: &Child, parent: &mut Parent) -> Step {
         let describer = self.describer;
         let inside = Offset(child.label).bytes();
         let container = inside.and(parent.container);
@@ -250,7 +275,7 @@ impl Naming<'_, '_> {
                     describer.key(&reference(), || describer.pointer(word)),
                 );
                 if self.values.remember(child.place) {
-                    keys.known.set_typed(child.place, before, step);
+                    keys.known.to_mut().set_typed(child.place, before, step);
                 }
                 step
             }
@@ -262,19 +287,19 @@ impl Naming<'_, '_> {
     }
 
     /// The step of all references at this place, or what decides.
-    fn at(self, keys: &mut Keys, place: Place, container: Container, offset: u64) -> At {
+    fn at(self, keys: &mut Keys<'_>, place: Place, container: Container, offset: u64) -> At {
         let at = match self.describer.deciding(container, offset) {
             Deciding::Nothing(key) => At::One(self.step(keys, key)),
             Deciding::TypeWord => At::TypeWord,
             Deciding::Target => At::Target,
         };
         if self.values.remember(place) {
-            keys.known.set(place, at);
+            keys.known.to_mut().set(place, at);
         }
         at
     }
 
-    fn step(self, keys: &mut Keys, key: StepKey) -> Step {
+    fn step(self, keys: &mut Keys<'_>, key: StepKey) -> Step {
         match self.by_key.get(&key) {
             Some(step) => Step::Known(*step),
             None => Step::New(*keys.indices.entry(key).or_insert_with(|| {
