@@ -40,7 +40,7 @@ const AT_ONCE: usize = 64;
 /// At most as many are, for all threads: they have numbers of one byte.
 const MOST_AT_ONCE: usize = 256;
 /// Of a small graph they are one part in so many, so that what is noted is little beside the columns ...
-const SHARE: usize = 32;
+const SHARE: usize = 64;
 /// ... unless that is less than so many for each thread.
 const FEW: usize = 8;
 
