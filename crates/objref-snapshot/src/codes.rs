@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::memo::scattered;
 use crate::view::Code;
 
 /// In a column: there are no numbers left for the object's code.
@@ -39,7 +40,7 @@ impl Default for Codes {
 /// Where the code belongs.
 #[inline]
 fn place(code: Code) -> usize {
-    (code.0.wrapping_mul(0x9E37_79B1) >> 15) as usize % PLACES
+    scattered(code.0.into(), PLACES.ilog2())
 }
 
 impl Codes {

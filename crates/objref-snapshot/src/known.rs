@@ -4,6 +4,7 @@ use objref_graph::FarLabels;
 
 use crate::codes::SPILLED;
 use crate::follow::Offset;
+use crate::memo::scattered;
 use crate::step::{Describer, StepId};
 
 /// Places that are remembered.
@@ -55,7 +56,7 @@ impl Place {
     /// Where it can be among those remembered.
     #[inline]
     fn index(self) -> usize {
-        (self.0.wrapping_mul(0x9E37_79B1) >> (32 - INDEX_BITS)) as usize
+        scattered(self.0.into(), INDEX_BITS)
     }
 }
 

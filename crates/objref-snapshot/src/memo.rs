@@ -17,8 +17,13 @@ impl<K: Copy, V: Copy> Memo<K, V> {
     /// The key and the value where those of a key can be that is `bits` as a number, or in most of them.
     #[inline]
     pub(crate) fn at(&mut self, bits: u64) -> &mut (K, V) {
-        // The high bits of the product depend on all of them.
-        let index = bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - INDEX_BITS);
-        &mut self.0[index as usize]
+        &mut self.0[scattered(bits, INDEX_BITS)]
     }
+}
+
+/// A number of so many bits that has nothing to do with those for the numbers beside `n`.
+// Knuth, The Art of Computer Programming, 6.4: the high bits of the product depend on all of `n`.
+#[inline]
+pub(crate) fn scattered(n: u64, bits: u32) -> usize {
+    (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - bits)) as usize
 }

@@ -20,6 +20,7 @@ use rayon::prelude::*;
 
 use crate::follow::Work;
 use crate::infer::{Inference, Miss};
+use crate::memo::scattered;
 use crate::view::{Code, Source};
 
 /// Objects of which it takes some time to see how large they are.
@@ -206,16 +207,9 @@ enum Extent {
 
 /// About so many of the objects, all over the level, but in no pattern that those of a program may have, too.
 fn sample(level: &[u32], count: usize) -> Vec<u32> {
-    let pieces = level
-        .chunks((level.len() / count.max(1)).max(1))
-        .enumerate();
-    let some = pieces.map(|(number, piece)| piece[scattered(number) % piece.len()]);
+    let pieces = (0..).zip(level.chunks((level.len() / count.max(1)).max(1)));
+    let some = pieces.map(|(number, piece)| piece[scattered(number, u32::BITS) % piece.len()]);
     some.collect()
-}
-
-/// A number that has nothing to do with those for the numbers beside it.
-fn scattered(number: usize) -> usize {
-    (number as u32).wrapping_mul(0x9E37_79B1) as usize
 }
 
 impl<'p> Inference<'p> {
@@ -269,7 +263,7 @@ impl<'p> Inference<'p> {
         let heavy = weights.enumerate().filter(|(_, weight)| *weight > 1);
         let heavy: Vec<Heavy> = heavy.map(|(at, weight)| Heavy { at, weight }).collect();
         let pieces = pieces::cut(0..objects.len(), &heavy).filter(|Piece { nodes, part }| {
-            let one = scattered(nodes.start) % part.of as usize;
+            let one = scattered(nodes.start as u64, u32::BITS) % part.of as usize;
             extent == Extent::All || part.number as usize == one
         });
         let pieces: Vec<Piece> = pieces.collect();
