@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs fuzz targets one after the other: scripts/fuzz.sh [SECONDS [TARGET...]], by default a minute of each.
 #
-# Needs a nightly toolchain and cargo-fuzz. JOBS targets run at a time (default 1). Starts from the inputs in fuzz/seeds, from
+# Needs cargo-fuzz and a C++ compiler. JOBS targets run at a time (default 1). Starts from the inputs in fuzz/seeds, from
 # the tests' own, and from what earlier runs kept in fuzz/corpus. Ends with a table, and with status 1 if anything was found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,10 +9,10 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo +nightly fuzz list)
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo fuzz list)
 
 # The code has no `unsafe` for a sanitizer to watch: without one there are more runs in the same time.
-cargo +nightly fuzz build -s none
+cargo fuzz build -s none
 cargo run -q -p objref-synth --example seeds -- fuzz/corpus
 mkdir -p fuzz/corpus/dwarf
 cp crates/objref-dwarf/tests/data/*.elf fuzz/corpus/dwarf
