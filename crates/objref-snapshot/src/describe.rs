@@ -73,7 +73,7 @@ impl<'a, 'p> Vocabulary<'a, 'p> {
             let pieces = tree.order[first..end].par_chunks(PIECE).enumerate();
             let keys =
                 pieces.map(|(piece, objects)| naming.keys(first + piece * PIECE, objects, &known));
-            let found: Vec<Found> = keys.map(Found::from).collect();
+            let found: Vec<Found> = keys.collect();
             let mut number = |found: &Found| {
                 let steps = found.keys.iter().map(|key| self.step(*key));
                 let steps: Vec<StepId> = steps.collect();
@@ -117,25 +117,12 @@ struct Keys<'k> {
     known: Cow<'k, Known>,
 }
 
-/// What is left of [`Keys`].
+/// What came of the [`Keys`] of a piece.
 struct Found {
     keys: Vec<StepKey>,
     left: Vec<(u32, u32)>,
     /// What is known now, if that is more than before.
     learned: Option<Known>,
-}
-
-impl From<Keys<'_>> for Found {
-    fn from(keys: Keys<'_>) -> Found {
-        Found {
-            keys: keys.keys,
-            left: keys.left,
-            learned: match keys.known {
-                Cow::Owned(known) => Some(known),
-                Cow::Borrowed(_) => None,
-            },
-        }
-    }
 }
 
 /// An object that others hang from.
@@ -172,7 +159,7 @@ struct Child {
 impl Naming<'_, '_> {
     /// The keys of the steps to `objects`, of which the first stands at `first` in the order of the tree. Steps that are known
     /// are in the column at once.
-    fn keys<'k>(self, first: usize, objects: &[u32], known: &'k Known) -> Keys<'k> {
+    fn keys(self, first: usize, objects: &[u32], known: &Known) -> Found {
         let mut keys = Keys {
             keys: Vec::new(),
             left: Vec::new(),
@@ -225,7 +212,14 @@ impl Naming<'_, '_> {
                 }
             }
         }
-        keys
+        Found {
+            keys: keys.keys,
+            left: keys.left,
+            learned: match keys.known {
+                Cow::Owned(known) => Some(known),
+                Cow::Borrowed(_) => None,
+            },
+        }
     }
 
     /// What is known of an object that others hang from.

@@ -172,12 +172,16 @@ impl Code {
         TypeId(self.0 & ((1 << Code::TYPE_BITS) - 1))
     }
 
-    /// Whether a reference that says `best` at best could say nothing that this does not: no reference knows better than the
-    /// runtime's own word.
+    /// Whether a reference that says `best` at best could say nothing that this does not.
     #[inline]
     pub(crate) fn covers(self, best: Code) -> bool {
-        let stated = (Fit::Stated as u32) << Code::FIT;
-        best.is_known() && self.0 >= best.0 && (self.0 >= stated || self.says_the_same(best))
+        best.is_known() && (self.is_stated() || self.says_the_same(best) && self.0 >= best.0)
+    }
+
+    /// Whether it is the runtime's own word: no reference knows better.
+    #[inline]
+    pub(crate) fn is_stated(self) -> bool {
+        self.0 >> Code::FIT == Fit::Stated as u32
     }
 
     /// Whether it says the same as `other` of the object's layout.

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::codes::{Codes, SPILLED};
 use crate::numbers::Numbers;
 use crate::types::Types;
-use crate::view::{Code, Fit, View};
+use crate::view::{Code, View};
 
 /// Objects per piece of work.
 const PIECE: usize = 1 << 14;
@@ -149,7 +149,7 @@ impl Views {
     #[inline]
     pub(crate) fn open_to(&self, object: u32, code: Code, types: &Types) -> bool {
         let known = self.code(object);
-        !known.says_the_same(code) && known.fit() < Fit::Stated && code.beats(known, types)
+        !known.says_the_same(code) && !known.is_stated() && code.beats(known, types)
             || known.says_the_same(code) && code.0 > known.0
     }
 
@@ -325,7 +325,7 @@ impl FinalViews {
 mod tests {
     use super::*;
     use crate::types::TypeId;
-    use crate::view::{Form, Source};
+    use crate::view::{Fit, Form, Source};
 
     /// What the `n`th object is seen as; of every third nothing is known.
     fn code(n: u32, kinds: u32) -> Code {
