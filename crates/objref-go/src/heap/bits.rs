@@ -56,7 +56,7 @@ impl SlotReader<'_> {
         if span.is_noscan() {
             PointerBits::NoScan
         } else if self.arenas.scheme != Scheme::PerObject {
-            let bytes = span.npages * PAGE;
+            let bytes = span.bytes();
             match span.has_record() && self.arenas.has_bits(self.space, span.start, bytes) {
                 true => PointerBits::Arena,
                 false => PointerBits::Lost,
@@ -70,7 +70,7 @@ impl SlotReader<'_> {
             let bits = PAGE / word / 8;
             let inline = self.has_inline_marks(span);
             let marks = if inline { INLINE_MARKS } else { 0 };
-            let offset = span.npages * PAGE - bits - marks;
+            let offset = span.bytes() - bits - marks;
             let kept = self.space.slice(Addr(span.start + offset), bits as usize);
             match kept.is_ok() && (inline || span.has_record() || span.keeps_pointers) {
                 true => PointerBits::InSpan {

@@ -88,7 +88,7 @@ impl Heap {
         let mut slots = Slots::default();
         for span in records.spans() {
             if span.state == SpanState::Manual {
-                let end = span.start + span.npages * PAGE;
+                let end = span.start + span.bytes();
                 evidence.manual.push((span.start, end));
             }
             let index = self.spans.binary_search_by_key(&span.start, |s| s.start);

@@ -116,7 +116,7 @@ impl Heap {
         };
         let (mut in_use, mut manual) = (Vec::new(), Vec::new());
         for span in records.spans() {
-            let bytes = span.npages * PAGE;
+            let bytes = span.bytes();
             match span.state {
                 SpanState::Dead => totals.dead += 1,
                 SpanState::Manual => {
@@ -131,7 +131,7 @@ impl Heap {
         }
         in_use.par_sort_unstable_by_key(|s| (s.start, s.at));
         let before = in_use.len();
-        in_use.dedup_by(|next, kept| next.start < kept.start + kept.npages * PAGE);
+        in_use.dedup_by(|next, kept| next.start < kept.start + kept.bytes());
         totals.damaged += (before - in_use.len()) as u64;
         let made_up;
         if totals.lost > 0 {
@@ -145,7 +145,7 @@ impl Heap {
                 sweepgen,
             );
             for span in &made_up {
-                totals.guessed.add(span.npages * PAGE);
+                totals.guessed.add(span.bytes());
             }
             in_use.extend(&made_up);
             in_use.par_sort_unstable_by_key(|s| s.start);
@@ -241,7 +241,7 @@ fn place(
         totals.condemned += tally(slots.allocated - slots.unmade - slots.live);
         totals.free += tally(raw.nelems - slots.allocated);
         totals.miscounted += u64::from(slots.miscounted);
-        let bytes = raw.npages * PAGE;
+        let bytes = raw.bytes();
         if slots.lost {
             totals.lost_bitmaps.add(bytes);
         }
@@ -251,6 +251,7 @@ fn place(
         spans.push(Span {
             start: raw.start,
             elem_size: raw.elem_size,
+            // No more: see `RawSpan::is_sane`, and a span that is made up is of pages that the dump has.
             npages: raw.npages as u32,
             nelems: raw.nelems as u32,
             allocated: slots.allocated as u32,

@@ -193,7 +193,7 @@ impl SlotReader<'_> {
             return known;
         }
         // {scans [63]u8, owned u8, marks [63]u8, class u8}
-        let at = Addr(span.start + span.npages * PAGE - INLINE_MARKS + 64);
+        let at = Addr(span.start + span.bytes() - INLINE_MARKS + 64);
         match self.space.bytes(at, 63) {
             Ok(bytes) => {
                 add(marks, &bytes);

@@ -261,8 +261,7 @@ impl Mapped {
         let inside = |addr: u64| arenas.binary_search(&arena(addr)).is_ok();
         spans.par_iter_mut().for_each(|span| {
             span.take_if(|s| {
-                let is_inside =
-                    || inside(s.start) && inside(s.start + (s.npages * PAGE).max(1) - 1);
+                let is_inside = || inside(s.start) && inside(s.start + s.bytes().max(1) - 1);
                 s.state != SpanState::Dead && !self.covers(s) && !is_inside()
             });
         });
@@ -270,7 +269,7 @@ impl Mapped {
 
     fn covers(&self, span: &RawSpan) -> bool {
         let after = self.0.partition_point(|(start, _)| *start <= span.start);
-        let end = span.start + span.npages * PAGE;
+        let end = span.start + span.bytes();
         self.0[..after].last().is_some_and(|range| end <= range.1)
     }
 }
@@ -370,7 +369,7 @@ impl RawSpan {
     /// Whether the slots are as large as those of its class.
     fn is_of_its_class(&self) -> bool {
         match usize::from(self.size_class()) {
-            0 => self.elem_size <= self.npages * PAGE,
+            0 => self.elem_size <= self.bytes(),
             class => SIZE_CLASSES.get(class) == Some(&self.elem_size),
         }
     }
@@ -403,6 +402,11 @@ impl RawSpan {
     /// 0 for large objects and user arena chunks.
     pub(super) fn size_class(&self) -> u8 {
         self.spanclass >> 1
+    }
+
+    /// Size of its pages in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.npages * PAGE
     }
 
     /// Words with a bit for each slot.

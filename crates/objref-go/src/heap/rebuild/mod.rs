@@ -72,7 +72,7 @@ pub(super) fn rebuild(
     landmarks: Landmarks,
     sweepgen: u32,
 ) -> Vec<RawSpan> {
-    let of = |s: &&RawSpan| (s.start, s.start + s.npages * PAGE);
+    let of = |s: &&RawSpan| (s.start, s.start + s.bytes());
     let inside = known.iter().map(|s| s.start).chain(landmarks.inside);
     let ranges = ranges(space, inside.collect(), landmarks.pointed_to);
     let mut taken: Vec<(u64, u64)> = known.iter().map(of).chain(manual).collect();
